@@ -1,0 +1,1 @@
+"""Run container jobs, exactly one container per attempt, from a laptop to a fleet."""

@@ -1,0 +1,70 @@
+"""What may be run: apps, their image, and the jobs they define."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from barbeque_py.backoff import RetryPolicy
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
+"""What apps, jobs and keys may be called: Barbeque's names, Ruby classes like `A::B` included."""
+
+QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,70}")
+"""What queues may be called: SQS's characters, and room for a prefix."""
+
+DEFAULT_TIMEOUT = timedelta(hours=1)
+DEFAULT_GRACE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """An owner of one image and some jobs."""
+
+    name: str
+    image: str
+    description: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    process_path: tuple[str, ...] = ()
+    """Absolute directories in which process mode finds the jobs' commands."""
+    mask: tuple[str, ...] = ()
+    """Regular expressions; what they match is `***` before a log is stored."""
+    notify: dict[str, object] = field(default_factory=dict)
+    """Who is told, as the apply file says it; kept for the notices."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobDefinition:
+    """A command that an app lets others run."""
+
+    app: str
+    name: str
+    command: tuple[str, ...]
+    queue: str = "default"
+    timeout: timedelta = DEFAULT_TIMEOUT
+    grace: timedelta = DEFAULT_GRACE
+    """How long a job may take to end after SIGTERM before SIGKILL."""
+    cpu: int = 256
+    """1024 is one vCPU, as ECS counts."""
+    memory: int = 512
+    """MiB."""
+    retry: RetryPolicy = RetryPolicy()
+    concurrency: int | None = None
+    """How many may run at once; None is no limit."""
+    priority: int = 0
+    env: dict[str, str] = field(default_factory=dict)
+    at_most_once: bool = False
+    message_file: bool = False
+    """Whether the message is also put into the container as a file."""
+    capabilities: tuple[str, ...] = ()
+    """Linux capabilities the container keeps; all others are dropped."""
+    network: str = "bridge"
+    pids: int = 512
+    """How many processes and threads the container may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A named lane: it has a limit and can be paused."""
+
+    name: str
+    concurrency: int | None = None

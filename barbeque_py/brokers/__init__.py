@@ -1,0 +1,1 @@
+"""Brokers: one file per system that can carry messages."""

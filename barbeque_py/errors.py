@@ -1,0 +1,83 @@
+"""Everything that can go wrong, as one family.
+
+BarbequeError
+  RequestError            the caller must change something; nothing was stored
+    UnknownQueue
+    UnknownJob
+    UnknownExecution
+    UnknownApp
+    StillOpen             the execution has not ended, so it can't be retried
+  OutsideError            another system failed; trying again may help
+    StoreUnavailable
+    ExecutorUnavailable
+    LogStoreUnavailable
+  LaunchRefused           the executor said a definite no: nothing was started
+  NoSuchLog               the log store has no such object
+  ConfigurationError      the operator must change something
+"""
+
+
+class BarbequeError(Exception):
+    """Something went wrong in barbeque_py."""
+
+
+class RequestError(BarbequeError):
+    """The request can't be honoured as it stands; the message names the fault."""
+
+
+class UnknownQueue(RequestError):  # noqa: N818 - reads as the fact it states
+    """No queue has this name."""
+
+
+class UnknownJob(RequestError):  # noqa: N818
+    """No such job is defined in this app."""
+
+
+class UnknownExecution(RequestError):  # noqa: N818
+    """No execution has this id."""
+
+
+class UnknownApp(RequestError):  # noqa: N818
+    """No app has this name."""
+
+
+class StillOpen(RequestError):  # noqa: N818
+    """The execution has not ended yet."""
+
+
+class OutsideError(BarbequeError):
+    """A system outside barbeque_py failed; the same call may succeed later."""
+
+
+class StoreUnavailable(OutsideError):  # noqa: N818
+    """The database can't be reached, is locked, or lacks our schema."""
+
+
+class ExecutorUnavailable(OutsideError):  # noqa: N818
+    """The executor did not answer; whether it acted is unknown."""
+
+
+class LogStoreUnavailable(OutsideError):  # noqa: N818
+    """The log store can't be written or read: a full disk, a refused connection."""
+
+
+class LaunchRefused(BarbequeError):  # noqa: N818
+    """The executor said a definite no: nothing was started and nothing will be.
+
+    `blame_definition` tells whose fault it is: True for what the definition names (no such image,
+    no such command), which uses one of the job's attempts; False for the machine's (the network
+    broke a pull), which does not.
+    """
+
+    def __init__(self, reason: str, *, blame_definition: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.blame_definition = blame_definition
+
+
+class NoSuchLog(BarbequeError):  # noqa: N818
+    """The log store has no object under this key."""
+
+
+class ConfigurationError(BarbequeError):
+    """The settings do not describe a system that can run; the message names setting and cure."""

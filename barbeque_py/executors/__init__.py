@@ -1,0 +1,1 @@
+"""Executors: one file per engine that can run a container."""

@@ -1,0 +1,31 @@
+"""Ids that no other thing has."""
+
+import os
+import re
+import time
+import uuid
+from typing import NewType
+
+MessageId = NewType("MessageId", str)
+AttemptId = NewType("AttemptId", str)
+
+_MESSAGE_ID = re.compile(r"[a-f\d]{8}-([a-f\d]{4}-){3}[a-f\d]{12}")
+
+
+def new_message_id() -> MessageId:
+    """Return a new UUIDv7 (RFC 9562, 5.7): its first 48 bits are the time, so ids sort by age."""
+    stamp = time.time_ns() // 1_000_000
+    value = (stamp << 80) | int.from_bytes(os.urandom(10), "big")
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    return MessageId(str(uuid.UUID(int=value)))
+
+
+def is_message_id(text: str) -> bool:
+    """Tell whether the text has the form of a message id (Barbeque's route constraint)."""
+    return _MESSAGE_ID.fullmatch(text) is not None
+
+
+def attempt_id(message_id: str, number: int) -> AttemptId:
+    """Return the id of an execution's n-th attempt, `<message_id>-<number>`."""
+    return AttemptId(f"{message_id}-{number}")

@@ -1,0 +1,1 @@
+"""Log stores: one file per place that can keep what attempts wrote."""

@@ -1,0 +1,1 @@
+"""The web console: what runs, how it went, what it wrote."""

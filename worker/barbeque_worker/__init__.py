@@ -1,0 +1,1 @@
+"""The worker: one loop a file, any number of workers on one database."""
