@@ -1,0 +1,52 @@
+# Everything a person or CI does with this repository; `make` alone lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+# Extra words for the tool a target runs: make test ARGS="-k retry"
+ARGS ?=
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check fix bench soak lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Run three real jobs on a sample video and show what they made
+	@$(BIN)/python deploy/examples/media/demo.py $(ARGS)
+
+up: $(READY) ## Start everything on laptop defaults and stay
+	@$(BIN)/barbeque up $(ARGS)
+
+test: check ## What CI runs: the checks and every test but the soak
+	$(BIN)/pytest -m "not soak" $(ARGS)
+
+check: $(READY) ## Format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(READY) ## Format, and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## Measure: each script of bench/ in turn
+	@set -e; for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+soak: $(READY) ## The crash suite at its full numbers
+	$(BIN)/pytest -m soak -o timeout=0 $(ARGS)
+
+lock: $(READY) ## Write requirements/*.txt anew from pyproject.toml
+	@sh .ci/lock $(ARGS)
+
+clean: ## Remove the environment, caches and what the demo left
+	rm -rf $(VENV) .barbeque .cache build dist
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements/dev.txt pyproject.toml .ci/venv
+	@sh .ci/venv "$(PYTHON)" "$(VENV)"
