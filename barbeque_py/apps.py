@@ -47,7 +47,7 @@ class JobDefinition:
     """1024 is one vCPU, as ECS counts."""
     memory: int = 512
     """MiB."""
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     concurrency: int | None = None
     """How many may run at once; None is no limit."""
     priority: int = 0

@@ -1,0 +1,179 @@
+"""Apps, job definitions and queues, as rows; and the installation's own facts."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from barbeque_py.apps import App, JobDefinition, Queue
+from barbeque_py.backoff import RetryPolicy
+from barbeque_py.store import limits
+from barbeque_py.store.database import Tx
+from barbeque_py.store.tables import apps, installation, job_definitions, queues
+
+
+def installation_name(tx: Tx) -> str:
+    """Return the six characters that name this installation."""
+    return str(tx.execute(select(installation.c.name)).scalar_one())
+
+
+def stored_executor(tx: Tx) -> str | None:
+    """Return the executor chosen when `up` first made the database."""
+    value = tx.execute(select(installation.c.executor)).scalar_one()
+    return None if value is None else str(value)
+
+
+def store_executor(tx: Tx, url: str) -> None:
+    """Keep the executor that was chosen."""
+    tx.execute(update(installation).values(executor=url))
+
+
+def put_app(tx: Tx, app: App) -> None:
+    """Make or replace the app."""
+    spec = asdict(app)
+    values = {"image": spec.pop("image"), "changed_at": tx.now}
+    del spec["name"]
+    values["spec"] = json.dumps(spec)
+    changed = tx.execute(update(apps).where(apps.c.name == app.name).values(values))
+    if changed.rowcount == 0:
+        tx.execute(insert(apps).values(name=app.name, **values))
+        limits.ensure(tx, [f"app:{app.name}"])
+
+
+def get_app(tx: Tx, name: str) -> App | None:
+    """Return the app with this name."""
+    row = tx.execute(select(apps).where(apps.c.name == name)).one_or_none()
+    return None if row is None else _app(row)
+
+
+def all_apps(tx: Tx) -> list[App]:
+    """Return every app, by name."""
+    return [_app(row) for row in tx.execute(select(apps).order_by(apps.c.name))]
+
+
+def set_image(tx: Tx, name: str, image: str) -> bool:
+    """Change the app's image; False when there is no such app."""
+    changed = tx.execute(
+        update(apps).where(apps.c.name == name).values(image=image, changed_at=tx.now)
+    )
+    return changed.rowcount == 1
+
+
+def _app(row: Any) -> App:
+    spec = json.loads(row.spec)
+    spec["process_path"] = tuple(spec["process_path"])
+    spec["mask"] = tuple(spec["mask"])
+    return App(name=row.name, image=row.image, **spec)
+
+
+def put_job(tx: Tx, job: JobDefinition) -> None:
+    """Make or replace the job definition, its limit included."""
+    values = {"queue": job.queue, "spec": _job_spec(job), "changed_at": tx.now}
+    same = (job_definitions.c.app == job.app, job_definitions.c.name == job.name)
+    changed = tx.execute(update(job_definitions).where(*same).values(values))
+    if changed.rowcount == 0:
+        tx.execute(insert(job_definitions).values(app=job.app, name=job.name, **values))
+    limits.set_max(tx, f"job:{job.app}/{job.name}", job.concurrency)
+
+
+def _job_spec(job: JobDefinition) -> str:
+    spec = asdict(job)
+    for name in ("app", "name", "queue"):
+        del spec[name]
+    return json.dumps(spec, default=_seconds)
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    raise TypeError
+
+
+def get_job(tx: Tx, app: str, name: str) -> JobDefinition | None:
+    """Return the job definition."""
+    query = select(job_definitions).where(
+        job_definitions.c.app == app, job_definitions.c.name == name
+    )
+    row = tx.execute(query).one_or_none()
+    return None if row is None else _job(row)
+
+
+def all_jobs(tx: Tx) -> list[JobDefinition]:
+    """Return every job definition, by app and name."""
+    query = select(job_definitions).order_by(job_definitions.c.app, job_definitions.c.name)
+    return [_job(row) for row in tx.execute(query)]
+
+
+def remove_job(tx: Tx, app: str, name: str) -> None:
+    """Delete the job definition; its executions stay."""
+    tx.execute(
+        delete(job_definitions).where(
+            job_definitions.c.app == app, job_definitions.c.name == name
+        )
+    )
+    limits.set_max(tx, f"job:{app}/{name}", None)
+
+
+def _job(row: Any) -> JobDefinition:
+    spec = json.loads(row.spec)
+    retry = spec.pop("retry")
+    longest = retry["max_delay"]
+    policy = RetryPolicy(
+        limit=retry["limit"],
+        base_delay=timedelta(seconds=retry["base_delay"]),
+        max_delay=None if longest is None else timedelta(seconds=longest),
+        jitter=retry["jitter"],
+    )
+    spec["timeout"] = timedelta(seconds=spec["timeout"])
+    spec["grace"] = timedelta(seconds=spec["grace"])
+    spec["command"] = tuple(spec["command"])
+    spec["capabilities"] = tuple(spec["capabilities"])
+    return JobDefinition(app=row.app, name=row.name, queue=row.queue, retry=policy, **spec)
+
+
+def put_queue(tx: Tx, queue: Queue) -> None:
+    """Make the queue or change its limit."""
+    if get_queue(tx, queue.name) is None:
+        tx.execute(insert(queues).values(name=queue.name, changed_at=tx.now))
+    limits.set_max(tx, f"queue:{queue.name}", queue.concurrency)
+
+
+def get_queue(tx: Tx, name: str) -> Queue | None:
+    """Return the queue with this name."""
+    if tx.execute(select(queues.c.name).where(queues.c.name == name)).one_or_none() is None:
+        return None
+    limit = limits.read(tx, [f"queue:{name}"]).get(f"queue:{name}")
+    return Queue(name, None if limit is None else limit.max)
+
+
+def queue_names(tx: Tx) -> list[str]:
+    """Return the names of all queues."""
+    return [row.name for row in tx.execute(select(queues.c.name).order_by(queues.c.name))]
+
+
+def paused_queues(tx: Tx) -> dict[str, datetime]:
+    """Return the paused queues and since when they are."""
+    query = select(queues.c.name, queues.c.paused_at).where(queues.c.paused_at.is_not(None))
+    return {row.name: row.paused_at for row in tx.execute(query)}
+
+
+def pause_queue(tx: Tx, name: str) -> bool:
+    """Stop starting from this queue, which still takes in; False when there is no such queue."""
+    if get_queue(tx, name) is None:
+        return False
+    tx.execute(
+        update(queues).where(queues.c.name == name, queues.c.paused_at.is_(None)).values(
+            paused_at=tx.now
+        )
+    )
+    return True
+
+
+def resume_queue(tx: Tx, name: str) -> bool:
+    """Start from this queue again; False when there is no such queue."""
+    if get_queue(tx, name) is None:
+        return False
+    tx.execute(update(queues).where(queues.c.name == name).values(paused_at=None))
+    return True

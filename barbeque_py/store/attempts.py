@@ -1,0 +1,227 @@
+"""Attempts as rows: the claim on a launch, its lease, and how it ended."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, and_, insert, or_, select, update
+
+from barbeque_py.executions import AttemptState
+from barbeque_py.ids import AttemptId
+from barbeque_py.store.database import Tx
+from barbeque_py.store.tables import attempts
+
+LIVE = (AttemptState.STARTING, AttemptState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One launched try at an execution, as its row says it."""
+
+    id: AttemptId
+    execution: int
+    number: int
+    round: int
+    state: AttemptState
+    place: str
+    owner: str
+    epoch: int
+    lease_until: datetime
+    request: str | None
+    scopes: tuple[str, ...]
+    image: str
+    handle: str | None
+    claimed_at: datetime
+    started_at: datetime | None
+    deadline_at: datetime | None
+    cancel_requested_at: datetime | None
+    stop_reason: str | None
+    stop_requested_at: datetime | None
+    finished_at: datetime | None
+    reason: str | None
+    exit_code: int | None
+    detail: str | None
+    counted: bool | None
+    log_sealed_at: datetime | None
+    log_lines: int | None
+    log_bytes: int | None
+    log_error_lines: int | None
+    log_truncated: bool | None
+
+
+def read(row: Row[Any]) -> Attempt:
+    """Return the row as an attempt."""
+    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    facts["scopes"] = tuple(json.loads(facts["scopes"]))
+    facts["state"] = AttemptState(facts["state"])
+    return Attempt(**facts)
+
+
+def add(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
+    """Record newly claimed attempts."""
+    tx.execute(insert(attempts), list(rows))
+
+
+def get(tx: Tx, attempt: AttemptId) -> Attempt | None:
+    """Return the attempt with this id."""
+    row = tx.execute(select(attempts).where(attempts.c.id == attempt)).one_or_none()
+    return None if row is None else read(row)
+
+
+def known(tx: Tx, ids: Sequence[AttemptId]) -> dict[AttemptId, Attempt]:
+    """Return those of the attempts that have a row."""
+    query = select(attempts).where(attempts.c.id.in_(list(ids)))
+    return {AttemptId(row.id): read(row) for row in tx.execute(query)}
+
+
+def of_execution(tx: Tx, execution: int) -> list[Attempt]:
+    """Return the execution's attempts, the first one first."""
+    query = select(attempts).where(attempts.c.execution == execution).order_by(attempts.c.number)
+    return [read(row) for row in tx.execute(query)]
+
+
+def live_at(tx: Tx, places: Sequence[str]) -> list[Attempt]:
+    """Return the attempts at these places that have not ended."""
+    query = select(attempts).where(attempts.c.place.in_(list(places)), attempts.c.state.in_(LIVE))
+    return [read(row) for row in tx.execute(query)]
+
+
+def live_places(tx: Tx) -> list[str]:
+    """Return the places at which attempts have not ended."""
+    query = select(attempts.c.place).where(attempts.c.state.in_(LIVE)).distinct()
+    return [row.place for row in tx.execute(query)]
+
+
+def due_to_stop(tx: Tx, place: str) -> list[Attempt]:
+    """Return the running attempts that are past their deadline or whose cancel was asked for."""
+    query = select(attempts).where(
+        attempts.c.place == place,
+        attempts.c.state == AttemptState.RUNNING,
+        or_(attempts.c.deadline_at <= tx.now, attempts.c.cancel_requested_at.is_not(None)),
+    )
+    return [read(row) for row in tx.execute(query)]
+
+
+def mark_running(
+    tx: Tx, attempt: AttemptId, *, handle: str, started_at: datetime, deadline_at: datetime
+) -> bool:
+    """Record that the attempt was seen running; False when it was known or is over."""
+    marked = tx.execute(
+        update(attempts)
+        .where(attempts.c.id == attempt, attempts.c.state == AttemptState.STARTING)
+        .values(
+            state=AttemptState.RUNNING,
+            handle=handle[:200],
+            started_at=started_at,
+            deadline_at=deadline_at,
+        )
+    )
+    return marked.rowcount == 1
+
+
+def request_stop(tx: Tx, attempt: AttemptId, reason: str) -> bool:
+    """Record why the attempt is being stopped, once."""
+    recorded = tx.execute(
+        update(attempts)
+        .where(
+            attempts.c.id == attempt,
+            attempts.c.state.in_(LIVE),
+            attempts.c.stop_requested_at.is_(None),
+        )
+        .values(stop_reason=reason, stop_requested_at=tx.now)
+    )
+    return recorded.rowcount == 1
+
+
+def request_cancel(tx: Tx, execution: int) -> None:
+    """Tell the execution's live attempt that it is to end."""
+    tx.execute(
+        update(attempts)
+        .where(attempts.c.execution == execution, attempts.c.state.in_(LIVE))
+        .values(cancel_requested_at=tx.now)
+    )
+
+
+def end(tx: Tx, attempt: AttemptId, values: Mapping[str, Any]) -> bool:
+    """End the attempt; only the first caller wins. The launch request is erased with it."""
+    ended = tx.execute(
+        update(attempts)
+        .where(attempts.c.id == attempt, attempts.c.state.in_(LIVE))
+        .values(state=AttemptState.ENDED, request=None, **values)
+    )
+    return ended.rowcount == 1
+
+
+def renew(tx: Tx, owner: str, lease: timedelta) -> int:
+    """Renew every lease of this owner in one statement."""
+    renewed = tx.execute(
+        update(attempts)
+        .where(attempts.c.owner == owner, attempts.c.state.in_(LIVE))
+        .values(lease_until=tx.now + lease)
+    )
+    return renewed.rowcount
+
+
+def release(tx: Tx, owner: str, *, but: Sequence[AttemptId]) -> int:
+    """Give this owner's leases up, so that another worker adopts the attempts at once."""
+    released = tx.execute(
+        update(attempts)
+        .where(attempts.c.owner == owner, attempts.c.state.in_(LIVE), attempts.c.id.not_in(but))
+        .values(lease_until=tx.now)
+    )
+    return released.rowcount
+
+
+def take_over(
+    tx: Tx, places: Sequence[str], owner: str, lease: timedelta, *, dead_owners: Sequence[str] = ()
+) -> list[Attempt]:
+    """Take over up to 50 live attempts at these places whose lease has ended.
+
+    Of running ones, those of owners known to be dead too: nobody can start them any more, so only
+    their log waits for somebody.
+    """
+    orphaned = and_(
+        attempts.c.state == AttemptState.RUNNING, attempts.c.owner.in_(list(dead_owners))
+    )
+    free = or_(attempts.c.lease_until <= tx.now, orphaned)
+    query = (
+        select(attempts)
+        .where(attempts.c.place.in_(list(places)), attempts.c.state.in_(LIVE), free)
+        .limit(50)
+        .with_for_update(skip_locked=True)
+    )
+    found = [read(row) for row in tx.execute(query)]
+    for attempt in found:
+        tx.execute(
+            update(attempts)
+            .where(attempts.c.id == attempt.id)
+            .values(owner=owner, epoch=attempt.epoch + 1, lease_until=tx.now + lease)
+        )
+    return found
+
+
+def owners_at(tx: Tx, places: Sequence[str]) -> list[str]:
+    """Return who owns live attempts at these places."""
+    query = (
+        select(attempts.c.owner)
+        .where(attempts.c.place.in_(list(places)), attempts.c.state.in_(LIVE))
+        .distinct()
+    )
+    return [row.owner for row in tx.execute(query)]
+
+
+def record_seal(tx: Tx, attempt: AttemptId, values: Mapping[str, Any]) -> None:
+    """Record that the attempt's log is sealed, and what it holds."""
+    tx.execute(
+        update(attempts)
+        .where(attempts.c.id == attempt)
+        .values(log_sealed_at=tx.now, **values)
+    )
+
+
+def live_scopes(tx: Tx) -> list[tuple[str, ...]]:
+    """Return the scopes of every live attempt, for the recount."""
+    query = select(attempts.c.scopes).where(attempts.c.state.in_(LIVE))
+    return [tuple(json.loads(row.scopes)) for row in tx.execute(query)]

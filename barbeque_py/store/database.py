@@ -1,0 +1,201 @@
+"""Opens the database and hands out transactions."""
+
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    URL,
+    Executable,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from barbeque_py import clock
+from barbeque_py.errors import StoreUnavailable
+
+Result = TypeVar("Result")
+
+_TRY_AGAIN = {1205, 1213, 1020}
+"""MySQL: lock wait timeout, deadlock, and MariaDB's record-has-changed."""
+
+_TRIES = 10
+
+
+class Tx:
+    """One transaction: statements, and the one instant at which all of it happens."""
+
+    def __init__(self, connection: Connection, shift: timedelta) -> None:
+        self._connection = connection
+        self._shift = shift
+
+    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Run the statement in this transaction."""
+        return self._connection.execute(statement, parameters)  # type: ignore[return-value]
+
+    @property
+    def sqlite(self) -> bool:
+        """Whether the database is SQLite."""
+        return self._connection.dialect.name == "sqlite"
+
+    @cached_property
+    def now(self) -> datetime:
+        """The transaction's time in UTC: the server's clock, ours on SQLite; read once."""
+        if self.sqlite:
+            return clock.now() + self._shift
+        instant = self._connection.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
+        return instant.replace(tzinfo=UTC) + self._shift  # type: ignore[no-any-return]
+
+
+class Store:
+    """A database that has our tables; safe to use from many threads.
+
+    A SQLite file that does not exist is made only with `create`. `shift` moves the clock of
+    every transaction, for tests.
+    """
+
+    def __init__(
+        self, url: str, *, create: bool = False, shift: timedelta = timedelta(0)
+    ) -> None:
+        self.url = make_url(url)
+        self.shift = shift
+        self._turn: AbstractContextManager[Any]
+        if self.url.get_backend_name() == "sqlite":
+            self._turn = threading.Lock()
+            self._writes = _open_sqlite(self.url, create=create, writing=True)
+            self._reads = _open_sqlite(self.url, create=create, writing=False)
+        else:
+            self._turn = nullcontext()
+            self._writes = self._reads = _open_mysql(self.url)
+
+    def write(self, work: Callable[[Tx], Result]) -> Result:
+        """Run the work in one transaction that writes, again from the start after a deadlock.
+
+        The work must change nothing but the database. A connection lost at the commit leaves it
+        unknown whether it took place; the work is then run again, so its writes are guarded.
+        Raises `StoreUnavailable`.
+        """
+        return self._insist(lambda: self._run_writing(work))
+
+    def read(self, work: Callable[[Tx], Result]) -> Result:
+        """Run the work in one transaction that only reads. Raises `StoreUnavailable`."""
+        return self._insist(lambda: self._run(self._reads, work))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._writes.dispose()
+        self._reads.dispose()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine for migrations."""
+        return self._writes
+
+    def _run_writing(self, work: Callable[[Tx], Result]) -> Result:
+        with self._turn:
+            return self._run(self._writes, work)
+
+    def _run(self, engine: Engine, work: Callable[[Tx], Result]) -> Result:
+        with engine.begin() as connection:
+            return work(Tx(connection, self.shift))
+
+    def _insist(self, run: Callable[[], Result]) -> Result:
+        for attempt in range(_TRIES):
+            try:
+                return run()
+            except SQLAlchemyError as error:
+                if attempt == _TRIES - 1 or not _worth_repeating(error, attempt):
+                    raise _translated(error, self.url.render_as_string(hide_password=True)) from error
+                time.sleep(random.uniform(0.001, 0.01) * (1 << attempt))  # noqa: S311 - not a secret
+        raise AssertionError
+
+
+def _worth_repeating(error: SQLAlchemyError, attempt: int) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    if _code(error) in _TRY_AGAIN:
+        return True
+    return error.connection_invalidated and attempt < 2  # noqa: PLR2004 - once stale, once again
+
+
+def _code(error: DBAPIError) -> object:
+    return error.orig.args[0] if error.orig is not None and error.orig.args else None
+
+
+def _translated(error: SQLAlchemyError, url: str) -> Exception:
+    """Return what the caller should see: our error with the cure, or the programmer's mistake."""
+    reason = str(getattr(error, "orig", None) or error)
+    lacks_table = "no such table" in reason or _code_is(error, 1146)
+    if lacks_table:
+        return StoreUnavailable(
+            f"BARBEQUE_DATABASE {url} has no tables of ours yet: run `barbeque migrate`"
+        )
+    if isinstance(error, OperationalError) and not isinstance(error, ProgrammingError):
+        cure = "is it running, are name and password right?"
+        if "locked" in reason:
+            cure = "another program holds its write lock; end that program"
+        elif "unable to open" in reason:
+            cure = "run `barbeque migrate` to make it, or check the path and who may write there"
+        return StoreUnavailable(f"BARBEQUE_DATABASE {url} can't be used ({reason}): {cure}")
+    return error
+
+
+def _code_is(error: SQLAlchemyError, code: int) -> bool:
+    return isinstance(error, DBAPIError) and _code(error) == code
+
+
+def _open_mysql(url: URL) -> Engine:
+    return create_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        pool_size=20,
+        max_overflow=20,
+        pool_recycle=280,
+        connect_args={
+            "charset": "utf8mb4",
+            "connect_timeout": 5,
+            "init_command": "SET time_zone = '+00:00'",
+            "read_timeout": 60,
+            "write_timeout": 60,
+        },
+    )
+
+
+def _open_sqlite(url: URL, *, create: bool, writing: bool) -> Engine:
+    mode = "rwc" if create else "rw"
+    path = quote(str(Path(url.database or "").absolute()))
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{path}?mode={mode}", uri=True, check_same_thread=False, isolation_level=None
+        )
+        connection.execute("PRAGMA busy_timeout = 10000")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    engine = create_engine(
+        url,
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=1 if writing else 5,
+        max_overflow=0 if writing else 50,
+    )
+    begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine

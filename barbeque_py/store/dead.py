@@ -1,0 +1,69 @@
+"""Dead messages: what can't become an execution, kept with its reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import mysql, sqlite
+
+from barbeque_py.broker import Delivery
+from barbeque_py.store.database import Tx
+from barbeque_py.store.tables import dead_messages
+
+
+@dataclass(frozen=True, slots=True)
+class DeadMessage:
+    """A message that can't become an execution, and why."""
+
+    id: int
+    queue: str
+    broker_id: str
+    message_id: str | None
+    body: str
+    reason: str
+    sent_at: datetime
+    died_at: datetime
+
+
+def bury(tx: Tx, delivery: Delivery, *, reason: str, message_id: str | None) -> None:
+    """Keep the message with its reason; a second burial of the same message changes nothing."""
+    row = {
+        "queue": delivery.queue,
+        "broker_id": delivery.broker_id,
+        "message_id": message_id,
+        "body": delivery.body,
+        "reason": reason,
+        "sent_at": delivery.sent_at,
+        "died_at": tx.now,
+    }
+    if tx.sqlite:
+        tx.execute(sqlite.insert(dead_messages).values(row).on_conflict_do_nothing())
+    else:
+        adding = mysql.insert(dead_messages).values(row)
+        tx.execute(adding.on_duplicate_key_update(broker_id=dead_messages.c.broker_id))
+
+
+def newest(tx: Tx, *, before: int | None = None, most: int = 50) -> Sequence[DeadMessage]:
+    """Return dead messages, the newest first, those with an id below `before` only."""
+    query = select(dead_messages).order_by(dead_messages.c.id.desc()).limit(most)
+    if before is not None:
+        query = query.where(dead_messages.c.id < before)
+    return [DeadMessage(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - public name
+
+
+def get(tx: Tx, number: int) -> DeadMessage | None:
+    """Return the dead message with this row id."""
+    row = tx.execute(select(dead_messages).where(dead_messages.c.id == number)).one_or_none()
+    return None if row is None else DeadMessage(**row._mapping)  # noqa: SLF001 - public name
+
+
+def is_dead(tx: Tx, message_id: str) -> bool:
+    """Tell whether the message with this public id is dead."""
+    query = select(dead_messages.c.id).where(dead_messages.c.message_id == message_id).limit(1)
+    return tx.execute(query).one_or_none() is not None
+
+
+def drop(tx: Tx, number: int) -> bool:
+    """Delete the dead message; say whether it was there."""
+    return tx.execute(delete(dead_messages).where(dead_messages.c.id == number)).rowcount == 1

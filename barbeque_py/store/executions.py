@@ -1,0 +1,289 @@
+"""Executions as rows: each change is one guarded statement that only the rightful mover wins."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, insert, select, update
+from sqlalchemy.dialects import mysql, sqlite
+
+from barbeque_py.executions import MOVES, Stage, State
+from barbeque_py.store.database import Tx
+from barbeque_py.store.tables import executions, retries
+
+Columns = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One requested run, as its row says it."""
+
+    id: int
+    message_id: str
+    app: str
+    job: str
+    queue: str
+    message: str | None
+    message_key: str | None
+    options: Mapping[str, Any]
+    priority_rank: int
+    state: State
+    stage: Stage
+    due_at: datetime
+    held_by: str | None
+    round: int
+    counted: int
+    counted_before: int
+    uncounted: int
+    attempts: int
+    could_not_start: bool
+    reason: str | None
+    cancel_requested_at: datetime | None
+    tombstone: bool
+    note: str | None
+    sent_at: datetime
+    recorded_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+def read(row: Row[Any]) -> Execution:
+    """Return the row as an execution."""
+    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    facts["options"] = json.loads(facts["options"])
+    facts["state"] = State(facts["state"])
+    facts["stage"] = Stage(facts["stage"])
+    return Execution(**facts)
+
+
+def add_missing(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert the rows whose message id is new and leave the others as they are.
+
+    The rows are sorted by message id, so that two workers with the same batch wait for each other
+    instead of meeting in a deadlock. Any error but the duplicate id is raised.
+    """
+    ordered = sorted(rows, key=lambda row: str(row["message_id"]))
+    if tx.sqlite:
+        ignoring = sqlite.insert(executions).on_conflict_do_nothing(index_elements=["message_id"])
+        tx.execute(ignoring, ordered)
+    else:
+        adding = mysql.insert(executions)
+        tx.execute(adding.on_duplicate_key_update(message_id=executions.c.message_id), ordered)
+
+
+def by_message_id(tx: Tx, message_id: str, *, lock: bool = False) -> Execution | None:
+    """Return the execution with this public id, or that of which it is a retry's id."""
+    found = _where(tx, executions.c.message_id == message_id, lock=lock)
+    if found is not None:
+        return found
+    retried = select(retries.c.execution).where(retries.c.message_id == message_id)
+    number = tx.execute(retried).scalar_one_or_none()
+    return None if number is None else _where(tx, executions.c.id == number, lock=lock)
+
+
+def by_id(tx: Tx, number: int, *, lock: bool = False) -> Execution | None:
+    """Return the execution with this row id."""
+    return _where(tx, executions.c.id == number, lock=lock)
+
+
+def _where(tx: Tx, condition: Any, *, lock: bool) -> Execution | None:
+    query = select(executions).where(condition)
+    row = tx.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else read(row)
+
+
+def many_by_message_id(tx: Tx, message_ids: Iterable[str]) -> dict[str, Execution]:
+    """Return those of the executions that exist, by their public id."""
+    query = select(executions).where(executions.c.message_id.in_(list(message_ids)))
+    return {row.message_id: read(row) for row in tx.execute(query)}
+
+
+def move(tx: Tx, number: int, to: State, *, set_: Columns) -> bool:
+    """Move the execution if its state allows; say whether this call moved it."""
+    origins = [state for state, nexts in MOVES.items() if to in nexts]
+    moved = tx.execute(
+        update(executions)
+        .where(executions.c.id == number, executions.c.state.in_(origins))
+        .values(state=to, **set_)
+    )
+    return moved.rowcount == 1
+
+
+def move_from(tx: Tx, number: int, origins: Iterable[State], to: State, *, set_: Columns) -> bool:
+    """Move the execution if it stands in one of `origins` and the machine allows the move."""
+    allowed = [state for state in origins if to in MOVES[state]]
+    moved = tx.execute(
+        update(executions)
+        .where(executions.c.id == number, executions.c.state.in_(allowed))
+        .values(state=to, **set_)
+    )
+    return moved.rowcount == 1
+
+
+def fill_tombstone(tx: Tx, message_id: str, row: Columns) -> bool:
+    """Give a tombstone the content of the message it was waiting for."""
+    filled = tx.execute(
+        update(executions)
+        .where(executions.c.message_id == message_id, executions.c.tombstone.is_(True))
+        .values(**row, tombstone=False)
+    )
+    return filled.rowcount == 1
+
+
+def note(tx: Tx, number: int, text: str) -> None:
+    """Leave a sentence on the execution for people to read."""
+    tx.execute(update(executions).where(executions.c.id == number).values(note=text))
+
+
+def request_cancel(tx: Tx, number: int) -> bool:
+    """Ask for a running execution's end, once; it keeps its state until its fate is known."""
+    asked = tx.execute(
+        update(executions)
+        .where(
+            executions.c.id == number,
+            executions.c.state == State.RUNNING,
+            executions.c.cancel_requested_at.is_(None),
+        )
+        .values(cancel_requested_at=tx.now)
+    )
+    return asked.rowcount == 1
+
+
+def hold(tx: Tx, number: int, scope: str) -> None:
+    """Set a ready execution aside until the limit has room; the limit's row must be locked."""
+    tx.execute(
+        update(executions)
+        .where(executions.c.id == number, executions.c.stage == Stage.READY)
+        .values(stage=Stage.HELD, held_by=scope)
+    )
+
+
+def wake_held(tx: Tx, scope: str, count: int) -> int:
+    """Make the first `count` executions held by the limit ready again; return how many."""
+    if count <= 0:
+        return 0
+    query = (
+        select(executions.c.id)
+        .where(executions.c.held_by == scope)
+        .order_by(executions.c.priority_rank, executions.c.id)
+        .limit(count)
+        .with_for_update()
+    )
+    numbers = [row.id for row in tx.execute(query)]
+    if not numbers:
+        return 0
+    woken = tx.execute(
+        update(executions)
+        .where(executions.c.id.in_(numbers), executions.c.held_by == scope)
+        .values(stage=Stage.READY, held_by=None)
+    )
+    return woken.rowcount
+
+
+def scopes_that_hold(tx: Tx) -> list[str]:
+    """Return the limits that hold executions back."""
+    query = select(executions.c.held_by).where(executions.c.held_by.is_not(None)).distinct()
+    return [row.held_by for row in tx.execute(query)]
+
+
+def ripen(tx: Tx, count: int) -> int:
+    """Make up to `count` scheduled executions whose time has come ready; return how many."""
+    due = and_(executions.c.stage == Stage.SCHEDULED, executions.c.due_at <= tx.now)
+    query = (
+        select(executions.c.id)
+        .where(due)
+        .order_by(executions.c.due_at)
+        .limit(count)
+        .with_for_update(skip_locked=True)
+    )
+    numbers = [row.id for row in tx.execute(query)]
+    if not numbers:
+        return 0
+    ripened = tx.execute(
+        update(executions).where(executions.c.id.in_(numbers), due).values(stage=Stage.READY)
+    )
+    return ripened.rowcount
+
+
+def next_due(tx: Tx) -> datetime | None:
+    """Return when the next scheduled execution is due."""
+    query = (
+        select(executions.c.due_at)
+        .where(executions.c.stage == Stage.SCHEDULED)
+        .order_by(executions.c.due_at)
+        .limit(1)
+    )
+    return tx.execute(query).scalar_one_or_none()
+
+
+def waiting_groups(
+    tx: Tx, queue: str, *, leave_out: Iterable[str] = (), most: int = 500
+) -> list[tuple[int, str]]:
+    """Return (rank, app) of what is ready on the queue, the most urgent first.
+
+    Walks the claim index from group to group, so its cost grows with the number of apps and not
+    with the number of executions.
+    """
+    groups: list[tuple[int, str]] = []
+    ready = and_(executions.c.queue == queue, executions.c.stage == Stage.READY)
+    skipped = set(leave_out)
+    rank, app = -1000, ""
+    for _ in range(most):
+        found = _next_group(tx, ready, rank, app)
+        if found is None:
+            break
+        rank, app = found
+        if app not in skipped:
+            groups.append(found)
+    return groups
+
+
+def _next_group(tx: Tx, ready: Any, rank: int, app: str) -> tuple[int, str] | None:
+    columns = executions.c
+    in_order = select(columns.priority_rank, columns.app).limit(1)
+    in_order = in_order.order_by(columns.priority_rank, columns.app)
+    row = tx.execute(
+        in_order.where(ready, columns.priority_rank == rank, columns.app > app)
+    ).one_or_none()
+    if row is None:
+        row = tx.execute(in_order.where(ready, columns.priority_rank > rank)).one_or_none()
+    return None if row is None else (row.priority_rank, row.app)
+
+
+def lock_ready(tx: Tx, queue: str, group: tuple[int, str], count: int) -> list[Execution]:
+    """Lock and return the oldest ready executions of the group that nobody else has locked."""
+    rank, app = group
+    query = (
+        select(executions)
+        .where(
+            executions.c.queue == queue,
+            executions.c.stage == Stage.READY,
+            executions.c.priority_rank == rank,
+            executions.c.app == app,
+        )
+        .order_by(executions.c.id)
+        .limit(count)
+        .with_for_update(skip_locked=True)
+    )
+    return [read(row) for row in tx.execute(query)]
+
+
+def count_startable(tx: Tx, queue: str, most: int) -> int:
+    """Count the queue's ready executions, up to `most`."""
+    some = (
+        select(executions.c.id)
+        .where(executions.c.queue == queue, executions.c.stage == Stage.READY)
+        .limit(most)
+    )
+    return len(tx.execute(some).all())
+
+
+def add_retry_id(tx: Tx, message_id: str, number: int) -> bool:
+    """Remember that a retry by API has this id; False when it was there already."""
+    known = select(retries.c.execution).where(retries.c.message_id == message_id)
+    if tx.execute(known).one_or_none() is not None:
+        return False
+    tx.execute(insert(retries).values(message_id=message_id, execution=number))
+    return True

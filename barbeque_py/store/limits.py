@@ -1,0 +1,150 @@
+"""Limits as counter rows: changed only in the transactions that claim and settle.
+
+Scopes: `place:PLACE`, `queue:NAME`, `app:APP`, `job:APP/JOB`, `key:APP/KEY`. A row is always
+locked before it is judged, and several are locked in the order of their names.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import mysql, sqlite
+
+from barbeque_py.store import executions as rows
+from barbeque_py.store.database import Tx
+from barbeque_py.store.tables import limits
+
+
+@dataclass(slots=True)
+class Limit:
+    """How many run under a scope, and how many may; None is no limit."""
+
+    scope: str
+    max: int | None
+    used: int
+
+    @property
+    def free(self) -> int | None:
+        """How many more may start; None is any number."""
+        return None if self.max is None else max(0, self.max - self.used)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may start."""
+        return self.free == 0
+
+
+def set_max(tx: Tx, scope: str, most: int | None) -> None:
+    """Set the limit, making its row if needed; held executions that now fit become ready."""
+    ensure(tx, [scope])
+    lock(tx, [scope])
+    tx.execute(update(limits).where(limits.c.scope == scope).values(max=most))
+    wake(tx, [scope])
+
+
+def ensure(tx: Tx, scopes: Iterable[str]) -> None:
+    """Make the rows of these scopes that are missing, without a limit."""
+    wanted = sorted(set(scopes))
+    known = {
+        row.scope for row in tx.execute(select(limits.c.scope).where(limits.c.scope.in_(wanted)))
+    }
+    for scope in wanted:
+        if scope not in known:
+            _add_if_missing(tx, {"scope": scope, "max": None, "used": 0})
+
+
+def _add_if_missing(tx: Tx, row: dict[str, object]) -> None:
+    if tx.sqlite:
+        tx.execute(sqlite.insert(limits).values(row).on_conflict_do_nothing())
+    else:
+        adding = mysql.insert(limits).values(row)
+        tx.execute(adding.on_duplicate_key_update(scope=limits.c.scope))
+
+
+def read(tx: Tx, scopes: Iterable[str]) -> dict[str, Limit]:
+    """Return the limits that exist, without locking them."""
+    query = select(limits).where(limits.c.scope.in_(sorted(set(scopes))))
+    return {row.scope: Limit(row.scope, row.max, row.used) for row in tx.execute(query)}
+
+
+def read_all(tx: Tx, prefix: str = "") -> list[Limit]:
+    """Return every limit whose scope begins with the prefix."""
+    query = select(limits).where(limits.c.scope.startswith(prefix, autoescape=True))
+    return [Limit(row.scope, row.max, row.used) for row in tx.execute(query)]
+
+
+def lock(tx: Tx, scopes: Iterable[str]) -> dict[str, Limit]:
+    """Lock the limits until the end of the transaction and return them; missing ones are made."""
+    wanted = sorted(set(scopes))
+    query = select(limits).where(limits.c.scope.in_(wanted)).order_by(limits.c.scope)
+    found = {
+        row.scope: Limit(row.scope, row.max, row.used)
+        for row in tx.execute(query.with_for_update())
+    }
+    if len(found) == len(wanted):
+        return found
+    ensure(tx, wanted)
+    return lock(tx, wanted)
+
+
+def take(tx: Tx, taken: Counter[str]) -> None:
+    """Count these slots as used; the limits are locked and have room."""
+    for scope in sorted(taken):
+        tx.execute(
+            update(limits)
+            .where(limits.c.scope == scope)
+            .values(used=limits.c.used + taken[scope])
+        )
+
+
+def give_back(tx: Tx, scopes: Iterable[str]) -> None:
+    """Free one slot of each scope and wake what it held back."""
+    names = sorted(set(scopes))
+    if not names:
+        return
+    lock(tx, names)
+    tx.execute(
+        update(limits)
+        .where(limits.c.scope.in_(names), limits.c.used > 0)
+        .values(used=limits.c.used - 1)
+    )
+    wake(tx, names)
+
+
+def wake(tx: Tx, scopes: Iterable[str]) -> int:
+    """Make as many executions held by each of these locked limits ready as it has free slots."""
+    woken = 0
+    for scope, limit in sorted(read(tx, scopes).items()):
+        room = limit.free
+        woken += rows.wake_held(tx, scope, 1000 if room is None else room)
+    return woken
+
+
+def set_used(tx: Tx, scope: str, used: int) -> None:
+    """Correct a counter; its row is locked."""
+    tx.execute(update(limits).where(limits.c.scope == scope).values(used=used))
+
+
+def forget_idle_keys(tx: Tx, most: int) -> int:
+    """Delete up to `most` per-key counters that nothing uses or waits for."""
+    idle = (
+        select(limits.c.scope)
+        .where(limits.c.scope.startswith("key:"), limits.c.used == 0)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    waiting = set(rows.scopes_that_hold(tx))
+    names = [row.scope for row in tx.execute(idle) if row.scope not in waiting]
+    if names:
+        tx.execute(limits.delete().where(limits.c.scope.in_(names), limits.c.used == 0))
+    return len(names)
+
+
+def scope_names(app: str, job: str, queue: str, place: str, key: str | None) -> list[str]:
+    """Return the scopes an attempt counts under, in the order in which they are locked."""
+    scopes = [f"app:{app}", f"job:{app}/{job}", f"place:{place}", f"queue:{queue}"]
+    if key is not None:
+        scopes.append(f"key:{app}/{key}")
+    return sorted(scopes)
+

@@ -1,0 +1,123 @@
+"""What must be done once this transaction has committed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.dialects import mysql, sqlite
+
+from barbeque_py.store.database import Tx
+from barbeque_py.store.tables import outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to do, and how often it was tried."""
+
+    id: int
+    kind: str
+    lane: str
+    subject: str
+    tries: int
+    last_error: str | None
+
+
+def put(  # noqa: PLR0913 - a row
+    tx: Tx, kind: str, *, subject: str, lane: str, place: str | None, owner: str, head_start: timedelta
+) -> None:
+    """Add the item, once per kind and subject; `owner` alone may take it for `head_start`."""
+    row = {
+        "kind": kind,
+        "lane": lane,
+        "place": place,
+        "subject": subject,
+        "dedupe": f"{kind}:{subject}",
+        "due_at": tx.now,
+        "tries": 0,
+        "owner": owner,
+        "lease_until": tx.now + head_start,
+    }
+    if tx.sqlite:
+        tx.execute(sqlite.insert(outbox).values(row).on_conflict_do_nothing())
+    else:
+        adding = mysql.insert(outbox).values(row)
+        tx.execute(adding.on_duplicate_key_update(dedupe=outbox.c.dedupe))
+
+
+def take(
+    tx: Tx, owner: str, places: Sequence[str], *, most: int, lease: timedelta, busy: Sequence[str]
+) -> list[Item]:
+    """Lease up to `most` due items, one of each lane, whose lanes are not among the busy ones."""
+    free = or_(
+        outbox.c.lease_until.is_(None), outbox.c.lease_until <= tx.now, outbox.c.owner == owner
+    )
+    query = (
+        select(outbox)
+        .where(
+            outbox.c.done_at.is_(None),
+            outbox.c.due_at <= tx.now,
+            free,
+            or_(outbox.c.place.is_(None), outbox.c.place.in_(list(places))),
+            outbox.c.lane.not_in(list(busy)),
+        )
+        .order_by(outbox.c.due_at, outbox.c.id)
+        .limit(most * 4)
+        .with_for_update(skip_locked=True)
+    )
+    one_per_lane = {row.lane: row for row in reversed(tx.execute(query).all())}
+    taken = sorted(one_per_lane.values(), key=lambda row: (row.due_at, row.id))[:most]
+    if taken:
+        tx.execute(
+            update(outbox)
+            .where(outbox.c.id.in_([row.id for row in taken]))
+            .values(owner=owner, lease_until=tx.now + lease)
+        )
+    return [
+        Item(row.id, row.kind, row.lane, row.subject, row.tries, row.last_error) for row in taken
+    ]
+
+
+def keep(tx: Tx, numbers: Sequence[int], lease: timedelta) -> None:
+    """Renew the leases of items still being worked on."""
+    tx.execute(
+        update(outbox).where(outbox.c.id.in_(list(numbers))).values(lease_until=tx.now + lease)
+    )
+
+
+def finish(tx: Tx, number: int) -> None:
+    """Mark the item as done."""
+    tx.execute(update(outbox).where(outbox.c.id == number).values(done_at=tx.now))
+
+
+def postpone(tx: Tx, number: int, *, wait: timedelta, error: str) -> None:
+    """Put the item off after a failure."""
+    tx.execute(
+        update(outbox)
+        .where(outbox.c.id == number, outbox.c.done_at.is_(None))
+        .values(
+            due_at=tx.now + wait,
+            tries=outbox.c.tries + 1,
+            owner=None,
+            lease_until=None,
+            last_error=error[:2000],
+        )
+    )
+
+
+def release(tx: Tx, owner: str) -> None:
+    """Give up what this owner has leased."""
+    tx.execute(
+        update(outbox)
+        .where(outbox.c.owner == owner, outbox.c.done_at.is_(None))
+        .values(owner=None, lease_until=None)
+    )
+
+
+def forget_done(tx: Tx, age: timedelta, most: int) -> int:
+    """Delete up to `most` items that were done that long ago."""
+    old = select(outbox.c.id).where(outbox.c.done_at < tx.now - age).limit(most)
+    numbers = [row.id for row in tx.execute(old)]
+    if numbers:
+        tx.execute(delete(outbox).where(outbox.c.id.in_(numbers)))
+    return len(numbers)

@@ -1,0 +1,257 @@
+"""The tables, as the newest migration leaves them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+SCOPE = 300
+"""Characters of a limit's scope: `job:` and two names of 128."""
+
+
+class Instant(TypeDecorator[datetime]):
+    """A UTC instant to the microsecond: DATETIME(6), naive in the database, aware in Python."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Ask MySQL for microseconds; SQLite's text keeps them anyway."""
+        if dialect.name == "mysql" or dialect.name == "mariadb":
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Write the instant in UTC, without its zone."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Read it back as UTC."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+_Long = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+_BINARY = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
+_BINARY |= {key.replace("mysql", "mariadb"): value for key, value in _BINARY.items()}
+
+metadata = MetaData()
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(6), nullable=False),
+    Column("executor", String(200)),
+    **_BINARY,
+)
+
+apps = Table(
+    "apps",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("image", String(500), nullable=False),
+    Column("spec", _Long, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    **_BINARY,
+)
+
+job_definitions = Table(
+    "job_definitions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("app", String(128), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("queue", String(80), nullable=False),
+    Column("spec", _Long, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    UniqueConstraint("app", "name"),
+    **_BINARY,
+)
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("paused_at", Instant),
+    Column("changed_at", Instant, nullable=False),
+    **_BINARY,
+)
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("message_id", String(36), nullable=False, unique=True),
+    Column("app", String(128), nullable=False),
+    Column("job", String(128), nullable=False),
+    Column("queue", String(80), nullable=False),
+    Column("message", _Long),
+    Column("message_key", String(600)),
+    Column("options", Text, nullable=False),
+    Column("priority_rank", SmallInteger, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("stage", String(10), nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("held_by", String(SCOPE)),
+    Column("round", Integer, nullable=False),
+    Column("counted", Integer, nullable=False),
+    Column("counted_before", Integer, nullable=False),
+    Column("uncounted", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("could_not_start", Boolean, nullable=False),
+    Column("reason", String(20)),
+    Column("cancel_requested_at", Instant),
+    Column("tombstone", Boolean, nullable=False),
+    Column("note", Text),
+    Column("sent_at", Instant, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Index("ix_executions_claim", "queue", "stage", "priority_rank", "app", "id"),
+    Index("ix_executions_due", "stage", "due_at"),
+    Index("ix_executions_held", "held_by", "priority_rank", "id"),
+    Index("ix_executions_state", "state", "id"),
+    Index("ix_executions_job", "app", "job", "id"),
+    Index("ix_executions_finished", "finished_at"),
+    **_BINARY,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("execution", _Id, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("place", String(200), nullable=False),
+    Column("owner", String(80), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("lease_until", Instant, nullable=False),
+    Column("request", _Long),
+    Column("scopes", Text, nullable=False),
+    Column("image", String(500), nullable=False),
+    Column("handle", String(200)),
+    Column("claimed_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("deadline_at", Instant),
+    Column("cancel_requested_at", Instant),
+    Column("stop_reason", String(20)),
+    Column("stop_requested_at", Instant),
+    Column("finished_at", Instant),
+    Column("reason", String(20)),
+    Column("exit_code", Integer),
+    Column("detail", Text),
+    Column("counted", Boolean),
+    Column("log_sealed_at", Instant),
+    Column("log_lines", BigInteger),
+    Column("log_bytes", BigInteger),
+    Column("log_error_lines", BigInteger),
+    Column("log_truncated", Boolean),
+    UniqueConstraint("execution", "number"),
+    Index("ix_attempts_place", "place", "state", "lease_until"),
+    Index("ix_attempts_owner", "owner", "state"),
+    **_BINARY,
+)
+
+retries = Table(
+    "retries",
+    metadata,
+    Column("message_id", String(36), primary_key=True),
+    Column("execution", _Id, nullable=False, index=True),
+    **_BINARY,
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("scope", String(SCOPE), primary_key=True),
+    Column("max", Integer),
+    Column("used", Integer, nullable=False),
+    **_BINARY,
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("queue", String(80), nullable=False),
+    Column("body", Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb"), nullable=False),
+    Column("broker_id", String(36), nullable=False),
+    Column("receipt", String(36)),
+    Column("receives", Integer, nullable=False),
+    Column("visible_at", Instant, nullable=False),
+    Column("sent_at", Instant, nullable=False),
+    Index("ix_messages_visible", "queue", "visible_at", "id"),
+    **_BINARY,
+)
+
+dead_messages = Table(
+    "dead_messages",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("queue", String(80), nullable=False),
+    Column("broker_id", String(36), nullable=False, unique=True),
+    Column("message_id", String(36), index=True),
+    Column("body", Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("sent_at", Instant, nullable=False),
+    Column("died_at", Instant, nullable=False),
+    **_BINARY,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("lane", String(200), nullable=False),
+    Column("place", String(200)),
+    Column("subject", String(48), nullable=False),
+    Column("dedupe", String(200), nullable=False, unique=True),
+    Column("due_at", Instant, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("owner", String(80)),
+    Column("lease_until", Instant),
+    Column("last_error", Text),
+    Column("done_at", Instant),
+    Index("ix_outbox_due", "done_at", "due_at"),
+    **_BINARY,
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("place", String(200), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    **_BINARY,
+)
+
+duties = Table(
+    "duties",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("owner", String(80), nullable=False),
+    Column("lease_until", Instant, nullable=False),
+    Column("done_at", Instant),
+    **_BINARY,
+)

@@ -1,0 +1,89 @@
+"""Who is at work: the workers' heartbeats, and the duties that only one has at a time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects import mysql, sqlite
+
+from barbeque_py.store.database import Tx
+from barbeque_py.store.tables import duties, workers
+
+ALIVE = timedelta(seconds=60)
+"""A worker that was not seen for this long is taken for dead in reports (never for starts)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker process and when it last said that it is alive."""
+
+    id: str
+    place: str
+    started_at: datetime
+    seen_at: datetime
+
+
+def see(tx: Tx, worker: str, place: str) -> None:
+    """Record that this worker is alive."""
+    seen = tx.execute(
+        update(workers).where(workers.c.id == worker).values(seen_at=tx.now, place=place)
+    )
+    if seen.rowcount == 0:
+        tx.execute(
+            insert(workers).values(id=worker, place=place, started_at=tx.now, seen_at=tx.now)
+        )
+
+
+def leave(tx: Tx, worker: str) -> None:
+    """Forget a worker that has stopped."""
+    tx.execute(delete(workers).where(workers.c.id == worker))
+
+
+def alive(tx: Tx) -> list[Worker]:
+    """Return the workers that were seen lately."""
+    query = select(workers).where(workers.c.seen_at > tx.now - ALIVE).order_by(workers.c.id)
+    return [Worker(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - public name
+
+
+def forget_silent(tx: Tx, age: timedelta) -> None:
+    """Forget workers that were not seen for that long."""
+    tx.execute(delete(workers).where(workers.c.seen_at < tx.now - age))
+
+
+def take_duty(tx: Tx, name: str, owner: str, *, every: timedelta, lease: timedelta) -> bool:
+    """Take the duty if it is due and nobody else has it; say whether it is ours now."""
+    row = tx.execute(
+        select(duties).where(duties.c.name == name).with_for_update()
+    ).one_or_none()
+    if row is None:
+        _add_duty(tx, {"name": name, "owner": owner, "lease_until": tx.now + lease})
+        return True
+    done_lately = row.done_at is not None and row.done_at > tx.now - every
+    if done_lately or (row.owner != owner and row.lease_until > tx.now):
+        return False
+    tx.execute(
+        update(duties).where(duties.c.name == name).values(owner=owner, lease_until=tx.now + lease)
+    )
+    return True
+
+
+def _add_duty(tx: Tx, row: dict[str, object]) -> None:
+    if tx.sqlite:
+        tx.execute(sqlite.insert(duties).values(row).on_conflict_do_nothing())
+    else:
+        tx.execute(mysql.insert(duties).values(row).on_duplicate_key_update(name=duties.c.name))
+
+
+def finish_duty(tx: Tx, name: str, owner: str) -> None:
+    """Record that the duty was done."""
+    tx.execute(
+        update(duties)
+        .where(duties.c.name == name, duties.c.owner == owner)
+        .values(done_at=tx.now, lease_until=tx.now)
+    )
+
+
+def places(found: Iterable[Worker]) -> set[str]:
+    """Return the places these workers speak to."""
+    return {worker.place for worker in found}
