@@ -1,0 +1,242 @@
+"""The forms a setting's text may have, each read by one function.
+
+Every reader raises `ValueError` with the cure; those of secrets leave the text out of it.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from barbeque_py.apps import QUEUE_NAME
+from barbeque_py.durations import format_duration, parse_duration
+
+SIZES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2}
+MOST_SLOTS = 10_000
+
+_HTTP_FLAGS = re.IGNORECASE | re.ASCII
+_HTTP = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?(/[^?#@\s]*)?", _HTTP_FLAGS)
+_MYSQL = re.compile(
+    r"mysql(?:\+pymysql)?://(?P<login>[^:/?#@\s]+(?::[^:/?#@\s]*)?@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:/?#@\s]*)(?P<port>:\d{1,5})?/[^/?#@\s]+(?P<query>\?[^#\s]*)?"
+)
+_REGISTRY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]*(:\d{1,5})?(/[a-z0-9._-]+)*", re.ASCII)
+_SIZE = re.compile(r"(\d{1,12})\s?(B|KiB|MiB)?", re.ASCII)
+_SECRET_PARAMETER = re.compile(
+    r"((?:password|passwd|passphrase|secret|token)=)[^&]*", re.IGNORECASE
+)
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_INSTALLATION = re.compile(r"[a-z0-9]{6}")
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorUrl:
+    """Which executor runs the attempts, and with what."""
+
+    kind: str
+    """`docker` or `process`."""
+    slots: int | None = None
+    """How many attempts may run at once here; None is the CPU count."""
+    socket: Path | None = None
+    """The Docker engine's socket; None is where the engine puts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogsUrl:
+    """Which log store keeps the logs: a directory, in this version."""
+
+    kind: str
+    path: Path
+
+
+def redact_url(url: str) -> str:
+    """Return the URL without its password, whatever else is wrong with it.
+
+    All that may belong to a password goes, so more than the password may.
+    """
+    scheme, mark, rest = _SECRET_PARAMETER.sub(r"\1***", url).partition("://")
+    if not mark:
+        return "(not shown: not a URL)"
+    if scheme == "sqlite":
+        return url
+    login, at, place = rest.rpartition("@")
+    if at:
+        return f"{scheme}://{login.partition(':')[0]}:***@{place}"
+    host, colon, tail = rest.partition(":")
+    if scheme.startswith("mysql") and colon and not re.match(r"\d{1,5}(/|$)", tail):
+        return f"{scheme}://{host}:***"
+    return url
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was most likely meant, None when none is near."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def read_home(text: str) -> Path:
+    """Read a directory, relative to the current one."""
+    if "?" in text or "#" in text:
+        raise ValueError("the path may not contain ? or #: it becomes part of a URL")
+    return Path(text).expanduser().absolute()
+
+
+def read_database(text: str) -> str:
+    """Read a database's URL; a relative SQLite file is made absolute."""
+    if text.startswith("sqlite:"):
+        return _sqlite(text)
+    form = _MYSQL.fullmatch(text)
+    if form is None or not (form["host"] or "unix_socket=" in (form["query"] or "")):
+        raise ValueError(
+            "write sqlite:///PATH or mysql+pymysql://USER:PASSWORD@HOST:PORT/DATABASE, with "
+            "characters such as @ : / # ? % in the password percent-encoded (@ is %40)"
+        )
+    return "mysql+pymysql://" + text.partition("://")[2]
+
+
+def _sqlite(text: str) -> str:
+    path = text.removeprefix("sqlite:///")
+    if path in ("", text, ":memory:") or "?" in path or "#" in path:
+        raise ValueError(
+            "write sqlite:///PATH: a file (a database in memory would end with its process), "
+            "without ? or # in its path"
+        )
+    return f"sqlite:///{Path(path).absolute()}"
+
+
+def read_broker(text: str) -> str:
+    """Read the broker's URL: `database:` in this version."""
+    if text == "database:":
+        return text
+    if text.startswith("sqs:"):
+        raise ValueError("this version has database: only; unset the variable or write database:")
+    raise ValueError("write database: (the only broker of this version)")
+
+
+def read_executor(text: str) -> ExecutorUrl:
+    """Read the executor's URL with its parameters."""
+    kind, colon, rest = text.partition(":")
+    if kind == "ecs":
+        raise ValueError("this version has docker: and process: only; write one of them")
+    if kind not in ("docker", "process") or not colon or (rest and not rest.startswith("?")):
+        raise ValueError(
+            "write docker:, docker:?slots=8&socket=/path, process: or process:?slots=4"
+        )
+    known = ("slots", "socket") if kind == "docker" else ("slots",)
+    given = _parameters(rest.removeprefix("?"), known)
+    return ExecutorUrl(
+        kind,
+        slots=_slots(given["slots"]) if "slots" in given else None,
+        socket=_absolute(given["socket"]) if "socket" in given else None,
+    )
+
+
+def _parameters(text: str, known: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
+    except ValueError:
+        raise ValueError("parameters are NAME=VALUE, joined by &") from None
+    for name, value in pairs:
+        if name not in known:
+            raise ValueError(f"the parameter {name!r} is unknown; known: {', '.join(known)}")
+        if name in found:
+            raise ValueError(f"the parameter {name!r} stands twice; keep one")
+        found[name] = value
+    return found
+
+
+def _slots(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,6}", text) is None or not 1 <= int(text) <= MOST_SLOTS:
+        raise ValueError(f"slots is a whole number from 1 to {MOST_SLOTS}")
+    return int(text)
+
+
+def _absolute(text: str) -> Path:
+    path = Path(text)
+    if not path.is_absolute():
+        raise ValueError("the socket is an absolute path, as in /var/run/docker.sock")
+    return path
+
+
+def read_logs(text: str) -> LogsUrl:
+    """Read the log store's URL: `directory:PATH` in this version, made absolute."""
+    kind, _, path = text.partition(":")
+    if kind == "s3":
+        raise ValueError("this version keeps logs in a directory only; write directory:/PATH")
+    if kind != "directory" or not path:
+        raise ValueError("write directory:/PATH")
+    return LogsUrl("directory", Path(path).expanduser().absolute())
+
+
+def read_queue(text: str) -> str:
+    """Read a queue's name."""
+    if QUEUE_NAME.fullmatch(text) is None:
+        raise ValueError("a queue's name has up to 70 of A-Z a-z 0-9 _ -")
+    return text
+
+
+def read_switch(text: str) -> bool:
+    """Read on (1, true, yes) or off (0, false, no)."""
+    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.lower() not in known:
+        raise ValueError("write 1, true or yes for on; 0, false, no or nothing for off")
+    return known[text.lower()]
+
+
+def read_http_url(text: str) -> str:
+    """Read the address of an HTTP service; a slash at its end is dropped."""
+    if _HTTP.fullmatch(text) is None:
+        raise ValueError(
+            "write http://HOST:PORT or https://HOST, without user name, password, ? or #"
+        )
+    return text.rstrip("/")
+
+
+def read_token(text: str) -> str:
+    """Read a token: what fits into an HTTP header."""
+    if _TOKEN.fullmatch(text) is None:
+        raise ValueError("a token has visible ASCII characters only; copy it again")
+    return text
+
+
+def read_body_limit(text: str) -> int:
+    """Read a number of bytes from 1 KiB to 16 MiB."""
+    form = _SIZE.fullmatch(text)
+    count = int(form[1]) * SIZES[form[2] or ""] if form else 0
+    if not SIZES["KiB"] <= count <= 16 * SIZES["MiB"]:
+        raise ValueError("write 1KiB to 16MiB: a number of bytes, or one with KiB or MiB")
+    return count
+
+
+def read_installation(text: str) -> str:
+    """Read an installation's name."""
+    if _INSTALLATION.fullmatch(text) is None:
+        raise ValueError("an installation has six characters of a-z and 0-9")
+    return text
+
+
+def read_registry(text: str) -> str:
+    """Read an image registry's name."""
+    if _REGISTRY.fullmatch(text) is None:
+        raise ValueError("write HOST, HOST:PORT or HOST/PATH, without https:// and / at the end")
+    return text
+
+
+def read_retention(text: str) -> timedelta:
+    """Read how long executions are kept: 45 days to 100 years."""
+    return _between(parse_duration(text), timedelta(days=45), timedelta(days=36_500))
+
+
+def read_lease(text: str) -> timedelta:
+    """Read how long a claim lasts: 2 seconds to 1 hour."""
+    return _between(parse_duration(text), timedelta(seconds=2), timedelta(hours=1))
+
+
+def _between(duration: timedelta, least: timedelta, most: timedelta) -> timedelta:
+    if not least <= duration <= most:
+        raise ValueError(f"write {format_duration(least)} to {format_duration(most)}")
+    return duration

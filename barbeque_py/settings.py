@@ -1,0 +1,324 @@
+"""The settings: environment in, one frozen value out; nothing else reads the environment."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from barbeque_py import setting_values as values
+from barbeque_py.env_file import read_env_file
+from barbeque_py.errors import ConfigurationError
+from barbeque_py.setting_values import ExecutorUrl, LogsUrl, redact_url
+
+GIVEN_TO_JOBS = frozenset(
+    {
+        "BARBEQUE_APP",
+        "BARBEQUE_ATTEMPT_ID",
+        "BARBEQUE_JOB",
+        "BARBEQUE_MESSAGE",
+        "BARBEQUE_MESSAGE_ID",
+        "BARBEQUE_MESSAGE_URL",
+        "BARBEQUE_PROGRESS_FILE",
+        "BARBEQUE_PROGRESS_URL",
+        "BARBEQUE_QUEUE_NAME",
+        "BARBEQUE_RESULT_FILE",
+        "BARBEQUE_RESULT_URL",
+        "BARBEQUE_RETRY_COUNT",
+        "BARBEQUE_SENT_TIMESTAMP",
+    }
+)
+"""What a job finds in its environment: not settings, and no reason for a warning."""
+
+_FORMER = {
+    "BARBEQUE_LOG_TO_STDOUT": "logs of the worker always go to standard error",
+    "BARBEQUE_MAX_RETRY_DELAY": "it is a setting of barbeque_client, or retry.max_delay of a job",
+    "BARBEQUE_QUEUE": "name the queue on the command line: worker --queue NAME",
+    "BARBEQUE_S3_BUCKET_NAME": "BARBEQUE_LOGS says where logs are kept",
+    "BARBEQUE_SQS_NAME_PREFIX": "BARBEQUE_BROKER says what carries messages",
+    "BARBEQUE_WORKER_NUM": "BARBEQUE_EXECUTOR says how much runs at once, as in docker:?slots=8",
+}
+"""Barbeque's settings that we have not, with what takes their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """What a setting is called, what it means, and how its text is read."""
+
+    name: str
+    default: str
+    """The text that stands for an unset variable; empty where that means: not set."""
+    meaning: str
+    example: str
+    read: Callable[[str], Any]
+    show: Callable[[str], str] = str
+    """Makes the text fit to be shown: takes secrets out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting as people are shown it; the value is None when nothing was read."""
+
+    variable: str
+    default: str
+    meaning: str
+    example: str
+    value: str | None = None
+
+
+def _hide(_: str) -> str:
+    return "***"
+
+
+def _setting(
+    name: str, default: str, meaning: str, *, example: str, read: Callable[[str], Any], **show: Any
+) -> Any:
+    return field(metadata={"variable": Variable(name, default, meaning, example, read, **show)})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Settings:
+    """What the operator decided; `from_environment` makes it."""
+
+    home: Path = _setting(
+        "BARBEQUE_HOME",
+        "./.barbeque",
+        "The directory that holds what the defaults below keep; made absolute at start.",
+        example="/var/lib/barbeque",
+        read=values.read_home,
+    )
+    database: str = _setting(
+        "BARBEQUE_DATABASE",
+        "sqlite:///{home}/barbeque.db",
+        "The database; `mysql://` is read as `mysql+pymysql://`.",
+        example="mysql+pymysql://barbeque:PASSWORD@db.example.com:3306/barbeque",
+        read=values.read_database,
+        show=redact_url,
+    )
+    broker: str = _setting(
+        "BARBEQUE_BROKER",
+        "database:",
+        "What carries messages; this version has `database:`, queue tables in the same database.",
+        example="database:",
+        read=values.read_broker,
+    )
+    executor: ExecutorUrl | None = _setting(
+        "BARBEQUE_EXECUTOR",
+        "",
+        "What runs attempts: `docker:` or `process:`; `slots` is how many at once (default: the "
+        "CPU count), `socket` the Docker engine's. Unset: `docker:` if an engine answers when "
+        "`up` first makes the database, else `process:`.",
+        example="docker:?slots=8",
+        read=values.read_executor,
+    )
+    logs: LogsUrl = _setting(
+        "BARBEQUE_LOGS",
+        "directory:{home}/logs",
+        "Where the logs of attempts are kept; this version has `directory:`.",
+        example="directory:/var/lib/barbeque/logs",
+        read=values.read_logs,
+    )
+    default_queue: str = _setting(
+        "BARBEQUE_DEFAULT_QUEUE",
+        "default",
+        "The queue of requests and definitions that name none.",
+        example="default",
+        read=values.read_queue,
+    )
+    verify_enqueued_jobs: bool = _setting(
+        "BARBEQUE_VERIFY_ENQUEUED_JOBS",
+        "0",
+        "Whether an enqueue request for a job that is not defined is refused.",
+        example="1",
+        read=values.read_switch,
+    )
+    host_url: str | None = _setting(
+        "BARBEQUE_HOST",
+        "",
+        "The console's address as people reach it; `html_url` and notices begin with it.",
+        example="https://barbeque.example.com",
+        read=values.read_http_url,
+    )
+    url: str = _setting(
+        "BARBEQUE_URL",
+        "http://127.0.0.1:3003",
+        "The API that the command line speaks to.",
+        example="https://barbeque.example.com",
+        read=values.read_http_url,
+    )
+    token: str | None = _setting(
+        "BARBEQUE_TOKEN",
+        "",
+        "The token that the command line shows to the API; never printed.",
+        example="what barbeque token printed",
+        read=values.read_token,
+        show=_hide,
+    )
+    max_body: int = _setting(
+        "BARBEQUE_MAX_BODY",
+        "1MiB",
+        "The largest body of a request that the API takes, 1KiB to 16MiB.",
+        example="512KiB",
+        read=values.read_body_limit,
+    )
+    installation: str | None = _setting(
+        "BARBEQUE_INSTALLATION",
+        "",
+        "This installation's name, six of `a-z0-9`, taken by the first `migrate` and then fixed; "
+        "unset: made there.",
+        example="prod01",
+        read=values.read_installation,
+    )
+    retention: timedelta = _setting(
+        "BARBEQUE_RETENTION",
+        "90d",
+        "How long executions and logs are kept after their end, at least 45d.",
+        example="180d",
+        read=values.read_retention,
+    )
+    lease: timedelta = _setting(
+        "BARBEQUE_LEASE",
+        "90s",
+        "How long a worker's claim on an attempt lasts unrenewed, 2s to 1h; for tests and special "
+        "needs: a dead worker's attempts wait this long.",
+        example="90s",
+        read=values.read_lease,
+    )
+    database_maintenance: bool = _setting(
+        "BARBEQUE_DATABASE_MAINTENANCE",
+        "0",
+        "Barbeque's switch for enqueueing without its database; accepted, not needed any more.",
+        example="0",
+        read=values.read_switch,
+    )
+    docker_registry: str | None = _setting(
+        "BARBEQUE_DOCKER_REGISTRY",
+        "",
+        "The registry of images that name none.",
+        example="registry.example.com:5000",
+        read=values.read_registry,
+    )
+    shown: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """Each variable's text in force, fit to be shown."""
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+    """Sentences about variables that look like settings and are none."""
+
+    @classmethod
+    def from_environment(
+        cls, mapping: Mapping[str, str] | None = None, *, env_file: Path | None = None
+    ) -> "Settings":
+        """Read the settings; what is unset or empty has the laptop's default.
+
+        The environment wins over the file. Raises `ConfigurationError` naming the variable, its
+        value unless that is a secret, and the cure.
+        """
+        given = dict(os.environ if mapping is None else mapping)
+        if env_file is not None:
+            given = read_env_file(env_file) | given
+        home: Path = _value(_VARIABLES["home"], given, home="")
+        texts = {name: _text(each, given, home=str(home)) for name, each in _VARIABLES.items()}
+        read = {name: _value(each, given, home=str(home)) for name, each in _VARIABLES.items()}
+        shown = ((each.name, each.show(texts[name])) for name, each in _VARIABLES.items())
+        read["shown"] = tuple((name, text) for name, text in shown if text)
+        read["warnings"] = _warnings(given)
+        return cls(**read)
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={text!r}' for name, text in self.shown)})"
+
+
+_VARIABLES: dict[str, Variable] = {
+    each.name: each.metadata["variable"] for each in fields(Settings) if each.metadata
+}
+"""By the name of their field."""
+
+
+def describe(settings: Settings | None = None) -> list[Row]:
+    """Return every setting for people, with the values of `settings` where given, no secret."""
+    shown = dict(settings.shown) if settings is not None else {}
+    return [
+        Row(each.name, _shown_default(each), each.meaning, each.example, shown.get(each.name))
+        for each in _VARIABLES.values()
+    ]
+
+
+def configuration_page() -> str:
+    """Return docs/configuration.md: `python -m barbeque_py.settings` prints it."""
+    rows = [
+        f"| `{row.variable}` | {f'`{row.default}`' if row.default else 'not set'} "
+        f"| {row.meaning} | `{row.example}` |"
+        for row in describe()
+    ]
+    former = [f"| `{name}` | {cure} |" for name, cure in sorted(_FORMER.items())]
+    return _PAGE.format(rows="\n".join(rows), former="\n".join(former))
+
+
+def _shown_default(variable: Variable) -> str:
+    return variable.default.replace("{home}", "<BARBEQUE_HOME>")
+
+
+def _text(variable: Variable, given: Mapping[str, str], *, home: str) -> str:
+    return given.get(variable.name) or variable.default.replace("{home}", home)
+
+
+def _value(variable: Variable, given: Mapping[str, str], *, home: str) -> Any:
+    text = _text(variable, given, home=home)
+    if not text:
+        return None
+    try:
+        if not text.isprintable():
+            raise ValueError("it has control characters or is not UTF-8; type it again")  # noqa: TRY301
+        return variable.read(text)
+    except ValueError as error:
+        shown = ascii(variable.show(text))
+        raise ConfigurationError(f"{variable.name} is {shown}: {error}") from None
+
+
+def _warnings(given: Mapping[str, str]) -> tuple[str, ...]:
+    known = {each.name for each in _VARIABLES.values()} | GIVEN_TO_JOBS
+    strange = sorted(n for n in given if n.startswith("BARBEQUE_") and n not in known)
+    return tuple(_warning(name) for name in strange)
+
+
+def _warning(name: str) -> str:
+    if name in _FORMER:
+        return f"{name} is not used any more: {_FORMER[name]}"
+    meant = values.nearest(name, (each.name for each in _VARIABLES.values()))
+    return f"{name} is not a setting" + (f"; did you mean {meant}?" if meant else "")
+
+
+_PAGE = """# Configuration
+
+Everything is set by environment variables. None is needed: unset (or empty) ones have the default
+of a laptop. `--env-file FILE` reads more of them from a file; what the environment has wins.
+`barbeque check` shows the settings in force, without secrets.
+
+| variable | default | meaning | example |
+|---|---|---|---|
+{rows}
+
+**Switches** are on with `1`, `true` or `yes`, off with `0`, `false`, `no` or nothing.
+**Durations** have a unit, `ms`, `s`, `m`, `h` or `d`, and may have a fraction (`1.5h`); a bare
+number is seconds. **Sizes** are bytes, or have `KiB` or `MiB`. In a **database URL** write
+characters such as `@ : / # ? %` of the password percent-encoded (`@` is `%40`).
+
+A value that can't be read stops the start with a sentence that names variable and cure. A
+`BARBEQUE_` variable that is no setting is only warned about, with the name that was likely meant.
+
+## Files of settings
+
+One `NAME=VALUE` a line; `export` before the name is allowed, blank lines and lines that begin with
+`#` are skipped. A bare value ends before a space and `#`; in single quotes all stands for itself;
+in double quotes `\\n`, `\\t`, `\\"` and `\\\\` may be used. A name stands once in a file.
+
+## Coming from Barbeque
+
+| its variable | now |
+|---|---|
+{former}
+"""
+
+if __name__ == "__main__":
+    sys.stdout.write(configuration_page())
