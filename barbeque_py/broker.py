@@ -1,9 +1,9 @@
 """Seam: carries messages, at least once, in no promised order."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 BATCH = 10
 """How many messages one call carries, both ways: SQS's limit."""
@@ -58,4 +58,27 @@ class Broker(Protocol):
 
     def delete(self, deliveries: Sequence[Delivery]) -> None:
         """Forget the messages; a no-op for those that are gone or were received again since."""
+        ...
+
+
+@dataclass(slots=True)
+class Sorting:
+    """What became of a batch: messages that are done with, and those to look at again later."""
+
+    done: list[Delivery] = field(default_factory=list)
+    later: list[tuple[Delivery, timedelta]] = field(default_factory=list)
+
+
+@runtime_checkable
+class SharedBroker(Broker, Protocol):
+    """A broker whose queues live in the store's own database, where one commit does it all."""
+
+    def take(
+        self, queue: str, record: Callable[[Any, Sequence[Delivery]], Sorting]
+    ) -> tuple[int, list[Delivery]]:
+        """Receive, record, and delete what `record` calls done, in one transaction.
+
+        Does not wait. Returns how many messages there were, and those that `record` left out of
+        its answer: they are borrowed, as `receive` would have.
+        """
         ...

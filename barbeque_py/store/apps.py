@@ -109,9 +109,7 @@ def all_jobs(tx: Tx) -> list[JobDefinition]:
 def remove_job(tx: Tx, app: str, name: str) -> None:
     """Delete the job definition; its executions stay."""
     tx.execute(
-        delete(job_definitions).where(
-            job_definitions.c.app == app, job_definitions.c.name == name
-        )
+        delete(job_definitions).where(job_definitions.c.app == app, job_definitions.c.name == name)
     )
     limits.set_max(tx, f"job:{app}/{name}", None)
 
@@ -164,9 +162,9 @@ def pause_queue(tx: Tx, name: str) -> bool:
     if get_queue(tx, name) is None:
         return False
     tx.execute(
-        update(queues).where(queues.c.name == name, queues.c.paused_at.is_(None)).values(
-            paused_at=tx.now
-        )
+        update(queues)
+        .where(queues.c.name == name, queues.c.paused_at.is_(None))
+        .values(paused_at=tx.now)
     )
     return True
 

@@ -59,6 +59,12 @@ def read(row: Row[Any]) -> Attempt:
     return Attempt(**facts)
 
 
+def new_row(**facts: Any) -> dict[str, Any]:
+    """Return the row of an attempt that was just claimed, to be inserted."""
+    empty = {column.name: None for column in attempts.columns}
+    return {**empty, **facts, "scopes": json.dumps(facts["scopes"])}
+
+
 def add(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
     """Record newly claimed attempts."""
     tx.execute(insert(attempts), list(rows))
@@ -215,9 +221,7 @@ def owners_at(tx: Tx, places: Sequence[str]) -> list[str]:
 def record_seal(tx: Tx, attempt: AttemptId, values: Mapping[str, Any]) -> None:
     """Record that the attempt's log is sealed, and what it holds."""
     tx.execute(
-        update(attempts)
-        .where(attempts.c.id == attempt)
-        .values(log_sealed_at=tx.now, **values)
+        update(attempts).where(attempts.c.id == attempt).values(log_sealed_at=tx.now, **values)
     )
 
 
@@ -225,3 +229,8 @@ def live_scopes(tx: Tx) -> list[tuple[str, ...]]:
     """Return the scopes of every live attempt, for the recount."""
     query = select(attempts.c.scopes).where(attempts.c.state.in_(LIVE))
     return [tuple(json.loads(row.scopes)) for row in tx.execute(query)]
+
+
+def set_counted(tx: Tx, attempt: AttemptId, *, counted: bool) -> None:
+    """Record whether the attempt used one of the round's tries."""
+    tx.execute(update(attempts).where(attempts.c.id == attempt).values(counted=counted))

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import (
+    URL,
     Connection,
     CursorResult,
     Engine,
-    URL,
     Executable,
     create_engine,
     event,
@@ -46,7 +46,7 @@ class Tx:
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Run the statement in this transaction."""
-        return self._connection.execute(statement, parameters)  # type: ignore[return-value]
+        return self._connection.execute(statement, parameters)
 
     @property
     def sqlite(self) -> bool:
@@ -69,13 +69,11 @@ class Store:
     every transaction, for tests.
     """
 
-    def __init__(
-        self, url: str, *, create: bool = False, shift: timedelta = timedelta(0)
-    ) -> None:
+    def __init__(self, url: str, *, create: bool = False, shift: timedelta = timedelta(0)) -> None:
         self.url = make_url(url)
         self.shift = shift
         self._turn: AbstractContextManager[Any]
-        if self.url.get_backend_name() == "sqlite":
+        if self.sqlite:
             self._turn = threading.Lock()
             self._writes = _open_sqlite(self.url, create=create, writing=True)
             self._reads = _open_sqlite(self.url, create=create, writing=False)
@@ -102,6 +100,16 @@ class Store:
         self._reads.dispose()
 
     @property
+    def sqlite(self) -> bool:
+        """Whether the database is SQLite."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def shown_url(self) -> str:
+        """The database's URL without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @property
     def engine(self) -> Engine:
         """The engine for migrations."""
         return self._writes
@@ -120,7 +128,7 @@ class Store:
                 return run()
             except SQLAlchemyError as error:
                 if attempt == _TRIES - 1 or not _worth_repeating(error, attempt):
-                    raise _translated(error, self.url.render_as_string(hide_password=True)) from error
+                    raise translated(error, self.shown_url) from error
                 time.sleep(random.uniform(0.001, 0.01) * (1 << attempt))  # noqa: S311 - not a secret
         raise AssertionError
 
@@ -137,7 +145,7 @@ def _code(error: DBAPIError) -> object:
     return error.orig.args[0] if error.orig is not None and error.orig.args else None
 
 
-def _translated(error: SQLAlchemyError, url: str) -> Exception:
+def translated(error: SQLAlchemyError, url: str) -> Exception:
     """Return what the caller should see: our error with the cure, or the programmer's mistake."""
     reason = str(getattr(error, "orig", None) or error)
     lacks_table = "no such table" in reason or _code_is(error, 1146)

@@ -58,6 +58,51 @@ def read(row: Row[Any]) -> Execution:
     return Execution(**facts)
 
 
+def new_row(  # noqa: PLR0913 - a row has what a row has
+    *,
+    message_id: str,
+    app: str,
+    job: str,
+    queue: str,
+    message: str | None,
+    message_key: str | None,
+    options: Mapping[str, Any],
+    priority: int,
+    due_at: datetime,
+    sent_at: datetime,
+    recorded_at: datetime,
+) -> dict[str, Any]:
+    """Return the row of an execution that nobody has worked on yet, to be inserted."""
+    return {
+        "message_id": message_id,
+        "app": app,
+        "job": job,
+        "queue": queue,
+        "message": message,
+        "message_key": message_key,
+        "options": json.dumps(options),
+        "priority_rank": -priority,
+        "state": State.QUEUED,
+        "stage": Stage.SCHEDULED if due_at > recorded_at else Stage.READY,
+        "due_at": due_at,
+        "held_by": None,
+        "round": 1,
+        "counted": 0,
+        "counted_before": 0,
+        "uncounted": 0,
+        "attempts": 0,
+        "could_not_start": False,
+        "reason": None,
+        "cancel_requested_at": None,
+        "tombstone": False,
+        "note": None,
+        "sent_at": sent_at,
+        "recorded_at": recorded_at,
+        "started_at": None,
+        "finished_at": None,
+    }
+
+
 def add_missing(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
     """Insert the rows whose message id is new and leave the others as they are.
 

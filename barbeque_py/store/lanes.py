@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 
 from barbeque_py.broker import Delivery, Parcel
 from barbeque_py.store.database import Tx
@@ -27,6 +27,16 @@ def put(tx: Tx, queue: str, parcels: Sequence[Parcel]) -> None:
             for parcel in parcels
         ],
     )
+
+
+def any_visible(tx: Tx, queue: str) -> bool:
+    """Tell whether a message can be received now, without locking anything."""
+    query = (
+        select(messages.c.id)
+        .where(messages.c.queue == queue, messages.c.visible_at <= tx.now)
+        .limit(1)
+    )
+    return tx.execute(query).one_or_none() is not None
 
 
 def lock_visible(tx: Tx, queue: str, limit: int) -> list[Delivery]:
@@ -82,14 +92,14 @@ def hide(tx: Tx, deliveries: Sequence[Delivery], visibility: timedelta) -> list[
 def extend(tx: Tx, deliveries: Sequence[Delivery], visibility: timedelta) -> None:
     """Hide the messages for longer or shorter, where the receipt is still the newest."""
     for delivery in deliveries:
-        tx.execute(
-            update(messages).where(_held(delivery)).values(visible_at=tx.now + visibility)
-        )
+        tx.execute(update(messages).where(_held(delivery)).values(visible_at=tx.now + visibility))
 
 
 def remove(tx: Tx, deliveries: Sequence[Delivery]) -> int:
     """Delete the messages where the receipt is still the newest; return how many."""
-    return sum(tx.execute(delete(messages).where(_held(delivery))).rowcount for delivery in deliveries)
+    return sum(
+        tx.execute(delete(messages).where(_held(delivery))).rowcount for delivery in deliveries
+    )
 
 
 def depth(tx: Tx, queue: str) -> int:
@@ -98,7 +108,7 @@ def depth(tx: Tx, queue: str) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def _held(delivery: Delivery):  # type: ignore[no-untyped-def]  # noqa: ANN202 - SQLAlchemy's private class
+def _held(delivery: Delivery) -> ColumnElement[bool]:
     number, receipt = _parts(delivery.receipt)
     same = messages.c.receipt == receipt if receipt else messages.c.receipt.is_(None)
     return and_(messages.c.id == number, same)

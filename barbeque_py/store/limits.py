@@ -92,9 +92,7 @@ def take(tx: Tx, taken: Counter[str]) -> None:
     """Count these slots as used; the limits are locked and have room."""
     for scope in sorted(taken):
         tx.execute(
-            update(limits)
-            .where(limits.c.scope == scope)
-            .values(used=limits.c.used + taken[scope])
+            update(limits).where(limits.c.scope == scope).values(used=limits.c.used + taken[scope])
         )
 
 
@@ -147,4 +145,3 @@ def scope_names(app: str, job: str, queue: str, place: str, key: str | None) -> 
     if key is not None:
         scopes.append(f"key:{app}/{key}")
     return sorted(scopes)
-

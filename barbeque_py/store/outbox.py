@@ -24,7 +24,14 @@ class Item:
 
 
 def put(  # noqa: PLR0913 - a row
-    tx: Tx, kind: str, *, subject: str, lane: str, place: str | None, owner: str, head_start: timedelta
+    tx: Tx,
+    kind: str,
+    *,
+    subject: str,
+    lane: str,
+    place: str | None,
+    owner: str,
+    head_start: timedelta,
 ) -> None:
     """Add the item, once per kind and subject; `owner` alone may take it for `head_start`."""
     row = {

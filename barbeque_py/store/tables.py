@@ -33,7 +33,7 @@ class Instant(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Ask MySQL for microseconds; SQLite's text keeps them anyway."""
-        if dialect.name == "mysql" or dialect.name == "mariadb":
+        if dialect.name in {"mysql", "mariadb"}:
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(DateTime())
 
@@ -48,7 +48,11 @@ class Instant(TypeDecorator[datetime]):
 
 _Id = BigInteger().with_variant(Integer(), "sqlite")
 _Long = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
-_BINARY = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
+_BINARY: dict[str, Any] = {
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+    "mysql_engine": "InnoDB",
+}
 _BINARY |= {key.replace("mysql", "mariadb"): value for key, value in _BINARY.items()}
 
 metadata = MetaData()

@@ -1,0 +1,85 @@
+"""Stop an execution on request, wherever it stands."""
+
+from enum import StrEnum
+from typing import Any
+
+from barbeque_py.executions import ENDED, Stage, State
+from barbeque_py.outcomes import Reason
+from barbeque_py.store import Tx, attempts, limits
+from barbeque_py.store import executions as rows
+from barbeque_py.store.executions import Execution
+
+ANY_APP = ""
+"""The canceller of a tombstone that any app's message may fill."""
+
+
+class Cancelled(StrEnum):
+    """What a cancel did."""
+
+    AT_ONCE = "cancelled"
+    REQUESTED = "cancel requested"
+    UNSEEN = "cancelled before a worker saw it"
+    TOO_LATE = "already ended"
+
+
+def cancel(tx: Tx, message_id: str, *, app: str = ANY_APP) -> Cancelled:
+    """Cancel the execution: at once while it waits, by stopping its attempt while it runs.
+
+    An execution that no worker has seen yet gets a tombstone, which its message fills on arrival
+    and stays cancelled; a message of another app than `app` is not affected.
+    """
+    execution = rows.by_message_id(tx, message_id, lock=True)
+    if execution is None:
+        rows.add_missing(tx, [_tombstone(tx, message_id, app)])
+        return Cancelled.UNSEEN
+    if execution.state in ENDED:
+        return Cancelled.UNSEEN if execution.tombstone else Cancelled.TOO_LATE
+    if execution.state is State.RUNNING:
+        rows.request_cancel(tx, execution.id)
+        attempts.request_cancel(tx, execution.id)
+        return Cancelled.REQUESTED
+    _end_waiting(tx, execution)
+    return Cancelled.AT_ONCE
+
+
+def _end_waiting(tx: Tx, execution: Execution) -> None:
+    rows.move(
+        tx,
+        execution.id,
+        State.CANCELLED,
+        set_={
+            "stage": Stage.DONE,
+            "held_by": None,
+            "reason": Reason.CANCELLED,
+            "finished_at": tx.now,
+        },
+    )
+    if execution.stage is Stage.READY:
+        # It may have been woken into a free slot that another one, still held, can use now.
+        scopes = [f"app:{execution.app}", f"job:{execution.app}/{execution.job}"]
+        key = execution.options.get("concurrency_key")
+        scopes += [f"key:{execution.app}/{key}"] if key else []
+        limits.lock(tx, scopes)
+        limits.wake(tx, scopes)
+
+
+def _tombstone(tx: Tx, message_id: str, app: str) -> dict[str, Any]:
+    return rows.new_row(
+        message_id=message_id,
+        app=app,
+        job="",
+        queue="",
+        message=None,
+        message_key=None,
+        options={},
+        priority=0,
+        due_at=tx.now,
+        sent_at=tx.now,
+        recorded_at=tx.now,
+    ) | {
+        "state": State.CANCELLED,
+        "stage": Stage.DONE,
+        "reason": Reason.CANCELLED,
+        "finished_at": tx.now,
+        "tombstone": True,
+    }

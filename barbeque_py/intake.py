@@ -1,0 +1,274 @@
+"""Make executions of messages: one transaction, duplicates ignored, deleted after the commit."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from barbeque_py.broker import BATCH, Broker, Delivery, SharedBroker, Sorting
+from barbeque_py.errors import RequestError, StoreUnavailable
+from barbeque_py.logs import message_key
+from barbeque_py.logstore import LogStore
+from barbeque_py.messages import (
+    JobMessage,
+    Notification,
+    RetryMessage,
+    TooNew,
+    Unreadable,
+    parse,
+    write_options,
+)
+from barbeque_py.retry import retry
+from barbeque_py.store import Store, Tx, apps, dead
+from barbeque_py.store import executions as rows
+from barbeque_py.store.executions import Execution
+
+INLINE = 16 * 1024
+"""Characters of JSON up to which a message lives in its row; larger ones in the log store."""
+
+_UNKNOWN_JOB_WAIT = timedelta(seconds=60)
+_UNKNOWN_JOB_TRIES = 5
+_TOO_NEW_WAIT = timedelta(minutes=5)
+_TOO_NEW_AGE = timedelta(hours=1)
+
+Parsed = JobMessage | RetryMessage | Notification
+
+
+class Intake:
+    """Takes messages in from one broker."""
+
+    def __init__(self, store: Store, broker: Broker, logs: LogStore) -> None:
+        self._store = store
+        self._broker = broker
+        self._logs = logs
+
+    def take(self, queue: str, *, wait: timedelta) -> int:
+        """Take in one batch and return its size; each message was recorded before it is deleted.
+
+        A message that can't be an execution is kept as a dead message with its reason. Raises
+        `OutsideError` when the database, the broker or the log store fails; the messages stay.
+        """
+        if isinstance(self._broker, SharedBroker):
+            return self._take_shared(self._broker, queue)
+        deliveries = self._broker.receive(queue, limit=BATCH, wait=wait)
+        if deliveries:
+            self.record(deliveries)
+        return len(deliveries)
+
+    @property
+    def waits(self) -> bool:
+        """Whether `take` waits for messages itself, as a long poll does."""
+        return not isinstance(self._broker, SharedBroker)
+
+    def _take_shared(self, broker: SharedBroker, queue: str) -> int:
+        try:
+            size, left = broker.take(queue, _sort_small)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a row's fault is, the others must not wait
+            left = self._broker.receive(queue, limit=BATCH, wait=timedelta(0))
+            size = len(left)
+        if left:
+            self.record(left)
+        return size
+
+    def record(self, deliveries: Sequence[Delivery]) -> Sorting:
+        """Record borrowed messages, then delete them."""
+        outcome = self._record_together(deliveries)
+        if outcome.done:
+            self._broker.delete(outcome.done)
+        for delivery, wait in outcome.later:
+            self._broker.extend([delivery], wait)
+        return outcome
+
+    def _record_together(self, deliveries: Sequence[Delivery]) -> Sorting:
+        keys = {each.receipt: self._put_large(each) for each in deliveries}
+        try:
+            return self._store.write(lambda tx: sort(tx, deliveries, keys))
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a row's fault is, the others must not wait
+            return self._record_apart(deliveries, keys)
+
+    def _record_apart(self, deliveries: Sequence[Delivery], keys: dict[str, str | None]) -> Sorting:
+        """Record one by one after a batch failed, so that one bad row is dead and no other."""
+        outcome = Sorting()
+        for delivery in deliveries:
+            one = self._record_alone(delivery, keys)
+            outcome.done += one.done
+            outcome.later += one.later
+        return outcome
+
+    def _record_alone(self, delivery: Delivery, keys: dict[str, str | None]) -> Sorting:
+        try:
+            return self._store.write(lambda tx: sort(tx, [delivery], keys))
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - kept with its reason, never dropped
+            reason = f"the database refused it: {error}"
+            self._store.write(lambda tx: _bury(tx, delivery, reason))
+            return Sorting(done=[delivery])
+
+    def _put_large(self, delivery: Delivery) -> str | None:
+        """Put a large message into the log store under its fixed key; a repeat overwrites it."""
+        if len(delivery.body) <= INLINE:
+            return None
+        try:
+            job = parse(delivery.body, broker_id=delivery.broker_id)
+        except RequestError:
+            return None
+        if not isinstance(job, JobMessage) or len(job.message) <= INLINE:
+            return None
+        key = message_key(job.app, job.job, job.message_id)
+        self._logs.put(key, [job.message.encode()])
+        return key
+
+
+def _sort_small(tx: Tx, deliveries: Sequence[Delivery]) -> Sorting:
+    """Sort what needs no other store; large messages are left for the slower way."""
+    return sort(tx, [each for each in deliveries if len(each.body) <= INLINE], {})
+
+
+def sort(tx: Tx, deliveries: Sequence[Delivery], keys: dict[str, str | None]) -> Sorting:
+    """Record what can be recorded and bury what can't, in this transaction.
+
+    `keys` says, by receipt, where the log store keeps a message that is too large for its row.
+    """
+    outcome = Sorting()
+    jobs: list[tuple[Delivery, JobMessage]] = []
+    for delivery in deliveries:
+        try:
+            parsed = parse(delivery.body, broker_id=delivery.broker_id)
+        except TooNew as error:
+            _put_off(tx, outcome, delivery, str(error))
+        except Unreadable as error:
+            _bury(tx, delivery, str(error))
+            outcome.done.append(delivery)
+        else:
+            _place(tx, outcome, jobs, delivery, parsed)
+    _record_jobs(tx, outcome, jobs, keys)
+    return outcome
+
+
+def _place(
+    tx: Tx,
+    outcome: Sorting,
+    jobs: list[tuple[Delivery, JobMessage]],
+    delivery: Delivery,
+    parsed: Parsed,
+) -> None:
+    match parsed:
+        case JobMessage():
+            jobs.append((delivery, parsed))
+        case RetryMessage():
+            _retry(tx, outcome, delivery, parsed)
+        case Notification():
+            _bury(tx, delivery, f"no subscription of this queue to the topic {parsed.topic}")
+            outcome.done.append(delivery)
+
+
+def _retry(tx: Tx, outcome: Sorting, delivery: Delivery, parsed: RetryMessage) -> None:
+    try:
+        retry(tx, parsed.retry_message_id, retry_id=parsed.message_id)
+    except RequestError as error:
+        _bury(tx, delivery, f"the retry can't be had: {error}")
+    outcome.done.append(delivery)
+
+
+def _record_jobs(
+    tx: Tx,
+    outcome: Sorting,
+    jobs: Sequence[tuple[Delivery, JobMessage]],
+    keys: dict[str, str | None],
+) -> None:
+    defined = {pair: apps.get_job(tx, *pair) for pair in {(job.app, job.job) for _, job in jobs}}
+    new: dict[str, dict[str, Any]] = {}
+    for delivery, job in jobs:
+        definition = defined[job.app, job.job]
+        if definition is None:
+            _put_off_unknown(tx, outcome, delivery, job)
+            continue
+        priority = job.options.priority
+        row = _row(tx, delivery, job, keys.get(delivery.receipt))
+        row["priority_rank"] = -(definition.priority if priority is None else priority)
+        new.setdefault(job.message_id, row)
+        outcome.done.append(delivery)
+    if new:
+        rows.add_missing(tx, list(new.values()))
+        for message_id, found in rows.many_by_message_id(tx, new).items():
+            _reconcile(tx, found, new[message_id])
+
+
+def _row(tx: Tx, delivery: Delivery, job: JobMessage, key: str | None) -> dict[str, Any]:
+    options = replace(job.options, run_at=None, priority=None)
+    return rows.new_row(
+        message_id=job.message_id,
+        app=job.app,
+        job=job.job,
+        queue=delivery.queue,
+        message=job.message if key is None else None,
+        message_key=key,
+        options=write_options(options),
+        priority=0,
+        due_at=_due_at(tx, job),
+        sent_at=job.enqueued_at or delivery.sent_at,
+        recorded_at=tx.now,
+    )
+
+
+def _due_at(tx: Tx, job: JobMessage) -> datetime:
+    run_at = job.options.run_at
+    return tx.now if run_at is None or run_at < tx.now else run_at
+
+
+def _reconcile(tx: Tx, found: Execution, row: dict[str, Any]) -> None:
+    """Fill a tombstone that stood in the way, or note a repeat with other content."""
+    if found.tombstone:
+        cancelled_it = found.app in ("", row["app"])
+        keep = ("state", "stage", "reason", "finished_at") if cancelled_it else ()
+        rows.fill_tombstone(
+            tx,
+            found.message_id,
+            {name: value for name, value in row.items() if name not in keep},
+        )
+        return
+    same = (found.app, found.job) == (row["app"], row["job"]) and (
+        found.message is None or row["message"] is None or found.message == row["message"]
+    )
+    if not same and found.note is None:
+        rows.note(tx, found.id, "a repeat of this message with other content was ignored")
+
+
+def _put_off(tx: Tx, outcome: Sorting, delivery: Delivery, reason: str) -> None:
+    if tx.now - delivery.sent_at < _TOO_NEW_AGE:
+        outcome.later.append((delivery, _TOO_NEW_WAIT))
+        return
+    _bury(tx, delivery, f"no worker could read it within an hour: {reason}")
+    outcome.done.append(delivery)
+
+
+def _put_off_unknown(tx: Tx, outcome: Sorting, delivery: Delivery, job: JobMessage) -> None:
+    if delivery.receives < _UNKNOWN_JOB_TRIES:
+        outcome.later.append((delivery, _UNKNOWN_JOB_WAIT))
+        return
+    _bury(
+        tx,
+        delivery,
+        f"no job {job.job} is defined in the app {job.app}: apply a file that defines it, "
+        "then send this message again",
+    )
+    outcome.done.append(delivery)
+
+
+def _bury(tx: Tx, delivery: Delivery, reason: str) -> None:
+    dead.bury(tx, delivery, reason=reason, message_id=_message_id(delivery))
+
+
+def _message_id(delivery: Delivery) -> str:
+    """Return the public id under which the sender knows the message, as far as it can be told."""
+    try:
+        claimed = json.loads(delivery.body)["MessageId"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return delivery.broker_id
+    return claimed if isinstance(claimed, str) and len(claimed) <= 36 else delivery.broker_id  # noqa: PLR2004 - a UUID's length

@@ -1,0 +1,1 @@
+"""The schema's history: numbered, forward only, the same on SQLite and MySQL."""
