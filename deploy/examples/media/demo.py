@@ -110,7 +110,7 @@ def choose_executor() -> str:
         console.print(f"Jobs run as processes on this machine: {escape(str(error))}.")
         return "process:"
     console.print(f"Jobs run in containers of {image.NAME}: {about}.")
-    return wanted or "docker:"
+    return wanted or f"docker:?socket={image.socket_path()}"
 
 
 def make_sample() -> None:

@@ -61,6 +61,11 @@ def build_if_needed(say: Callable[[str], None]) -> str:
     return f"the image was built from {base}"
 
 
+def socket_path() -> str:
+    """Return where the engine listens, as DOCKER_HOST says or by default."""
+    return os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or "/var/run/docker.sock"
+
+
 def _context() -> bytes:
     """Return what the engine builds from, the same bytes for the same files."""
     buffer = io.BytesIO()
@@ -125,7 +130,7 @@ def _labels(image: str) -> dict[str, str]:
 
 
 def _call(method: str, path: str, *, timeout: float) -> tuple[int, bytes]:
-    connection = _Connection(_socket(), timeout=timeout)
+    connection = _Connection(socket_path(), timeout=timeout)
     try:
         connection.request(method, path)
         response = connection.getresponse()
@@ -142,7 +147,7 @@ def _steps(
     Raises `TimeoutError` when it is not done after so many seconds.
     """
     deadline = time.monotonic() + seconds
-    connection = _Connection(_socket(), timeout=seconds)
+    connection = _Connection(socket_path(), timeout=seconds)
     try:
         connection.request(method, path, body, {"Content-Type": "application/x-tar"})
         response = connection.getresponse()
@@ -155,7 +160,3 @@ def _steps(
                 connection.sock.settimeout(max(deadline - time.monotonic(), 0.001))
     finally:
         connection.close()
-
-
-def _socket() -> str:
-    return os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or "/var/run/docker.sock"
