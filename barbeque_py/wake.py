@@ -18,7 +18,7 @@ class Bell:
     def ring(self) -> None:
         """Tell every worker to look; never waits and never fails."""
         try:
-            names = os.listdir(self._folder)
+            names = [path.name for path in self._folder.iterdir()]
         except OSError:
             return
         for name in names:
@@ -36,7 +36,7 @@ class Bell:
     def _speaker(self) -> socket.socket:
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._socket.setblocking(False)
+            self._socket.settimeout(0)
         return self._socket
 
     def close(self) -> None:
