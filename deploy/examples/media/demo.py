@@ -40,7 +40,7 @@ PATH = f"{BIN}{os.pathsep}{os.environ['PATH']}"
 SECONDS, EVERY, WIDTH = 30, 5, 320
 COLOURS = {"Thumbnail": "cyan", "Encode": "magenta", "Flaky": "yellow"}
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 class DemoError(Exception):
@@ -170,7 +170,9 @@ class Barbeque:
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as response:
-            return Run(job, json.load(response)["message_id"])
+            run = Run(job, json.load(response)["message_id"])
+        console.print(f"  message_id {run.message_id}")
+        return run
 
     def follow(self, runs: list[Run]) -> None:
         """Print the logs of all the runs while they are written, until all have ended."""
@@ -280,7 +282,7 @@ def print_lines(run: Run, follower: subprocess.Popen[str]) -> None:
     with follower:
         for line in follower.stdout or ():
             name = f"[{COLOURS[run.job]}]{run.job:9}[/]"
-            console.print(f"{name} | {escape(line.rstrip())}", soft_wrap=True)
+            console.print(f"{name} | {escape(line.rstrip())}")
 
 
 def headline(text: str) -> None:
@@ -316,10 +318,10 @@ def dimensions(file: Path) -> str:
 
 def print_runs(statuses: dict[str, dict[str, Any]]) -> None:
     """Print how each execution went, attempt by attempt."""
-    table = Table("job", "state", "attempts", "message_id")
+    table = Table("job", "state", "attempts")
     for job, status in statuses.items():
         attempts = "\n".join(describe(attempt) for attempt in status["attempts"])
-        table.add_row(job, status["state"], attempts, status["message_id"])
+        table.add_row(job, status["state"], attempts)
     console.print(table)
 
 
