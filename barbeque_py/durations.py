@@ -30,7 +30,7 @@ def parse_duration(value: str | float) -> timedelta:
         raise ValueError(f"{value!r} is not a duration; {_ADVICE}")  # noqa: TRY004 - a wrong value
     if not math.isfinite(value):
         raise ValueError(f"{value!r} is not a duration; {_ADVICE}")
-    return _exact(Fraction(repr(value)) * _MICROSECONDS["s"], repr(value))
+    return _exact(Fraction(repr(value)) * _MICROSECONDS["s"], repr(value)[:_SHOWN])
 
 
 def format_duration(duration: timedelta) -> str:

@@ -123,7 +123,7 @@ class Settings:
     default_queue: str = _setting(
         "BARBEQUE_DEFAULT_QUEUE",
         "default",
-        "The queue of requests and definitions that name none.",
+        "The queue of requests that name none.",
         example="default",
         read=values.read_queue,
     )

@@ -1,0 +1,283 @@
+"""The apply file: apps, jobs and queues as YAML, read strictly, every fault at once."""
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, fields
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from barbeque_py.apps import App, JobDefinition, Queue
+from barbeque_py.backoff import RetryPolicy
+from barbeque_py.durations import format_duration
+from barbeque_py.errors import RequestError
+from barbeque_py.manifest_form import FORMS, AppForm, FileForm, JobForm, describe_kind
+from barbeque_py.setting_values import nearest
+from barbeque_py.yaml_tree import Path as KeyPath
+from barbeque_py.yaml_tree import Tree, read_yaml
+
+_LISTED = 50
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One fault of the file: where (from 1; 0 is the file as a whole), which key, and what."""
+
+    line: int
+    column: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line else ""
+        return f"{where}{self.path}: {self.message}" if self.path else f"{where}{self.message}"
+
+
+class ManifestError(RequestError):
+    """The apply file can't be taken; the message lists its faults, one a line."""
+
+    def __init__(self, problems: Collection[Problem]) -> None:
+        self.problems = sorted(problems)
+        lines = [str(each) for each in self.problems[:_LISTED]]
+        if len(self.problems) > _LISTED:
+            lines.append(f"and {len(self.problems) - _LISTED} more")
+        super().__init__("\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an apply file says, jobs in the order of their apps."""
+
+    apps: tuple[App, ...] = ()
+    jobs: tuple[JobDefinition, ...] = ()
+    queues: tuple[Queue, ...] = ()
+
+
+def parse(text: str, *, base: Path | None) -> Manifest:
+    """Read the file's text; paths in it are relative to `base`, the file's directory.
+
+    Raises `ManifestError` with every fault. Without `base` relative paths are faults.
+    """
+    tree = read_yaml(text)
+    if tree.value is None and not tree.faults:
+        raise ManifestError([Problem(0, 0, "", "the file is empty; it has apps: or queues:")])
+    form, problems = _fit(tree)
+    problems += _repeated(tree)
+    if form is not None:
+        problems += _lost_paths(tree, form, base)
+    if form is None or problems:
+        raise ManifestError(problems)
+    return Manifest(
+        apps=tuple(_app(each, base) for each in form.apps),
+        jobs=tuple(_job(app.name, each) for app in form.apps for each in app.jobs),
+        queues=tuple(Queue(each.name, each.concurrency) for each in form.queues),
+    )
+
+
+def unknown_queues(manifest: Manifest, known: Collection[str]) -> tuple[JobDefinition, ...]:
+    """Return the jobs whose queue is neither in the file nor among the known ones."""
+    there = {queue.name for queue in manifest.queues} | set(known)
+    return tuple(job for job in manifest.jobs if job.queue not in there)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the file, for editors; docs/apply.schema.json is its copy."""
+    schema = FileForm.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
+
+
+def dump(manifest: Manifest) -> str:
+    """Write the YAML that `parse` reads as the same manifest; defaults are left out.
+
+    Raises `ValueError` for a job whose app is not in the manifest.
+    """
+    jobs: dict[str, list[dict[str, Any]]] = {app.name: [] for app in manifest.apps}
+    for job in manifest.jobs:
+        if job.app not in jobs:
+            raise ValueError(f"the job {job.name} is of the app {job.app}, which is not here")
+        jobs[job.app].append(_job_facts(job))
+    facts = {
+        "apps": [_app_facts(app, jobs[app.name]) for app in manifest.apps],
+        "queues": [_without_none(asdict(queue)) for queue in manifest.queues],
+    }
+    return yaml.dump(facts, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, _: object) -> bool:
+        return True
+
+
+def _fit(tree: Tree) -> tuple[FileForm | None, list[Problem]]:
+    problems = [
+        Problem(fault.line, fault.column, write_path(fault.path), fault.message)
+        for fault in tree.faults
+    ]
+    if tree.value is None:
+        return None, problems
+    try:
+        return FileForm.model_validate(tree.value), problems
+    except ValidationError as error:
+        told = {fault.path for fault in tree.faults}
+        details = error.errors(include_url=False)
+        return None, problems + [
+            _problem(tree, each) for each in details if each["loc"] not in told
+        ]
+
+
+def _problem(tree: Tree, details: ErrorDetails) -> Problem:
+    path: KeyPath = tuple(details["loc"])
+    about_key = details["type"] == "extra_forbidden"
+    line, column = _position(tree.keys if about_key else tree.values, path)
+    return Problem(line, column, write_path(path), _sentence(path, details))
+
+
+def _position(places: dict[KeyPath, tuple[int, int]], path: KeyPath) -> tuple[int, int]:
+    """Return where the path stands, or the nearest thing around it that is in the file."""
+    while path and path not in places:
+        path = path[:-1]
+    return places.get(path, (1, 1))
+
+
+def write_path(path: KeyPath) -> str:
+    """Write a path as people do: `apps[0].jobs[1].timeout`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:60]}" for part in path)
+    return text.removeprefix(".")
+
+
+_SENTENCES = {
+    "bool_type": "{shown} stands where true or false is needed",
+    "dict_type": "{shown} stands where a mapping is needed",
+    "greater_than_equal": "{shown} is too low; at least {ge}",
+    "int_type": "{shown} stands where a whole number is needed",
+    "less_than_equal": "{shown} is too high; at most {le}",
+    "list_type": "{shown} stands where a list is needed",
+    "literal_error": "{shown} is not one of {expected}",
+    "missing": "this key is missing",
+    "model_type": "{shown} stands where a mapping is needed",
+    "value_error": "{error}",
+}
+"""What we say for pydantic's kinds of error; without an entry its own words are shown."""
+
+
+def _sentence(path: KeyPath, details: ErrorDetails) -> str:
+    if details["type"] == "extra_forbidden":
+        return _unknown_key(path)
+    sentence = _SENTENCES.get(details["type"])
+    if sentence is None:
+        return details["msg"]
+    return sentence.format(shown=describe_kind(details["input"]), **details.get("ctx", {}))
+
+
+def _unknown_key(path: KeyPath) -> str:
+    around = tuple(part for part in path[:-1] if isinstance(part, str))
+    known = list(FORMS[around].model_fields)
+    meant = nearest(str(path[-1]), known)
+    return "unknown key; " + (
+        f'did you mean "{meant}"?' if meant else f"known here: {', '.join(known)}"
+    )
+
+
+def _repeated(tree: Tree) -> list[Problem]:
+    """Find names that stand twice, also in a file that has other faults."""
+    top = tree.value if isinstance(tree.value, dict) else {}
+    found = list(_repeated_names(tree, top.get("apps"), ("apps",)))
+    found += _repeated_names(tree, top.get("queues"), ("queues",))
+    apps = top.get("apps")
+    for index, app in enumerate(apps if isinstance(apps, list) else []):
+        if isinstance(app, dict):
+            found += _repeated_names(tree, app.get("jobs"), ("apps", index, "jobs"))
+    return found
+
+
+def _repeated_names(tree: Tree, entries: object, path: KeyPath) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            continue
+        here: KeyPath = (*path, index, "name")
+        line, column = _position(tree.values, here)
+        if name in seen:
+            fault = f"{name[:60]!r} is also the name of the one in line {seen[name]}"
+            yield Problem(line, column, write_path(here), fault)
+        seen.setdefault(name, line)
+
+
+def _lost_paths(tree: Tree, form: FileForm, base: Path | None) -> list[Problem]:
+    if base is not None and base.is_absolute():
+        return []
+    return [
+        Problem(
+            *_position(tree.values, ("apps", index, "process", "path", number)),
+            write_path(("apps", index, "process", "path", number)),
+            "a relative path needs the file's directory, which is not known; make it absolute",
+        )
+        for index, app in enumerate(form.apps)
+        for number, path in enumerate(app.process.path)
+        if not PurePosixPath(path).is_absolute()
+    ]
+
+
+def _app(form: AppForm, base: Path | None) -> App:
+    root = base or Path("/")
+    return App(
+        name=form.name,
+        image=form.image,
+        description=form.description,
+        env=form.env,
+        process_path=tuple(os.path.normpath(root / path) for path in form.process.path),
+        mask=tuple(form.mask),
+        notify=form.notify.model_dump(exclude_defaults=True),
+    )
+
+
+def _job(app: str, form: JobForm) -> JobDefinition:
+    facts = {name: getattr(form, name) for name in JobForm.model_fields}
+    retry = RetryPolicy(
+        **{name: getattr(form.retry, name) for name in type(form.retry).model_fields}
+    )
+    for name in ("command", "capabilities"):
+        facts[name] = tuple(facts[name])
+    return JobDefinition(**facts | {"app": app, "retry": retry})
+
+
+def _app_facts(app: App, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "name": app.name,
+        "image": app.image,
+        "description": app.description,
+        "process": {"path": list(app.process_path)} if app.process_path else None,
+        "env": app.env,
+        "mask": list(app.mask),
+        "notify": app.notify,
+        "jobs": jobs,
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _job_facts(job: JobDefinition) -> dict[str, Any]:
+    plain = JobDefinition(app=job.app, name=job.name, command=job.command)
+    facts: dict[str, Any] = {"name": job.name, "command": list(job.command)}
+    for each in fields(job):
+        value = getattr(job, each.name)
+        if each.name not in ("app", "retry") and value != getattr(plain, each.name):
+            facts[each.name] = _written(value)
+    retry = {name: _written(value) for name, value in asdict(job.retry).items()}
+    usual = {name: _written(value) for name, value in asdict(RetryPolicy()).items()}
+    changed = {name: value for name, value in retry.items() if value != usual[name]}
+    return facts | ({"retry": changed} if changed else {})
+
+
+def _written(value: object) -> object:
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _without_none(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if value is not None}
