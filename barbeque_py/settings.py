@@ -35,7 +35,6 @@ GIVEN_TO_JOBS = frozenset(
 _FORMER = {
     "BARBEQUE_LOG_TO_STDOUT": "logs of the worker always go to standard error",
     "BARBEQUE_MAX_RETRY_DELAY": "it is a setting of barbeque_client, or retry.max_delay of a job",
-    "BARBEQUE_QUEUE": "name the queue on the command line: worker --queue NAME",
     "BARBEQUE_S3_BUCKET_NAME": "BARBEQUE_LOGS says where logs are kept",
     "BARBEQUE_SQS_NAME_PREFIX": "BARBEQUE_BROKER says what carries messages",
     "BARBEQUE_WORKER_NUM": "BARBEQUE_EXECUTOR says how much runs at once, as in docker:?slots=8",
@@ -125,6 +124,13 @@ class Settings:
         "default",
         "The queue of requests that name none.",
         example="default",
+        read=values.read_queue,
+    )
+    worker_queue: str | None = _setting(
+        "BARBEQUE_QUEUE",
+        "",
+        "The one queue that `worker` takes from; unset: all of them. `worker --queue NAME` wins.",
+        example="encodes",
         read=values.read_queue,
     )
     verify_enqueued_jobs: bool = _setting(
@@ -233,6 +239,11 @@ _VARIABLES: dict[str, Variable] = {
     each.name: each.metadata["variable"] for each in fields(Settings) if each.metadata
 }
 """By the name of their field."""
+
+
+def environment_of_jobs() -> dict[str, str]:
+    """Return this process's environment, of which process mode hands a few variables to jobs."""
+    return dict(os.environ)
 
 
 def describe(settings: Settings | None = None) -> list[Row]:

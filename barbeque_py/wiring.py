@@ -1,0 +1,157 @@
+"""Puts the parts together: the only place that picks adapters, by the settings' URLs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from barbeque_py import setting_values
+from barbeque_py.broker import Broker
+from barbeque_py.brokers.database import DatabaseBroker
+from barbeque_py.errors import ConfigurationError
+from barbeque_py.executor import Executor
+from barbeque_py.executors.docker import DockerExecutor
+from barbeque_py.executors.engine import Engine, engine_answers
+from barbeque_py.executors.process import ProcessExecutor
+from barbeque_py.logstore import LogStore
+from barbeque_py.logstores.directory import DirectoryLogStore
+from barbeque_py.setting_values import ExecutorUrl
+from barbeque_py.settings import Settings, environment_of_jobs
+from barbeque_py.store import Store, apps
+from barbeque_py.store.schema import check_schema
+from barbeque_py.wake import Bell
+
+DOCKER_SOCKET = "/var/run/docker.sock"
+"""Where the Docker engine listens when no `socket` is set."""
+
+_ENGINE_PATIENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a process of this installation works with."""
+
+    settings: Settings
+    store: Store
+    broker: Broker
+    executor: Executor
+    logs: LogStore
+    bell: Bell
+    installation: str
+    closers: tuple[Callable[[], None], ...] = ()
+
+    def close(self) -> None:
+        """Close what the parts hold open."""
+        for close in self.closers:
+            close()
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Open everything the settings name, in a database that was migrated before.
+
+    Raises `StoreUnavailable` when the database can't be used as it is, `ConfigurationError` when
+    the settings don't fit it; both name the setting and the cure.
+    """
+    store = Store(settings.database)
+    try:
+        check_schema(store)
+        installation = check_installation(store, settings)
+        executor, close_executor = open_executor(choose_executor(store, settings), settings, store)
+    except BaseException:
+        store.close()
+        raise
+    bell = Bell(settings.home)
+    return Parts(
+        settings=settings,
+        store=store,
+        broker=DatabaseBroker(store),
+        executor=executor,
+        logs=open_logs(settings),
+        bell=bell,
+        installation=installation,
+        closers=(close_executor, bell.close, store.close),
+    )
+
+
+def check_installation(store: Store, settings: Settings) -> str:
+    """Return the database's installation; raise `ConfigurationError` if the setting differs."""
+    found = store.read(apps.installation_name)
+    if settings.installation not in (None, found):
+        raise ConfigurationError(
+            f"BARBEQUE_INSTALLATION is {settings.installation}, but the database belongs to the "
+            f"installation {found}: unset it, or name another BARBEQUE_DATABASE"
+        )
+    return found
+
+
+def open_logs(settings: Settings) -> LogStore:
+    """Return the log store that BARBEQUE_LOGS names; touches nothing yet."""
+    return DirectoryLogStore(settings.logs.path)
+
+
+def open_executor(
+    url: ExecutorUrl, settings: Settings, store: Store
+) -> tuple[Executor, Callable[[], None]]:
+    """Return the executor, and what closes it; no engine is asked anything yet."""
+    installation = store.read(apps.installation_name)
+    if url.kind == "docker":
+        docker = DockerExecutor(installation=installation, socket=socket_of(url), slots=url.slots)
+        return docker, docker.close
+    process = ProcessExecutor(
+        home=settings.home,
+        installation=installation,
+        slots=url.slots,
+        environment=environment_of_jobs(),
+    )
+    return process, lambda: None
+
+
+def choose_executor(store: Store, settings: Settings) -> ExecutorUrl:
+    """Return the executor that is set, else the one that was chosen when the database was made.
+
+    Raises `ConfigurationError` when there is neither.
+    """
+    if settings.executor is not None:
+        return settings.executor
+    stored = store.read(apps.stored_executor)
+    if stored is None:
+        raise ConfigurationError(
+            "BARBEQUE_EXECUTOR is not set, and `barbeque up` has never chosen one for this "
+            "database: set it to docker: or process:"
+        )
+    return setting_values.read_executor(stored)
+
+
+def settle_executor(store: Store, settings: Settings) -> tuple[ExecutorUrl, str]:
+    """Choose as `choose_executor`; where nothing was chosen yet, ask the engine, and keep it.
+
+    Returns the executor and a sentence for people that tells which, and why.
+    """
+    if settings.executor is not None:
+        return settings.executor, f"{_named(settings.executor)}, as BARBEQUE_EXECUTOR says"
+    stored = store.read(apps.stored_executor)
+    if stored is not None:
+        url = setting_values.read_executor(stored)
+        return url, f"{_named(url)}, as when this database was made (BARBEQUE_EXECUTOR changes it)"
+    answers = engine_answers(DOCKER_SOCKET)
+    url = ExecutorUrl("docker" if answers else "process")
+    store.write(lambda tx: apps.store_executor(tx, f"{url.kind}:"))
+    return url, f"{_named(url)}, because {'an' if answers else 'no Docker'} engine " + (
+        "answers" if answers else f"answers at {DOCKER_SOCKET} (BARBEQUE_EXECUTOR changes it)"
+    )
+
+
+def _named(url: ExecutorUrl) -> str:
+    return "in Docker containers" if url.kind == "docker" else "as processes of this machine"
+
+
+def socket_of(url: ExecutorUrl) -> str:
+    """Return the path of the Docker engine's socket."""
+    return str(url.socket or DOCKER_SOCKET)
+
+
+def engine_version(url: ExecutorUrl) -> str:
+    """Return the Docker engine's version. Raises `ExecutorUnavailable`."""
+    engine = Engine(socket_of(url), _ENGINE_PATIENCE)
+    try:
+        return str(engine.call("GET", "/version").json()["Version"])
+    finally:
+        engine.close()
