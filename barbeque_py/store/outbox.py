@@ -128,3 +128,20 @@ def forget_done(tx: Tx, age: timedelta, most: int) -> int:
     if numbers:
         tx.execute(delete(outbox).where(outbox.c.id.in_(numbers)))
     return len(numbers)
+
+
+def any_due(tx: Tx) -> bool:
+    """Tell whether anything is due, without locking it."""
+    query = (
+        select(outbox.c.id).where(outbox.c.done_at.is_(None), outbox.c.due_at <= tx.now).limit(1)
+    )
+    return tx.execute(query).one_or_none() is not None
+
+
+def oldest_due(tx: Tx) -> Item | None:
+    """Return the item that has been due for longest."""
+    query = select(outbox).where(outbox.c.done_at.is_(None)).order_by(outbox.c.due_at).limit(1)
+    row = tx.execute(query).one_or_none()
+    if row is None:
+        return None
+    return Item(row.id, row.kind, row.lane, row.subject, row.tries, row.last_error)

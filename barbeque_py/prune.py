@@ -1,0 +1,35 @@
+"""Forget what is past its retention, in batches that never hold the tables for long."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from barbeque_py.logs import message_key
+from barbeque_py.logstore import LogStore
+from barbeque_py.store import Store, Tx, outbox, retention, workers
+
+REMEMBERED = timedelta(days=45)
+"""How long an id is known at least, so that a late duplicate is still recognised."""
+
+_BATCH = 200
+_OUTBOX_AGE = timedelta(days=7)
+_SILENT_WORKER = timedelta(days=1)
+
+
+def prune(store: Store, logs: LogStore, keep: timedelta) -> int:
+    """Forget one batch of executions that ended longer than `keep` ago; return how many.
+
+    Their logs go first: a crash in between leaves a row without a log, never a log without a row.
+    """
+    old = store.read(lambda tx: retention.ended_before(tx, tx.now - keep, _BATCH))
+    for execution in old:
+        folder = message_key(execution.app, execution.job, execution.message_id)
+        logs.remove(logs.names(folder.rpartition("/")[0] + "/"))
+    store.write(lambda tx: _forget(tx, [execution.id for execution in old]))
+    return len(old)
+
+
+def _forget(tx: Tx, numbers: Sequence[int]) -> None:
+    retention.forget(tx, numbers)
+    outbox.forget_done(tx, _OUTBOX_AGE, _BATCH)
+    retention.forget_dead_messages(tx, REMEMBERED, _BATCH)
+    workers.forget_silent(tx, _SILENT_WORKER)

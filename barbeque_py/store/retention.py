@@ -1,0 +1,52 @@
+"""Rows that are old enough to go."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+
+from barbeque_py.executions import Stage
+from barbeque_py.store.database import Tx
+from barbeque_py.store.tables import attempts, dead_messages, executions, retries
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """An execution that is past its retention."""
+
+    id: int
+    message_id: str
+    app: str
+    job: str
+
+
+def ended_before(tx: Tx, cutoff: datetime, most: int) -> list[Old]:
+    """Return up to `most` executions that ended before the cutoff, the oldest first."""
+    columns = executions.c
+    query = (
+        select(columns.id, columns.message_id, columns.app, columns.job)
+        .where(columns.finished_at < cutoff, columns.stage == Stage.DONE)
+        .order_by(columns.finished_at)
+        .limit(most)
+    )
+    return [Old(row.id, row.message_id, row.app, row.job) for row in tx.execute(query)]
+
+
+def forget(tx: Tx, numbers: Sequence[int]) -> None:
+    """Delete these executions with their attempts and retries' ids."""
+    if numbers:
+        tx.execute(delete(attempts).where(attempts.c.execution.in_(numbers)))
+        tx.execute(delete(retries).where(retries.c.execution.in_(numbers)))
+        tx.execute(
+            delete(executions).where(executions.c.id.in_(numbers), executions.c.stage == Stage.DONE)
+        )
+
+
+def forget_dead_messages(tx: Tx, age: timedelta, most: int) -> int:
+    """Delete up to `most` dead messages that died that long ago."""
+    query = select(dead_messages.c.id).where(dead_messages.c.died_at < tx.now - age).limit(most)
+    numbers = [row.id for row in tx.execute(query)]
+    if numbers:
+        tx.execute(delete(dead_messages).where(dead_messages.c.id.in_(numbers)))
+    return len(numbers)

@@ -1,0 +1,196 @@
+"""Starts claimed attempts, a few at a time, and marks them as seen running."""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from barbeque_py import clock
+from barbeque_py.errors import ExecutorUnavailable, LaunchRefused, OutsideError
+from barbeque_py.executor import Launch, Sighting, Standing
+from barbeque_py.ids import AttemptId
+from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.settle import settle
+from barbeque_py.start import Claim
+from barbeque_py.store import Tx, attempts
+from barbeque_py.store import executions as rows
+from barbeque_py.store.attempts import Attempt
+from barbeque_worker.shipping import Shippers
+from barbeque_worker.station import Station
+
+log = logging.getLogger(__name__)
+
+_INLINE = 96 * 1024
+"""Bytes of message that fit into a variable: Linux takes 128 KiB, the name included."""
+
+_SHORTEST_PAUSE = 0.5
+_LONGEST_PAUSE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One start to make: what to launch, and whether somebody may have called it before."""
+
+    launch: Launch
+    fresh: bool
+
+
+class Launcher:
+    """A small pool of threads that start attempts under this worker's lease."""
+
+    def __init__(
+        self, station: Station, shippers: Shippers, *, threads: int, on_free: Callable[[], None]
+    ) -> None:
+        self._station = station
+        self._shippers = shippers
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="launch")
+        self._threads = threads
+        self._under_way: set[AttemptId] = set()
+        self._guard = threading.Lock()
+        self._landed = threading.Condition(self._guard)
+        self._on_free = on_free
+        self._stopped = threading.Event()
+
+    @property
+    def room(self) -> int:
+        """How many more starts can be under way at once."""
+        return max(0, self._threads - len(self._under_way))
+
+    @property
+    def under_way(self) -> list[AttemptId]:
+        """The attempts whose start is being called right now."""
+        with self._guard:
+            return list(self._under_way)
+
+    def submit(self, claim: Claim) -> None:
+        """Start a claimed attempt, or settle it at once when it can't be started."""
+        self._station.mine.add(claim.attempt)
+        if claim.refused is None:
+            self._begin(claim.attempt, _Order(claim.launch, fresh=True))
+        else:
+            self._settle(claim.attempt, _refusal(claim.refused))
+
+    def resume(self, attempt: Attempt) -> None:
+        """Start an attempt taken over from a worker that may have started it already."""
+        assert attempt.request is not None, "an attempt keeps its request until it has ended"
+        self._station.mine.add(attempt.id)
+        self._begin(attempt.id, _Order(Launch.from_json(attempt.request), fresh=False))
+
+    def stop(self, timeout: float) -> None:
+        """Take no more, and wait so many seconds for the starts that are under way."""
+        with self._guard:
+            self._stopped.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        until = clock.monotonic() + timeout
+        with self._guard:
+            while self._under_way and clock.monotonic() < until:
+                self._landed.wait(until - clock.monotonic())
+
+    def seen(self, attempt: AttemptId, sighting: Sighting, *, timeout: float) -> None:
+        """Record what was seen of an attempt that was started."""
+        if sighting.standing is Standing.ENDED and sighting.fate is not None:
+            self._settle(attempt, sighting.fate)
+        elif sighting.standing is Standing.RUNNING and self._mark(attempt, sighting, timeout):
+            self._shippers.begin(attempt)
+
+    def _mark(self, attempt: AttemptId, sighting: Sighting, timeout: float) -> bool:
+        def mark(tx: Tx) -> bool:
+            started = tx.now
+            if sighting.started_at is not None:
+                started = datetime.fromtimestamp(sighting.started_at, UTC)
+            return attempts.mark_running(
+                tx,
+                attempt,
+                handle=sighting.handle,
+                started_at=started,
+                deadline_at=started + timedelta(seconds=timeout),
+            )
+
+        return self._station.store.write(mark)
+
+    def _begin(self, attempt: AttemptId, order: _Order) -> None:
+        with self._guard:
+            if attempt in self._under_way or self._stopped.is_set():
+                return  # Nobody calls it twice at once; after a stop its lease is given up.
+            self._under_way.add(attempt)
+            self._pool.submit(self._run, attempt, order)
+
+    def _run(self, attempt: AttemptId, order: _Order) -> None:
+        try:
+            self._start(attempt, order)
+        except OutsideError as error:
+            log.warning("attempt %s waits for its lease to end: %s", attempt, error)
+        except Exception:
+            log.exception("starting attempt %s failed; it is tried again", attempt)
+        finally:
+            with self._guard:
+                self._under_way.discard(attempt)
+                self._landed.notify_all()
+            self._on_free()
+
+    def _start(self, attempt: AttemptId, order: _Order) -> None:
+        pause = _SHORTEST_PAUSE
+        while not self._stopped.is_set() and self._station.lease.good():
+            message = self._message_if_wanted(attempt)
+            if message is None:
+                self._call_off(attempt, order)
+                return
+            try:
+                sighting = self._station.executor.start(
+                    _with_message(order.launch, message), message
+                )
+            except LaunchRefused as refused:
+                self._settle(attempt, _refusal(refused))
+                return
+            except ExecutorUnavailable as error:
+                log.warning("attempt %s waits for its engine: %s", attempt, error)
+                order = replace(order, fresh=False)
+                self._stopped.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            self.seen(attempt, sighting, timeout=order.launch.timeout)
+            return
+
+    def _message_if_wanted(self, attempt: AttemptId) -> str | None:
+        """Return the message to start with, or None when a cancel was asked for meanwhile."""
+        execution = self._station.store.read(lambda tx: _execution_of(tx, attempt))
+        if execution is None or execution.cancel_requested_at is not None:
+            return None
+        if execution.message is not None or execution.message_key is None:
+            return execution.message or "null"
+        return self._station.logs.read(execution.message_key).decode()
+
+    def _call_off(self, attempt: AttemptId, order: _Order) -> None:
+        """Settle a cancelled attempt that has not run; one that may have is left to the watch."""
+        if not order.fresh:
+            sighting = self._station.executor.sightings([attempt])[attempt]
+            if sighting.standing not in (Standing.ABSENT, Standing.CREATED):
+                self.seen(attempt, sighting, timeout=order.launch.timeout)
+                return
+            self._station.executor.remove(attempt)
+        self._settle(attempt, Fate(Reason.CANCELLED, detail="cancelled before it was started"))
+
+    def _settle(self, attempt: AttemptId, fate: Fate) -> None:
+        self._station.store.write(lambda tx: settle(tx, attempt, fate))
+        self._station.mine.discard(attempt)
+        self._on_free()
+
+
+def _execution_of(tx: Tx, attempt_id: AttemptId) -> rows.Execution | None:
+    attempt = attempts.get(tx, attempt_id)
+    return None if attempt is None else rows.by_id(tx, attempt.execution)
+
+
+def _refusal(refused: LaunchRefused) -> Fate:
+    return Fate(
+        Reason.NEVER_STARTED, detail=refused.reason, blame_definition=refused.blame_definition
+    )
+
+
+def _with_message(launch: Launch, message: str) -> Launch:
+    """Give the message as a variable where it fits, and as a file where it doesn't."""
+    if len(message.encode()) > _INLINE:
+        return replace(launch, message_file=True)
+    return replace(launch, environment={**launch.environment, "BARBEQUE_MESSAGE": message})

@@ -1,0 +1,185 @@
+"""Runs the loops until a signal says stop."""
+
+import logging
+import signal
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from barbeque_py import clock
+from barbeque_py.errors import OutsideError
+from barbeque_py.intake import Intake
+from barbeque_py.shipment import Shipping
+from barbeque_py.store import Tx, attempts, limits, outbox, workers
+from barbeque_py.wake import Ear
+from barbeque_py.wiring import Parts
+from barbeque_worker.dispatch import Dispatch, Preparing
+from barbeque_worker.heartbeat import Heartbeat
+from barbeque_worker.intake import Intakes
+from barbeque_worker.launching import Launcher
+from barbeque_worker.loop import Loop
+from barbeque_worker.prune import Prune
+from barbeque_worker.relay import Relay
+from barbeque_worker.rescue import Rescue
+from barbeque_worker.shipping import Shippers
+from barbeque_worker.station import Lease, Station, new_owner
+from barbeque_worker.watch import Watch
+
+log = logging.getLogger(__name__)
+
+_MOST_LAUNCH_THREADS = 16
+_PATIENCE = 8.0
+"""Seconds to wait for what is under way at a stop; a worker is gone within ten."""
+
+
+class Worker:
+    """One worker: its loops, and how they begin and end."""
+
+    def __init__(self, parts: Parts, *, queues: Sequence[str] = ()) -> None:
+        self._parts = parts
+        self._station = _station(parts)
+        slots = parts.executor.slots()
+        threads = min(slots, _MOST_LAUNCH_THREADS)
+        self._shippers = Shippers(self._station)
+        self._launcher = Launcher(
+            self._station, self._shippers, threads=threads, on_free=self._nudge_dispatch
+        )
+        self._relay = Relay(self._station, self._shippers)
+        self._watch = Watch(self._station, self._launcher, self._shippers)
+        self._rescue = Rescue(self._station, self._launcher, self._shippers)
+        self._preparing = Preparing(self._station, on_ready=self._nudge_dispatch)
+        dispatch = Dispatch(self._station, self._launcher, self._preparing, queues)
+        self._dispatch = Loop("dispatch", dispatch.step)
+        self._outbox = Loop("relay", self._relay.step)
+        self._enforce = Loop("enforce", self._watch.enforce)
+        self._intakes = Intakes(
+            parts.store,
+            Intake(parts.store, parts.broker, parts.logs),
+            queues,
+            on_recorded=self._nudge_dispatch,
+        )
+        self._loops = [
+            Loop("heartbeat", Heartbeat(self._station, self._relay).step),
+            Loop("rescue", self._rescue.step),
+            Loop("sweep", self._watch.sweep),
+            self._enforce,
+            self._outbox,
+            self._dispatch,
+            Loop("queues", self._intakes.step),
+            Loop("prune", Prune(self._station, parts.settings.retention).step),
+        ]
+        self._relay.on_free = self._outbox.nudge
+        self._stop = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set, then end within ten seconds; running jobs go on."""
+        self._begin()
+        ear = Ear(self._parts.settings.home)
+        try:
+            while not stop.is_set():
+                if ear.listen():
+                    self._wake()
+        finally:
+            ear.close()
+            self._end()
+
+    def _begin(self) -> None:
+        events = threading.Thread(target=self._follow, name="events", daemon=True)
+        events.start()
+        for loop in self._loops:
+            loop.start()
+        log.info("worker %s is at work", self._station.owner)
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._watch.follow(self._stop)
+            except Exception:
+                log.exception("following events failed; the sweep goes on, events in a second")
+                self._stop.wait(1.0)
+
+    def _wake(self) -> None:
+        self._intakes.nudge()
+        self._dispatch.nudge()
+        self._enforce.nudge()
+
+    def _nudge_dispatch(self) -> None:
+        self._dispatch.nudge()
+        self._outbox.nudge()
+
+    def _end(self) -> None:
+        until = clock.monotonic() + _PATIENCE
+        self._stop.set()
+        self._intakes.stop()
+        for loop in self._loops:
+            loop.stop()
+        self._preparing.stop()
+        self._relay.stop()
+        self._launcher.stop(_PATIENCE - 2)
+        self._shippers.stop()
+        for loop in self._loops:
+            loop.join(max(0.0, until - clock.monotonic()))
+        self._intakes.join(max(0.0, until - clock.monotonic()))
+        self._resign()
+
+    def _resign(self) -> None:
+        """Give up every lease but those of starts still being called."""
+        owner, under_way = self._station.owner, self._launcher.under_way
+
+        def resign(tx: Tx) -> None:
+            attempts.release(tx, owner, but=under_way)
+            outbox.release(tx, owner)
+            workers.leave(tx, owner)
+
+        try:
+            self._station.store.write(resign)
+        except OutsideError as error:
+            log.warning("leases were not given up, they end by themselves: %s", error)
+        log.info("worker %s has stopped", owner)
+
+
+def run(parts: Parts, *, queues: Sequence[str] = (), stop: threading.Event | None = None) -> None:
+    """Run a worker until SIGTERM, SIGINT, or `stop`; waits for an engine that is away."""
+    ending = stop or threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ending.set()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+    if _wait_for_place(parts, ending):
+        Worker(parts, queues=queues).run(ending)
+
+
+def _wait_for_place(parts: Parts, stop: threading.Event) -> bool:
+    """Wait until executor and database answer, and set the place's limit; False when stopped."""
+    pause = 1.0
+    while not stop.is_set():
+        try:
+            _set_slots(parts)
+        except OutsideError as error:
+            log.warning("waiting: %s", error)
+            stop.wait(pause)
+            pause = min(pause * 2, 10.0)
+        else:
+            return True
+    return False
+
+
+def _set_slots(parts: Parts) -> None:
+    place, slots = parts.executor.place(), parts.executor.slots()
+    parts.store.write(lambda tx: limits.set_max(tx, f"place:{place}", slots))
+
+
+def _station(parts: Parts) -> Station:
+    spool = parts.settings.home / "spool"
+    spool.mkdir(parents=True, exist_ok=True)
+    return Station(
+        owner=new_owner(),
+        store=parts.store,
+        executor=parts.executor,
+        logs=parts.logs,
+        lease=Lease(parts.settings.lease),
+        shipping=Shipping(spool_folder=spool),
+    )

@@ -1,0 +1,110 @@
+"""Loop: what a commit left to be done outside is done, lane by lane, until it succeeds."""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from barbeque_py.errors import OutsideError
+from barbeque_py.ids import AttemptId
+from barbeque_py.settle import SEAL
+from barbeque_py.store import Tx, attempts, outbox
+from barbeque_py.store.outbox import Item
+from barbeque_worker.shipping import Shippers
+from barbeque_worker.station import Station
+
+log = logging.getLogger(__name__)
+
+_REST = 1.0
+_LEASE = timedelta(seconds=60)
+_LONGEST_WAIT = timedelta(minutes=5)
+
+
+class Relay:
+    """Works the outbox off with a small pool; a lane has at most one thread at a time."""
+
+    def __init__(self, station: Station, shippers: Shippers, *, threads: int = 8) -> None:
+        self._station = station
+        self._shippers = shippers
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="relay")
+        self._busy: dict[str, int] = {}
+        self._guard = threading.Lock()
+        self.on_free: Callable[[], None] = lambda: None
+
+    def step(self) -> float:
+        """Take what is due and hand it to the pool; return how long to rest."""
+        room = self._threads - len(self._busy)
+        if room <= 0 or not self._station.store.read(outbox.any_due):
+            return _REST
+        place = self._station.executor.place()
+        with self._guard:
+            busy = list(self._busy)
+        items = self._station.store.write(
+            lambda tx: outbox.take(
+                tx, self._station.owner, [place], most=room, lease=_LEASE, busy=busy
+            )
+        )
+        for item in items:
+            with self._guard:
+                self._busy[item.lane] = item.id
+            self._pool.submit(self._work, item)
+        return 0 if items else _REST
+
+    def keep(self) -> None:
+        """Renew the leases of what is being worked on."""
+        with self._guard:
+            numbers = list(self._busy.values())
+        if numbers:
+            self._station.store.write(lambda tx: outbox.keep(tx, numbers, _LEASE))
+
+    def stop(self) -> None:
+        """Take no more; what is under way is done again by another worker."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _work(self, item: Item) -> None:
+        try:
+            self._do(item)
+        except OutsideError as error:
+            self._postpone(item, str(error))
+        except Exception as error:
+            log.exception("%s of %s failed", item.kind, item.subject)
+            self._postpone(item, repr(error))
+        finally:
+            with self._guard:
+                self._busy.pop(item.lane, None)
+            self.on_free()
+
+    def _do(self, item: Item) -> None:
+        if item.kind == SEAL:
+            self._seal(AttemptId(item.subject), item.id)
+            return
+        raise NotImplementedError(item.kind)
+
+    def _seal(self, attempt: AttemptId, number: int) -> None:
+        """Seal the log, record it, and only then free what the executor keeps of the attempt."""
+        facts = self._shippers.finish(attempt)
+        values = {
+            "log_lines": facts.lines if facts else 0,
+            "log_bytes": facts.bytes if facts else 0,
+            "log_error_lines": facts.error_lines if facts else 0,
+            "log_truncated": facts.truncated if facts else False,
+        }
+
+        def record(tx: Tx) -> None:
+            attempts.record_seal(tx, attempt, values)
+            outbox.finish(tx, number)
+
+        self._station.store.write(record)
+        self._station.executor.remove(attempt)
+
+    def _postpone(self, item: Item, error: str) -> None:
+        wait = min(timedelta(seconds=1 << min(item.tries, 10)), _LONGEST_WAIT)
+        log.warning("%s of %s is tried again in %s: %s", item.kind, item.subject, wait, error)
+        try:
+            self._station.store.write(
+                lambda tx: outbox.postpone(tx, item.id, wait=wait, error=error)
+            )
+        except OutsideError as failure:
+            log.warning("%s of %s waits for its lease to end: %s", item.kind, item.subject, failure)

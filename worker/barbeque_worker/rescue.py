@@ -1,0 +1,117 @@
+"""Loop: brings forward whatever a dead worker left, and repairs what should never be wrong."""
+
+import logging
+from collections import Counter
+from datetime import timedelta
+
+from barbeque_py import clock
+from barbeque_py.executions import AttemptState
+from barbeque_py.ids import AttemptId
+from barbeque_py.store import Tx, attempts, limits, workers
+from barbeque_py.store import executions as rows
+from barbeque_py.store.attempts import Attempt
+from barbeque_worker.launching import Launcher
+from barbeque_worker.shipping import Shippers
+from barbeque_worker.station import Station, is_dead
+
+log = logging.getLogger(__name__)
+
+_RECOUNT = "recount"
+_RECOUNT_EVERY = timedelta(hours=1)
+_DUTY_LEASE = timedelta(minutes=2)
+
+
+class Rescue:
+    """Adopts, wakes and tidies, each time from what the database and the executor say."""
+
+    def __init__(self, station: Station, launcher: Launcher, shippers: Shippers) -> None:
+        self._station = station
+        self._launcher = launcher
+        self._shippers = shippers
+
+    def step(self) -> float:
+        """Do one round; return how long to rest, 10 s at the usual lease of 90 s."""
+        self.adopt()
+        self._wake_held()
+        self._tidy()
+        self._recount()
+        return self._station.lease.length.total_seconds() / 9
+
+    def adopt(self) -> None:
+        """Take over the attempts whose worker is gone."""
+        station = self._station
+        place = station.executor.place()
+        asked_at = clock.monotonic()
+        taken = station.store.write(lambda tx: _take_over(tx, station, place))
+        station.lease.renewed(asked_at)
+        for attempt in taken:
+            log.info("attempt %s is taken over from %s", attempt.id, attempt.owner)
+            self._go_on(attempt)
+
+    def _go_on(self, attempt: Attempt) -> None:
+        if attempt.state is AttemptState.STARTING:
+            self._launcher.resume(attempt)
+        else:
+            self._station.mine.add(attempt.id)
+            self._shippers.begin(attempt.id)
+
+    def _wake_held(self) -> None:
+        for scope in self._station.store.read(rows.scopes_that_hold):
+            self._station.store.write(lambda tx, scope=scope: _wake(tx, scope))  # type: ignore[misc]
+
+    def _tidy(self) -> None:
+        """Free what ended attempts still hold, once their log is sealed."""
+        station = self._station
+        remains = station.executor.remains()
+        known = station.store.read(lambda tx: attempts.known(tx, remains))
+        for attempt in remains:
+            row = known.get(attempt)
+            if row is None:
+                self._report_stranger(attempt)
+            elif row.state is AttemptState.ENDED and row.log_sealed_at is not None:
+                station.executor.remove(attempt)
+
+    def _report_stranger(self, attempt: AttemptId) -> None:
+        log.warning(
+            "attempt %s runs here but stands in no row: was the database restored from a backup? "
+            "It is asked to stop.",
+            attempt,
+        )
+        self._station.executor.stop(attempt, kill=False)
+
+    def _recount(self) -> None:
+        station = self._station
+        if station.store.write(lambda tx: _take_recount(tx, station.owner)):
+            for scope, change in station.store.write(recount).items():
+                log.warning("the counter of %s was off by %+d and is right again", scope, change)
+            station.store.write(lambda tx: workers.finish_duty(tx, _RECOUNT, station.owner))
+
+
+def _take_over(tx: Tx, station: Station, place: str) -> list[Attempt]:
+    dead = [owner for owner in attempts.owners_at(tx, [place]) if is_dead(owner)]
+    return attempts.take_over(tx, [place], station.owner, station.lease.length, dead_owners=dead)
+
+
+def _wake(tx: Tx, scope: str) -> None:
+    limits.lock(tx, [scope])
+    limits.wake(tx, [scope])
+
+
+def _take_recount(tx: Tx, owner: str) -> bool:
+    return workers.take_duty(tx, _RECOUNT, owner, every=_RECOUNT_EVERY, lease=_DUTY_LEASE)
+
+
+def recount(tx: Tx) -> dict[str, int]:
+    """Set every counter to the live attempts it counts; return by how much each was off."""
+    found = limits.lock(tx, [limit.scope for limit in limits.read_all(tx)])
+    live = Counter(scope for scopes in attempts.live_scopes(tx) for scope in scopes)
+    changes = {
+        scope: live[scope] - limit.used
+        for scope, limit in found.items()
+        if live[scope] != limit.used
+    }
+    for scope in changes:
+        limits.set_used(tx, scope, live[scope])
+    limits.wake(tx, changes)
+    limits.forget_idle_keys(tx, 1000)
+    return changes

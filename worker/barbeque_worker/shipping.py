@@ -1,0 +1,128 @@
+"""Ships the logs of running attempts, one thread each, and seals them when they have ended."""
+
+import logging
+import threading
+from dataclasses import dataclass
+
+from barbeque_py.errors import BarbequeError, NoSuchLog
+from barbeque_py.ids import AttemptId
+from barbeque_py.logs import LogFacts, attempt_prefix
+from barbeque_py.masks import Mask, compile_masks, secret_values
+from barbeque_py.shipment import Shipment
+from barbeque_py.store import Tx, apps, attempts
+from barbeque_py.store import executions as rows
+from barbeque_worker.station import Station
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Running:
+    shipment: Shipment
+    thread: threading.Thread
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """Where an attempt's log goes, and what of it nobody may read."""
+
+    prefix: str
+    mask: Mask | None
+
+
+class Shippers:
+    """The logs this worker ships right now."""
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._running: dict[AttemptId, _Running] = {}
+        self._guard = threading.Lock()
+        self._stopped = False
+
+    def begin(self, attempt: AttemptId) -> None:
+        """Ship the attempt's log while it is written; a no-op when that is under way."""
+        with self._guard:
+            if attempt in self._running or self._stopped:
+                return
+            shipment = self._shipment(attempt)
+            thread = threading.Thread(
+                target=self._ship, args=(attempt,), name=f"log {attempt}", daemon=True
+            )
+            self._running[attempt] = _Running(shipment, thread)
+        thread.start()
+
+    def finish(self, attempt: AttemptId) -> LogFacts | None:
+        """Seal the log of an ended attempt and return its facts; None when nothing is left of it.
+
+        Takes what was shipped while it ran; else reads the log from its first line. Raises
+        `OutsideError` when the log can't be read or stored now.
+        """
+        running = self._running.get(attempt)
+        if running is not None:
+            running.thread.join()
+            if running.complete:
+                facts = running.shipment.seal()
+                self._forget(attempt)
+                return facts
+            self._forget(attempt)
+        return self._seal_from_start(attempt)
+
+    def stop(self) -> None:
+        """Stop shipping: another worker starts over."""
+        with self._guard:
+            self._stopped = True
+            running = list(self._running.values())
+        for each in running:
+            each.shipment.stop()
+
+    def _seal_from_start(self, attempt: AttemptId) -> LogFacts | None:
+        shipment = self._shipment(attempt)
+        try:
+            shipment.run()
+            return shipment.seal()
+        except NoSuchLog:
+            return None
+        finally:
+            shipment.close()
+
+    def _ship(self, attempt: AttemptId) -> None:
+        running = self._running[attempt]
+        try:
+            running.shipment.run()
+            running.complete = not self._stopped
+        except NoSuchLog:
+            log.warning("the log of attempt %s is gone", attempt)
+        except BarbequeError as error:
+            log.warning("the log of attempt %s will be read again: %s", attempt, error)
+        except Exception:
+            log.exception("shipping the log of attempt %s failed", attempt)
+
+    def _forget(self, attempt: AttemptId) -> None:
+        with self._guard:
+            running = self._running.pop(attempt, None)
+        if running is not None:
+            running.shipment.close()
+
+    def _shipment(self, attempt: AttemptId) -> Shipment:
+        label = self._station.store.read(lambda tx: _label(tx, attempt))
+        return Shipment(
+            self._station.executor.log(attempt),
+            self._station.logs,
+            label.prefix,
+            mask=label.mask,
+            shipping=self._station.shipping,
+        )
+
+
+def _label(tx: Tx, attempt_id: AttemptId) -> _Label:
+    attempt = attempts.get(tx, attempt_id)
+    execution = None if attempt is None else rows.by_id(tx, attempt.execution)
+    if attempt is None or execution is None:
+        raise NoSuchLog(f"no attempt {attempt_id}")
+    app = apps.get_app(tx, execution.app)
+    job = apps.get_job(tx, execution.app, execution.job)
+    environment = {**(app.env if app else {}), **(job.env if job else {})}
+    mask = compile_masks(secret_values(environment), app.mask if app else ())
+    prefix = attempt_prefix(execution.app, execution.job, execution.message_id, attempt.number)
+    return _Label(prefix, mask)

@@ -1,0 +1,87 @@
+"""What every loop of one worker shares: who it is, where it works, and with what."""
+
+import os
+import secrets
+import socket
+import threading
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from barbeque_py import clock
+from barbeque_py.executor import Executor
+from barbeque_py.ids import AttemptId
+from barbeque_py.logstore import LogStore
+from barbeque_py.shipment import Shipping
+from barbeque_py.start import Claimant
+from barbeque_py.store import Store
+
+
+@dataclass(slots=True)
+class Lease:
+    """How long this worker may act on its claims, by a clock that no one can turn back."""
+
+    length: timedelta
+    _valid_until: float = 0.0
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def renewed(self, asked_at: float) -> None:
+        """Note a renewal that was asked for at this monotonic second."""
+        with self._guard:
+            self._valid_until = max(self._valid_until, asked_at + self.length.total_seconds())
+
+    def good(self) -> bool:
+        """Tell whether a start may be called now: the lease outlives the call by far."""
+        with self._guard:
+            margin = self.length.total_seconds() / 3
+            return clock.monotonic() < self._valid_until - margin
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """One worker's own name and place, and the parts it works with."""
+
+    owner: str
+    store: Store
+    executor: Executor
+    logs: LogStore
+    lease: Lease
+    shipping: Shipping
+    mine: set[AttemptId] = field(default_factory=set)
+    """Live attempts that this worker started or adopted: it acts on their events at once."""
+
+    @property
+    def claimant(self) -> Claimant:
+        """Who claims, where, and for how long."""
+        return Claimant(self.owner, self.executor.place(), self.lease.length)
+
+
+def new_owner() -> str:
+    """Return a name for this worker that tells its host, boot, process and the process's start."""
+    return f"{_here()}/{os.getpid()}/{_start_of(os.getpid())}/{secrets.token_hex(3)}"
+
+
+def is_dead(owner: str) -> bool:
+    """Tell whether the owner is known to be dead: a process of this host that is gone."""
+    here, _, rest = owner.partition("/")
+    pid, _, rest = rest.partition("/")
+    start = rest.partition("/")[0]
+    return here == _here() and pid.isdigit() and _start_of(int(pid)) != start
+
+
+def _here() -> str:
+    """Name this host, its boot and its process namespace, in which a pid means something."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        namespace = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
+    except OSError:
+        boot, namespace = "", ""
+    return f"{socket.gethostname()[:20]}.{boot}.{namespace}".replace("/", "-")
+
+
+def _start_of(pid: int) -> str:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
