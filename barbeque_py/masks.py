@@ -3,10 +3,9 @@
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from urllib.parse import quote, quote_plus, unquote, urlsplit
-
-Mask = Callable[[bytes], bytes]
 
 STARS = b"***"
 SHORTEST_SECRET = 6
@@ -23,6 +22,24 @@ _POINTER = re.compile(r"_(?:FILE|PATH|DIR|NAME|ARN)$")
 """Ends names whose values only say where a secret is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Masks the text of one line, when called with it."""
+
+    secrets: tuple[bytes, ...]
+    expressions: tuple[re.Pattern[str], ...]
+
+    def __call__(self, text: bytes) -> bytes:
+        """Return the text with stars in place of what must not be kept."""
+        for secret in self.secrets:
+            text = text.replace(secret, STARS)
+        return _substitute(self.expressions, text) if self.expressions else text
+
+    def spares(self, lines: bytes) -> bool:
+        """Tell whether it is certain that none of these many lines would change: a quick look."""
+        return not self.expressions and not any(secret in lines for secret in self.secrets)
+
+
 def compile_masks(values: Iterable[str], patterns: Iterable[str]) -> Mask | None:
     """Return what masks one line's text, None when there is nothing to mask.
 
@@ -30,16 +47,8 @@ def compile_masks(values: Iterable[str], patterns: Iterable[str]) -> Mask | None
     masked. Raises `ValueError` for a pattern that `check_pattern` refuses.
     """
     secrets = sorted({form for value in values for form in _forms(value)}, key=_longest_first)
-    expressions = [check_pattern(pattern) for pattern in patterns]
-    if not secrets and not expressions:
-        return None
-
-    def mask(text: bytes) -> bytes:
-        for secret in secrets:
-            text = text.replace(secret, STARS)
-        return _substitute(expressions, text) if expressions else text
-
-    return mask
+    expressions = tuple(check_pattern(pattern) for pattern in patterns)
+    return Mask(tuple(secrets), expressions) if secrets or expressions else None
 
 
 def check_pattern(text: str) -> re.Pattern[str]:
@@ -95,7 +104,8 @@ def _forms(value: str) -> Iterable[bytes]:
         plain, ascii_only = json.dumps(stripped, ensure_ascii=False), json.dumps(stripped)
         forms = {stripped, plain[1:-1], ascii_only[1:-1], plain[1:-1].replace("/", "\\/")}
         forms |= {quote(stripped, "", errors="replace"), quote_plus(stripped, errors="replace")}
-        yield from (form.encode(errors="surrogateescape") for form in forms)
+        encoded = (form.encode(errors="surrogateescape") for form in forms)
+        yield from (form for form in encoded if b"\n" not in form)
 
 
 def _longest_first(secret: bytes) -> tuple[int, bytes]:

@@ -197,6 +197,9 @@ class _Masking:
 
     def apply(self, lines: list[bytes]) -> list[bytes]:
         """Return the lines that are ready, masked."""
+        text = b"\n".join(lines)
+        if not self._held and b"+ " not in text and self._mask.spares(text):
+            return lines
         ready: list[bytes] = []
         for stored in lines:
             at, stream, text = split_line(stored)
