@@ -1,0 +1,286 @@
+"""Executor on a Docker engine: one container per attempt, found again by its name."""
+
+import io
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
+from threading import Event
+from typing import Any
+from urllib.parse import urlencode
+
+from barbeque_py.errors import LaunchRefused
+from barbeque_py.executor import Launch, Preparation, Sighting, Standing
+from barbeque_py.executors.docker_events import Deaths
+from barbeque_py.executors.docker_image import Images
+from barbeque_py.executors.docker_log import DockerLog
+from barbeque_py.executors.docker_state import refusal, see
+from barbeque_py.executors.engine import Answer, Engine
+from barbeque_py.ids import AttemptId
+from barbeque_py.logs import LogSource
+from barbeque_py.outcomes import Fate, Reason
+
+MESSAGE_FOLDER = "/barbeque"
+"""Where a container finds `message.json`: an anonymous volume, gone with the container."""
+
+_LOG = {"Type": "json-file", "Config": {"max-size": "4g", "max-file": "2"}}
+"""The engine's copy of a log is what sealing reads, so nothing of it may go early: nothing does
+below 4 GiB (the engine's JSON takes some 80 bytes a line more than the text). A log that never
+stops takes 8 GiB of disk at most, and loses its oldest half; with a single file it would lose all.
+JSON can't keep bytes that are not UTF-8 (they read as U+FFFD); the driver `local` can, but drops
+the newline of lines longer than 16 KiB, which runs them into the next.
+"""
+
+_MIB = 1024 * 1024
+_VCPU = 1024
+_CREATED, _STARTED, _ALREADY, _NOT_FOUND, _CONFLICT = 201, 204, 304, 404, 409
+_CLIENT_ERRORS = range(400, 500)
+_FEW = 2
+_NO_COMMAND = (126, 127)
+_INIT_FAILED = re.compile(rb"\[FATAL tini \(\d+\)\] exec (?P<command>.*) failed: (?P<cause>.*)")
+
+
+class DockerExecutor:
+    """Runs attempts on the Docker engine behind a unix socket; safe for threads.
+
+    A container is created under a name that only its attempt has and started only if it never
+    was, so a repeated start runs nothing twice. What it left stays in the engine until `remove`.
+    """
+
+    def __init__(
+        self,
+        *,
+        installation: str,
+        socket: str = "/var/run/docker.sock",
+        slots: int | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        self._installation = installation
+        self._prefix = f"barbeque-{installation}-"
+        self._label = f"barbeque.installation={installation}"
+        self._slots = slots or os.cpu_count() or 1
+        self._engine = Engine(socket, timeout)
+        self._images = Images(self._engine)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        self._engine.close()
+
+    def place(self) -> str:
+        """Return `docker:` and the engine's id."""
+        return f"docker:{self._facts['ID']}"
+
+    def slots(self) -> int:
+        """Return how many attempts may run at once: the CPU count, where nothing else is set."""
+        return self._slots
+
+    def prepare(self, image: str) -> Preparation:
+        """Find or pull the image and pin it, to its digest or else its id."""
+        return self._images.prepare(image)
+
+    def start(self, launch: Launch, message: str) -> Sighting:
+        """Create the attempt's container and start it, unless it was started before."""
+        query = urlencode({"name": self._name(launch.attempt)})
+        answer = self._engine.call(
+            "POST", f"/containers/create?{query}", content=self._describe(launch)
+        )
+        if answer.status == _CREATED:
+            return self._run(launch, message, answer.json()["Id"])
+        if answer.status == _CONFLICT:
+            return self._resume(launch, message)
+        raise LaunchRefused(
+            f"The Docker engine refused {launch.image} for {launch.app}/{launch.job}: "
+            f"{answer.sentence()}",
+            blame_definition=True,
+        )
+
+    def sightings(self, attempts: Sequence[AttemptId]) -> dict[AttemptId, Sighting]:
+        """Inspect a few attempts one by one; of many, list all and inspect those not running."""
+        if len(attempts) <= _FEW:
+            return {attempt: self._look(attempt) for attempt in attempts}
+        listed = dict(self._list())
+        seen = {}
+        for attempt in attempts:
+            facts = listed.get(attempt)
+            if facts is None:
+                seen[attempt] = Sighting(Standing.ABSENT)
+            elif facts["State"] == "running":
+                seen[attempt] = Sighting(Standing.RUNNING, facts["Id"])
+            else:
+                seen[attempt] = self._look(attempt)
+        return seen
+
+    def stop(self, attempt: AttemptId, *, kill: bool) -> None:
+        """Send SIGTERM, or SIGKILL."""
+        signal = "SIGKILL" if kill else "SIGTERM"
+        path = f"/containers/{self._name(attempt)}/kill?signal={signal}"
+        self._expect(self._engine.call("POST", path), _STARTED, _NOT_FOUND, _CONFLICT)
+
+    def events(self, stop: Event) -> Iterator[AttemptId | None]:
+        """Yield attempts as their containers die, by the engine's event stream."""
+        for name in Deaths(self._engine, self._label).names(stop):
+            attempt = self._attempt(name or "")
+            if attempt or name is None:
+                yield attempt
+
+    def log(self, attempt: AttemptId) -> LogSource:
+        """Return the log as the engine keeps it."""
+        return DockerLog(self._engine, self._name(attempt))
+
+    def remove(self, attempt: AttemptId) -> None:
+        """Remove the container with its volume; a running one stays."""
+        path = f"/containers/{self._name(attempt)}?v=1&force=0"
+        self._expect(self._engine.call("DELETE", path), _STARTED, _NOT_FOUND, _CONFLICT)
+
+    def remains(self) -> list[AttemptId]:
+        """Return the attempts that have a container, whatever its state."""
+        return [attempt for attempt, _ in self._list()]
+
+    @cached_property
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = self._engine.call("GET", "/info").json()
+        return facts
+
+    def _name(self, attempt: AttemptId) -> str:
+        return self._prefix + attempt
+
+    def _attempt(self, name: str) -> AttemptId | None:
+        name = name.removeprefix("/")
+        return AttemptId(name.removeprefix(self._prefix)) if name.startswith(self._prefix) else None
+
+    def _run(self, launch: Launch, message: str, handle: str) -> Sighting:
+        """Start a container that was never started; put its message file first."""
+        if launch.message_file:
+            path = f"/containers/{handle}/archive?path={MESSAGE_FOLDER}"
+            self._expect(self._engine.call("PUT", path, content=_pack(message)), 200)
+        answer = self._engine.ask("POST", f"/containers/{handle}/start")
+        if answer.status in (_STARTED, _ALREADY):
+            return Sighting(Standing.RUNNING, handle)
+        sighting = self._accept(self._look(launch.attempt))
+        if sighting.standing in (Standing.RUNNING, Standing.ENDED):
+            return sighting
+        if answer.status in _CLIENT_ERRORS and sighting.standing is Standing.CREATED:
+            raise LaunchRefused(
+                f"The Docker engine refused to start {launch.app}/{launch.job}: "
+                f"{answer.sentence()}",
+                blame_definition=True,
+            )
+        raise self._engine.unavailable(f"a start answered {answer.status}: {answer.sentence()}")
+
+    def _resume(self, launch: Launch, message: str) -> Sighting:
+        """Go on where an earlier call for this attempt ended, in this worker or in another."""
+        inspected = self._inspect(launch.attempt)
+        if inspected is None:
+            raise self._engine.unavailable(f"{self._name(launch.attempt)} is being removed")
+        if not self._is_ours(inspected):
+            raise LaunchRefused(
+                f"A container that is not ours has the name {self._name(launch.attempt)}: "
+                "rename or remove it",
+                blame_definition=False,
+            )
+        sighting = self._accept(self._judge(inspected))
+        if sighting.standing is Standing.CREATED:
+            return self._run(launch, message, sighting.handle)
+        return sighting
+
+    def _accept(self, sighting: Sighting) -> Sighting:
+        if sighting.fate is not None and sighting.fate.reason is Reason.NEVER_STARTED:
+            raise refusal(sighting.fate)
+        return sighting
+
+    def _look(self, attempt: AttemptId) -> Sighting:
+        inspected = self._inspect(attempt)
+        if inspected is None or not self._is_ours(inspected):
+            return Sighting(Standing.ABSENT)
+        return self._judge(inspected)
+
+    def _inspect(self, attempt: AttemptId) -> dict[str, Any] | None:
+        answer = self._engine.call("GET", f"/containers/{self._name(attempt)}/json")
+        self._expect(answer, 200, _NOT_FOUND)
+        inspected: dict[str, Any] | None = answer.json() if answer.status != _NOT_FOUND else None
+        return inspected
+
+    def _is_ours(self, inspected: Mapping[str, Any]) -> bool:
+        labels = inspected["Config"]["Labels"] or {}
+        return bool(labels.get("barbeque.installation") == self._installation)
+
+    def _judge(self, inspected: Mapping[str, Any]) -> Sighting:
+        sighting = see(inspected, self._engine_start)
+        fate = sighting.fate
+        if fate and fate.reason is Reason.EXITED and fate.exit_code in _NO_COMMAND:
+            return replace(sighting, fate=self._explain(fate, sighting.handle))
+        return sighting
+
+    def _engine_start(self) -> datetime | None:
+        return self._engine.started_at()
+
+    def _explain(self, fate: Fate, handle: str) -> Fate:
+        """Tell a command that is missing (the container's init says so) from one that said 127."""
+        answer = self._engine.call("GET", f"/containers/{handle}/logs?stderr=1&tail=1")
+        found = _INIT_FAILED.search(answer.body)
+        if found is None:
+            return fate
+        command, cause = (words.decode(errors="replace") for words in found.groups())
+        detail = f"the image can't run the command {command!r}: {cause}"
+        return replace(fate, reason=Reason.NEVER_STARTED, detail=detail, blame_definition=True)
+
+    def _list(self) -> Iterator[tuple[AttemptId, dict[str, Any]]]:
+        query = urlencode({"all": 1, "filters": json.dumps({"label": [self._label]})})
+        answer = self._engine.call("GET", f"/containers/json?{query}")
+        self._expect(answer, 200)
+        for facts in answer.json():
+            for attempt in filter(None, map(self._attempt, facts["Names"])):
+                yield attempt, facts
+
+    def _expect(self, answer: Answer, *statuses: int) -> None:
+        if answer.status not in statuses:
+            raise self._engine.unavailable(f"it answered {answer.status}: {answer.sentence()}")
+
+    def _describe(self, launch: Launch) -> dict[str, Any]:
+        """Write the container's description."""
+        return {
+            "Image": launch.image,
+            "Cmd": list(launch.command),
+            "Env": [f"{name}={value}" for name, value in launch.environment.items()],
+            "Labels": {
+                "barbeque.installation": self._installation,
+                "barbeque.message_id": launch.message_id,
+                "barbeque.attempt": str(launch.number),
+                "barbeque.app": launch.app,
+                "barbeque.job": launch.job,
+            },
+            "Volumes": {MESSAGE_FOLDER: {}} if launch.message_file else {},
+            "HostConfig": self._confine(launch),
+        }
+
+    def _confine(self, launch: Launch) -> dict[str, Any]:
+        """Write what the container may use; more CPUs than there are is an error of the engine."""
+        memory = launch.memory * _MIB
+        return {
+            "Memory": memory,
+            "MemorySwap": memory,
+            "NanoCpus": int(min(launch.cpu / _VCPU, self._facts["NCPU"]) * 10**9),
+            "PidsLimit": launch.pids,
+            "Init": True,
+            "SecurityOpt": ["no-new-privileges"],
+            "CapDrop": ["ALL"],
+            "CapAdd": list(launch.capabilities),
+            "NetworkMode": launch.network,
+            "LogConfig": _LOG,
+            "RestartPolicy": {"Name": "no"},
+        }
+
+
+def _pack(message: str) -> bytes:
+    """Put the message into a tar, readable by whatever user the image runs as."""
+    content = message.encode()
+    entry = tarfile.TarInfo("message.json")
+    entry.size, entry.mode = len(content), 0o444
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()

@@ -1,0 +1,127 @@
+"""A container's log as the Docker engine keeps it, turned into stored lines."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from struct import Struct
+
+from barbeque_py import clock
+from barbeque_py.errors import ExecutorUnavailable, NoSuchLog
+from barbeque_py.executors.engine import Engine
+
+LONGEST = 64 * 1024
+"""Bytes of text in one stored line; longer lines come in pieces."""
+
+_FRAME = Struct(">BxxxI")
+_STAMP = len("2026-11-21T20:00:00.123456789Z")
+_LONGEST_FRAME = 16 * 1024 * 1024
+_NEWLINE = ord("\n")
+_NAMES = {1: b"out", 2: b"err"}
+_MARKS = {1: b" out ", 2: b" err "}
+_NOT_FOUND = 404
+
+
+class DockerLog:
+    """The log of one container, from its first line on."""
+
+    def __init__(self, engine: Engine, container: str) -> None:
+        self._engine = engine
+        self._container = container
+
+    def batches(self, *, follow: bool) -> Iterator[list[bytes]]:
+        """Yield the stored lines, as `barbeque_py.logs.LogSource` promises."""
+        path = (
+            f"/containers/{self._container}/logs"
+            f"?stdout=1&stderr=1&timestamps=1&follow={int(follow)}"
+        )
+        silence = 1.0 if follow else self._engine.timeout
+        with self._engine.stream("GET", path, silence=silence) as stream:
+            if stream.status == _NOT_FOUND:
+                raise NoSuchLog(f"The container {self._container} is gone, and its log with it")
+            frames = Frames()
+            while not stream.complete:
+                pieces = stream.read()
+                if pieces is None and not follow:
+                    raise self._engine.unavailable(TimeoutError())
+                lines = frames.lines(pieces or ())
+                if lines or follow:
+                    yield lines
+            yield frames.rest()
+
+
+class Frames:
+    """Joins the engine's frames into lines; holds one frame and one line a stream at most."""
+
+    def __init__(self) -> None:
+        self._unread = b""
+        self._open: dict[int, tuple[bytes, bytes]] = {}
+
+    def lines(self, pieces: Iterable[bytes]) -> list[bytes]:
+        """Return the lines that end in these pieces of the engine's answer."""
+        buffer = b"".join((self._unread, *pieces))
+        lines: list[bytes] = []
+        start, size = 0, len(buffer)
+        unfinished = self._open
+        while start + 8 <= size:
+            stream, length = _FRAME.unpack_from(buffer, start)
+            end = start + 8 + length
+            if end > size:
+                _refuse_frame(stream, length)
+                break
+            text = start + 8 + _STAMP
+            if (
+                stream not in unfinished
+                and stream in _MARKS
+                and length <= LONGEST
+                and buffer[text - 1 : text + 1] == b"Z "
+                and buffer[end - 1] == _NEWLINE
+            ):  # nearly every frame is a whole line, and this is the fastest way through
+                lines.append(buffer[start + 8 : text] + _MARKS[stream] + buffer[text + 1 : end - 1])
+            else:
+                lines += self._join(stream, buffer[start + 8 : end])
+            start = end
+        self._unread = buffer[start:]
+        return lines
+
+    def rest(self) -> list[bytes]:
+        """Return what was written without a newline at the end."""
+        if self._unread:
+            raise ExecutorUnavailable("The Docker engine ended a log in the middle of a frame")
+        unfinished = [_line(stamp, key, b"+", text) for key, (stamp, text) in self._open.items()]
+        self._open.clear()
+        return unfinished
+
+    def _join(self, stream: int, record: bytes) -> list[bytes]:
+        """Add a record to the stream's open line; return the lines that are ready by it."""
+        if stream not in _NAMES:
+            words = record.decode(errors="replace").strip()
+            raise ExecutorUnavailable(f"The Docker engine can't read a log: {words}")
+        raw, _, text = record.partition(b" ")
+        stamp, before = self._open.pop(stream, (_normal(raw), b""))
+        ready = []
+        ended = text.endswith(b"\n")
+        text = before + (text[:-1] if ended else text)
+        while len(text) > LONGEST:
+            ready.append(_line(stamp, stream, b"+", text[:LONGEST]))
+            text = text[LONGEST:]
+        if ended:
+            ready.append(_line(stamp, stream, b"", text))
+        elif text:
+            self._open[stream] = (stamp, text)
+        return ready
+
+
+def _line(stamp: bytes, stream: int, mark: bytes, text: bytes) -> bytes:
+    return b"%b %b%b %b" % (stamp, _NAMES[stream], mark, text)
+
+
+def _normal(stamp: bytes) -> bytes:
+    """Return the engine's time as UTC; all engines seen write nine digits and Z already."""
+    if len(stamp) == _STAMP and stamp.endswith(b"Z"):
+        return stamp
+    return clock.rfc3339(datetime.fromisoformat(stamp.decode())).encode()
+
+
+def _refuse_frame(stream: int, length: int) -> None:
+    """Stop at what can't be a frame before it fills the memory."""
+    if length > _LONGEST_FRAME or stream > 3:  # noqa: PLR2004 - stdin to system errors
+        raise ExecutorUnavailable("The Docker engine sent a log that is not in frames")

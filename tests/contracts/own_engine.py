@@ -1,0 +1,58 @@
+"""A Docker engine that tests may kill: its own dockerd, with every path in one folder."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from barbeque_py.executors.engine import engine_answers
+from tests.contracts.docker_rig import require, wait_until
+
+
+class OwnEngine:
+    """A dockerd beside the machine's; needs root, shares no folder, socket or network with it."""
+
+    def __init__(self) -> None:
+        require(os.geteuid() == 0, "a dockerd of one's own needs root")
+        for program in ("dockerd", "containerd"):
+            require(shutil.which(program) is not None, f"there is no {program}")
+        self.home = Path(tempfile.mkdtemp(prefix="bbq-engine-"))
+        self.socket = str(self.home / "docker.sock")
+        address = self.home / "containerd.sock"
+        folders = [f"--{name}={self.home / 'containerd' / name}" for name in ("root", "state")]
+        self._containerd = self._spawn("containerd", f"--address={address}", *folders)
+        wait_until(lambda: address.exists() or None)
+        self.start()
+
+    def start(self) -> None:
+        """Start dockerd and wait until it answers."""
+        folders = [f"--{name}={self.home / name}" for name in ("data-root", "exec-root", "pidfile")]
+        self._dockerd = self._spawn(
+            *("dockerd", "--bridge=none", "--iptables=false", "--ip-forward=false"),
+            *("--ip-masq=false", f"--host=unix://{self.socket}", *folders),
+            f"--containerd={self.home / 'containerd.sock'}",
+        )
+        wait_until(lambda: engine_answers(self.socket) or None)
+
+    def kill(self) -> None:
+        """Kill dockerd as a crash would; the containers go on."""
+        self._dockerd.kill()
+        self._dockerd.wait()
+        (self.home / "pidfile").unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """Stop dockerd as `systemctl stop` does."""
+        self._dockerd.terminate()
+        self._dockerd.wait(60)
+
+    def close(self) -> None:
+        if self._dockerd.poll() is None:
+            self.stop()
+        self._containerd.terminate()
+        self._containerd.wait(60)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _spawn(self, *command: str) -> "subprocess.Popen[bytes]":
+        with (self.home / f"{command[0]}.log").open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log)

@@ -1,0 +1,60 @@
+"""The image that Docker tests run: a static busybox and nothing else, made through the API."""
+
+import functools
+import io
+import tarfile
+from pathlib import Path
+
+from barbeque_py.executors.engine import Engine
+
+IMAGE = "barbeque-test:latest"
+BUSYBOX = Path("/bin/busybox")
+APPLETS = (
+    *(
+        "awk",
+        "cat",
+        "date",
+        "dd",
+        "echo",
+        "env",
+        "false",
+        "grep",
+        "head",
+        "id",
+        "kill",
+        "ls",
+        "mkdir",
+    ),
+    *("nc", "printf", "seq", "sh", "sleep", "stat", "tail", "touch", "tr", "true", "usleep", "wc"),
+    *("wget", "yes"),
+)
+
+
+@functools.cache
+def make_test_image(socket: str = "/var/run/docker.sock") -> str:
+    """Import the image into this engine unless it is there; return its name."""
+    engine = Engine(socket, timeout=60)
+    try:
+        if engine.call("GET", f"/images/{IMAGE}/json").status == 404:
+            name, _, tag = IMAGE.partition(":")
+            path = f"/images/create?fromSrc=-&repo={name}&tag={tag}&changes=ENV%20PATH%3D/bin"
+            answer = engine.call("POST", path, content=_pack())
+            assert answer.status == 200, answer.sentence()
+    finally:
+        engine.close()
+    return IMAGE
+
+
+def _pack() -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for folder, mode in (("bin", 0o755), ("tmp", 0o1777), ("etc", 0o755)):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            tar.addfile(entry)
+        tar.add(BUSYBOX, "bin/busybox")
+        for applet in APPLETS:
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    return packed.getvalue()
