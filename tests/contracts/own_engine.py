@@ -28,8 +28,16 @@ class OwnEngine:
     def start(self) -> None:
         """Start dockerd and wait until it answers."""
         folders = [f"--{name}={self.home / name}" for name in ("data-root", "exec-root", "pidfile")]
+        # In a network of its own: with --bridge=none it deletes the docker0 it finds.
         self._dockerd = self._spawn(
-            *("dockerd", "--bridge=none", "--iptables=false", "--ip-forward=false"),
+            *(
+                "unshare",
+                "--net",
+                "dockerd",
+                "--bridge=none",
+                "--iptables=false",
+                "--ip-forward=false",
+            ),
             *("--ip-masq=false", f"--host=unix://{self.socket}", *folders),
             f"--containerd={self.home / 'containerd.sock'}",
         )
@@ -51,7 +59,10 @@ class OwnEngine:
             self.stop()
         self._containerd.terminate()
         self._containerd.wait(60)
-        shutil.rmtree(self.home, ignore_errors=True)
+        data = self.home / "data-root"
+        if data.is_mount():  # dockerd mounts it on itself, and one that was killed leaves it so
+            subprocess.run(["umount", data], check=True)
+        shutil.rmtree(self.home)
 
     def _spawn(self, *command: str) -> "subprocess.Popen[bytes]":
         with (self.home / f"{command[0]}.log").open("ab") as log:
