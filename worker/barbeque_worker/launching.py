@@ -41,7 +41,13 @@ class Launcher:
     """A small pool of threads that start attempts under this worker's lease."""
 
     def __init__(
-        self, station: Station, shippers: Shippers, *, threads: int, on_free: Callable[[], None]
+        self,
+        station: Station,
+        shippers: Shippers,
+        *,
+        threads: int,
+        on_free: Callable[[], None],
+        on_settled: Callable[[], None],
     ) -> None:
         self._station = station
         self._shippers = shippers
@@ -51,6 +57,7 @@ class Launcher:
         self._guard = threading.Lock()
         self._landed = threading.Condition(self._guard)
         self._on_free = on_free
+        self._on_settled = on_settled
         self._stopped = threading.Event()
 
     @property
@@ -173,9 +180,9 @@ class Launcher:
         self._settle(attempt, Fate(Reason.CANCELLED, detail="cancelled before it was started"))
 
     def _settle(self, attempt: AttemptId, fate: Fate) -> None:
-        self._station.store.write(lambda tx: settle(tx, attempt, fate))
         self._station.mine.discard(attempt)
-        self._on_free()
+        if self._station.store.write(lambda tx: settle(tx, attempt, fate)) is not None:
+            self._on_settled()
 
 
 def _execution_of(tx: Tx, attempt_id: AttemptId) -> rows.Execution | None:

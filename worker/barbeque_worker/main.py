@@ -42,10 +42,14 @@ class Worker:
         threads = min(slots, _MOST_LAUNCH_THREADS)
         self._shippers = Shippers(self._station)
         self._launcher = Launcher(
-            self._station, self._shippers, threads=threads, on_free=self._nudge_dispatch
+            self._station,
+            self._shippers,
+            threads=threads,
+            on_free=self._nudge_dispatch,
+            on_settled=self._settled,
         )
         self._relay = Relay(self._station, self._shippers)
-        self._watch = Watch(self._station, self._launcher, self._shippers)
+        self._watch = Watch(self._station, self._launcher, self._shippers, on_settled=self._settled)
         self._rescue = Rescue(self._station, self._launcher, self._shippers)
         self._preparing = Preparing(self._station, on_ready=self._nudge_dispatch)
         dispatch = Dispatch(self._station, self._launcher, self._preparing, queues)
@@ -106,6 +110,11 @@ class Worker:
     def _nudge_dispatch(self) -> None:
         self._dispatch.nudge()
         self._outbox.nudge()
+
+    def _settled(self) -> None:
+        """Look at once: a slot is free and a log waits, here and for the other workers."""
+        self._nudge_dispatch()
+        self._parts.bell.ring()
 
     def _end(self) -> None:
         until = clock.monotonic() + _PATIENCE

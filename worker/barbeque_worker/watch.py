@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 from barbeque_py.executions import AttemptState
@@ -24,8 +25,16 @@ _ENFORCE = 1.0
 class Watch:
     """Sees how the attempts of this worker's place fare, whoever started them."""
 
-    def __init__(self, station: Station, launcher: Launcher, shippers: Shippers) -> None:
+    def __init__(
+        self,
+        station: Station,
+        launcher: Launcher,
+        shippers: Shippers,
+        *,
+        on_settled: Callable[[], None],
+    ) -> None:
         self._station = station
+        self._on_settled = on_settled
         self._launcher = launcher
         self._shippers = shippers
 
@@ -79,8 +88,9 @@ class Watch:
                 pass  # Not started yet: whoever holds its lease starts it.
 
     def _settle(self, attempt: Attempt, fate: Fate) -> None:
-        self._station.store.write(lambda tx: settle(tx, attempt.id, fate))
         self._station.mine.discard(attempt.id)
+        if self._station.store.write(lambda tx: settle(tx, attempt.id, fate)) is not None:
+            self._on_settled()
 
     def _stop(self, attempt: Attempt) -> None:
         reason = Reason.CANCELLED if attempt.cancel_requested_at else Reason.TIMED_OUT
