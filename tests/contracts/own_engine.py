@@ -15,7 +15,7 @@ class OwnEngine:
 
     def __init__(self) -> None:
         require(os.geteuid() == 0, "a dockerd of one's own needs root")
-        for program in ("dockerd", "containerd"):
+        for program in ("dockerd", "containerd", "unshare"):
             require(shutil.which(program) is not None, f"there is no {program}")
         self.home = Path(tempfile.mkdtemp(prefix="bbq-engine-"))
         self.socket = str(self.home / "docker.sock")
@@ -59,10 +59,13 @@ class OwnEngine:
             self.stop()
         self._containerd.terminate()
         self._containerd.wait(60)
-        data = self.home / "data-root"
-        if data.is_mount():  # dockerd mounts it on itself, and one that was killed leaves it so
-            subprocess.run(["umount", data], check=True)
+        for mount in self._mounts():  # what a killed dockerd leaves
+            subprocess.run(["umount", mount], check=True)
         shutil.rmtree(self.home)
+
+    def _mounts(self) -> list[str]:
+        points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        return [point for point in reversed(points) if point.startswith(f"{self.home}/")]
 
     def _spawn(self, *command: str) -> "subprocess.Popen[bytes]":
         with (self.home / f"{command[0]}.log").open("ab") as log:
