@@ -1,7 +1,7 @@
 """Puts the parts together: the only place that picks adapters, by the settings' URLs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from barbeque_py import setting_values
 from barbeque_py.broker import Broker
@@ -25,14 +25,13 @@ DOCKER_SOCKET = "/var/run/docker.sock"
 _ENGINE_PATIENCE = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything a process of this installation works with."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """What a process works with that starts no containers: the API, the console."""
 
     settings: Settings
     store: Store
     broker: Broker
-    executor: Executor
     logs: LogStore
     bell: Bell
     installation: str
@@ -44,8 +43,15 @@ class Parts:
             close()
 
 
-def open_parts(settings: Settings) -> Parts:
-    """Open everything the settings name, in a database that was migrated before.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts(Front):
+    """Everything a worker of this installation works with."""
+
+    executor: Executor
+
+
+def open_front(settings: Settings) -> Front:
+    """Open what the settings name, without an executor, in a database that was migrated before.
 
     Raises `StoreUnavailable` when the database can't be used as it is, `ConfigurationError` when
     the settings don't fit it; both name the setting and the cure.
@@ -54,21 +60,32 @@ def open_parts(settings: Settings) -> Parts:
     try:
         check_schema(store)
         installation = check_installation(store, settings)
-        executor, close_executor = open_executor(choose_executor(store, settings), settings, store)
     except BaseException:
         store.close()
         raise
     bell = Bell(settings.home)
-    return Parts(
+    return Front(
         settings=settings,
         store=store,
         broker=DatabaseBroker(store),
-        executor=executor,
         logs=open_logs(settings),
         bell=bell,
         installation=installation,
-        closers=(close_executor, bell.close, store.close),
+        closers=(bell.close, store.close),
     )
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Open everything the settings name; raises what `open_front` raises."""
+    front = open_front(settings)
+    try:
+        url = choose_executor(front.store, settings)
+        executor, close = open_executor(url, settings, installation=front.installation)
+    except BaseException:
+        front.close()
+        raise
+    facts = {field.name: getattr(front, field.name) for field in fields(front)}
+    return Parts(**facts | {"executor": executor, "closers": (close, *front.closers)})
 
 
 def check_installation(store: Store, settings: Settings) -> str:
@@ -88,10 +105,9 @@ def open_logs(settings: Settings) -> LogStore:
 
 
 def open_executor(
-    url: ExecutorUrl, settings: Settings, store: Store
+    url: ExecutorUrl, settings: Settings, *, installation: str
 ) -> tuple[Executor, Callable[[], None]]:
     """Return the executor, and what closes it; no engine is asked anything yet."""
-    installation = store.read(apps.installation_name)
     if url.kind == "docker":
         docker = DockerExecutor(installation=installation, socket=socket_of(url), slots=url.slots)
         return docker, docker.close

@@ -1,0 +1,269 @@
+"""What apps and the command line speak to a barbeque_py with: its HTTP API, as Python calls."""
+
+import ipaddress
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from barbeque_py.clock import rfc3339
+from barbeque_py.errors import OutsideError, RequestError
+
+DEFAULT_URL = "http://127.0.0.1:3003"
+DEFAULT_TIMEOUT = timedelta(seconds=15)
+
+_ERRORS, _FAULTS, _NOT_FOUND = 400, 500, 404
+_EXECUTIONS = "/v2/job_executions"
+
+
+class Unreachable(OutsideError):  # noqa: N818 - reads as the fact it states
+    """No barbeque_py answered at the URL, or not in time; what it did is unknown."""
+
+
+class Faulty(OutsideError):  # noqa: N818
+    """The server can't do it now (a status of 500 or above); the message is its own."""
+
+
+class Refused(RequestError):  # noqa: N818
+    """The server refused the request; the message is its own."""
+
+    def __init__(self, message: str, *, status: int, answer: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.answer = answer
+
+    @property
+    def problems(self) -> list[dict[str, Any]]:
+        """The faults of an apply file: each with line, column, path and message."""
+        return list(self.answer.get("problems") or [])
+
+
+class NotFound(Refused):
+    """The server knows no such thing."""
+
+
+class Client:
+    """Speaks to the API at `url`; safe for threads, and keeps its connections until `close`.
+
+    Every call raises `Unreachable`, `Faulty` or `Refused` (of which `NotFound` is one). Answers
+    are the API's JSON, as it stands in docs/api.md.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        token: str | None = None,
+        *,
+        timeout: timedelta = DEFAULT_TIMEOUT,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._patience = timeout.total_seconds()
+        shown = dict(headers or {})
+        if token is not None:
+            shown["Authorization"] = f"Bearer {token}"
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers=shown,
+            timeout=self._patience,
+            # A proxy for the internet can't reach this machine's own loopback.
+            trust_env=not _is_loopback(httpx.URL(self.url).host),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def enqueue(
+        self,
+        app: str,
+        job: str,
+        message: Any,
+        *,
+        queue: str | None = None,
+        idempotency_key: str | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Ask for one run of the job; the answer has its `message_id`.
+
+        `options` are further fields of the request: `delay_seconds`, `run_at`, `priority`,
+        `concurrency_key`, `user_id`, `notify`, `tags` and so on; None leaves a field out, an
+        instant or a length of time is written as the API wants it. With an idempotency key
+        a repeated call answers the same `message_id` and runs nothing more.
+        """
+        wanted = {"application": app, "job": job, "queue": queue} | options
+        body = {name: _written(value) for name, value in wanted.items() if value is not None}
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return self._dict("POST", _EXECUTIONS, json=body | {"message": message}, headers=headers)
+
+    def status(self, message_id: str) -> str:
+        """Return Barbeque's word: pending, running, retried, success, failed, error, cancelled."""
+        return str(self._dict("GET", f"/v1/job_executions/{_part(message_id)}")["status"])
+
+    def execution(self, message_id: str) -> dict[str, Any]:
+        """Return what is known of the execution and of each of its attempts."""
+        return self._dict("GET", _execution(message_id))
+
+    def executions(self, **wanted: Any) -> dict[str, Any]:
+        """Return the newest executions; `app`, `job`, `state`, `queue`, `before`, `limit` narrow.
+
+        `next` is what to give as `before` to go on, None at the end.
+        """
+        return self._dict("GET", _EXECUTIONS, params=_given(wanted))
+
+    def retry(self, message_id: str, *, delay: timedelta | None = None) -> dict[str, Any]:
+        """Give an execution that has ended another round; Refused (409) while it is open."""
+        body = {} if delay is None else {"delay_seconds": _seconds(delay)}
+        return self._dict("POST", f"{_execution(message_id)}/retries", json=body)
+
+    def cancel(self, message_id: str) -> dict[str, Any]:
+        """Stop the execution wherever it stands; also one that no worker has seen yet."""
+        return self._dict("POST", f"{_execution(message_id)}/cancel")
+
+    def log(self, message_id: str, *, wait: timedelta = timedelta(0), **wanted: Any) -> Any:
+        """Return a page of an attempt's log, waiting up to `wait` for it to have something new.
+
+        `attempt` is a number (default: the newest), `first` a line's number or, negative, how many
+        from the end, `count` how many lines, `stream` is out or err. The answer has `lines`, and
+        in `next` the `first` to go on with; `sealed` and `total` tell when there are no more.
+        """
+        seconds = wait.total_seconds()
+        return self._call(
+            "GET",
+            f"{_execution(message_id)}/log",
+            params=_given(wanted) | ({"wait": f"{seconds:g}"} if seconds else {}),
+            timeout=self._patience + seconds,
+        )
+
+    def apply(
+        self, text: str, *, base: str | None = None, prune: bool = False, dry_run: bool = False
+    ) -> list[dict[str, Any]]:
+        """Make apps, jobs and queues as the YAML text says, all or nothing; return the changes.
+
+        Paths in the text are relative to `base`, an absolute directory. A text with faults raises
+        `Refused` with its `problems`.
+        """
+        flags = {"prune": prune, "dry_run": dry_run}
+        params = _given({"base": base}) | {name: "1" for name, on in flags.items() if on}
+        answer = self._dict(
+            "POST",
+            "/v2/apply",
+            content=text.encode(),
+            params=params,
+            headers={"Content-Type": "application/yaml"},
+        )
+        return list(answer["changes"])
+
+    def queues(self) -> list[dict[str, Any]]:
+        """Return every queue with what waits and runs."""
+        return _rows(self._call("GET", "/v2/queues"), "queues")
+
+    def pause(self, queue: str) -> Any:
+        """Start nothing more from the queue, which still takes in."""
+        return self._call("POST", f"/v2/queues/{_part(queue)}/pause")
+
+    def resume(self, queue: str) -> Any:
+        """Start from the queue again."""
+        return self._call("POST", f"/v2/queues/{_part(queue)}/resume")
+
+    def dead_messages(self) -> list[dict[str, Any]]:
+        """Return the messages that can't become executions, the newest first."""
+        return _rows(self._call("GET", "/v2/dead_messages"), "dead_messages")
+
+    def send_dead_message(self, number: int, body: str | None = None) -> Any:
+        """Send a dead message again, with another body where one is given."""
+        changed = {} if body is None else {"body": body}
+        return self._call("POST", f"/v2/dead_messages/{number}/send", json=changed)
+
+    def drop_dead_message(self, number: int) -> None:
+        """Forget a dead message for good."""
+        self._call("DELETE", f"/v2/dead_messages/{number}")
+
+    def _dict(self, method: str, path: str, **rest: Any) -> dict[str, Any]:
+        answer = self._call(method, path, **rest)
+        if not isinstance(answer, dict):
+            raise Unreachable(f"what answers at {self.url} is no barbeque: {method} {path}")
+        return answer
+
+    def _call(self, method: str, path: str, **rest: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **rest)
+        except httpx.TimeoutException:
+            raise Unreachable(f"{self.url} did not answer in time") from None
+        except httpx.ConnectError:
+            raise Unreachable(f"no barbeque at {self.url}") from None
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise Unreachable(f"no barbeque at {self.url} ({error})") from None
+        answer = _read(response)
+        if response.status_code < _ERRORS:
+            return answer
+        raise _error(response.status_code, answer)
+
+
+def _read(response: httpx.Response) -> Any:
+    if not response.content:
+        return {}
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _error(status: int, answer: Any) -> Exception:
+    facts = answer if isinstance(answer, dict) else {}
+    said = facts.get("message") or facts.get("error") or facts.get("detail")
+    message = str(said) if said else f"the server answered {status}"
+    if status >= _FAULTS:
+        return Faulty(message)
+    kind = NotFound if status == _NOT_FOUND else Refused
+    return kind(message, status=status, answer=facts)
+
+
+def _execution(message_id: str) -> str:
+    return f"{_EXECUTIONS}/{_part(message_id)}"
+
+
+def _part(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _given(wanted: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in wanted.items() if value is not None}
+
+
+def _rows(answer: Any, name: str) -> list[dict[str, Any]]:
+    return list(answer[name] if isinstance(answer, dict) else answer)
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    return _seconds(value) if isinstance(value, timedelta) else value
+
+
+def _seconds(length: timedelta) -> int | float:
+    seconds = length.total_seconds()
+    return int(seconds) if seconds.is_integer() else seconds
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
