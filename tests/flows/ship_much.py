@@ -5,6 +5,7 @@ import re
 import resource
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from barbeque_py import clock
@@ -42,7 +43,7 @@ def main(folder: Path, lines: int) -> None:
         MuchText(lines),
         DirectoryLogStore(folder / "logs"),
         "media/Encode/id/1/",
-        shipping=Shipping(spool_folder=folder),
+        shipping=Shipping(spool_folder=folder, live_every=timedelta(seconds=0.1)),
     )
     shipment.run()
     facts = shipment.seal()

@@ -4,7 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -170,6 +170,7 @@ def test_a_viewer_sees_every_line_that_came_before_the_log_is_sealed(
 
 
 @given(lines=logs(), first=SIZES, batches=st.integers(1, 12), second=SIZES, more=st.integers(1, 12))
+@example(lines=[stored(n) for n in range(3000)], first=[1500], batches=1, second=[2500], more=1)
 @settings(max_examples=60, deadline=None)
 def test_a_viewer_sees_every_line_of_a_second_shipment_among_segments_of_the_first(
     lines: list[bytes], first: list[int], batches: int, second: list[int], more: int
@@ -333,6 +334,28 @@ def test_a_log_store_that_is_away_while_the_job_runs_does_not_stop_it() -> None:
     assert store.objects == sealed(lines)
 
 
+def test_a_live_segment_that_fails_half_way_harms_nothing() -> None:
+    class Fainting(MemoryLogStore):
+        def put(self, key: str, chunks: Iterable[bytes]) -> int:
+            if "live/" not in key:
+                return super().put(key, chunks)
+            next(iter(chunks))
+            raise LogStoreUnavailable(key)
+
+    lines, store = noise(6000), Fainting()
+    ship(store, lines, [3000], shipping=AT_ONCE)
+    assert store.objects == sealed(lines)
+
+
+def test_much_at_once_is_shown_in_few_segments() -> None:
+    puts: list[str] = []
+    store = WatchedLogStore(
+        MemoryLogStore(), lambda verb, key: puts.append(key) if verb == "put" else None
+    )
+    ship_until(store, [stored(number) for number in range(50_000)], [40_010], 1)
+    assert [key[-15:-3] for key in puts] == [f"{n:012}" for n in (0, 16_000, 32_000, 40_000)]
+
+
 def test_a_stopped_shipment_returns_soon_and_can_not_be_sealed() -> None:
     class Endless:
         def __init__(self) -> None:
@@ -401,6 +424,31 @@ def test_three_hundred_megabytes_pass_through_in_less_than_a_hundred(tmp_path: P
     told = json.loads(shipped.stdout)
     assert told["bytes"] == 300_000_000
     assert told["peak_mb"] < 100
+
+
+def test_killed_for_real_at_any_stage_the_next_process_stores_the_same_bytes(
+    tmp_path: Path,
+) -> None:
+    program, folder = str(Path(__file__).with_name("ship_much.py")), tmp_path / "killed"
+    command = [sys.executable, program, str(folder), "300000"]
+    log = folder / "logs/media/Encode/id/1"
+    folder.mkdir()
+    for stage in ("live/*.gz", "live/*.gz", "#*", "log.gz", "index"):
+        worker = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while worker.poll() is None and not any(log.glob(stage)):
+            pass
+        worker.kill()
+        worker.wait()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    command[2] = str(tmp_path)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert files(log) == files(tmp_path / "logs/media/Encode/id/1")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return the content of all files below the folder."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def noise(count: int) -> list[bytes]:
