@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 from fractions import Fraction
 
-_FORM = re.compile(r"(\d{1,15}(?:\.\d{1,9})?|\.\d{1,9})\s?(ms|s|m|h|d)?", re.ASCII)
+_FORM = re.compile(r"(\d{1,18}(?:\.\d{1,9})?|\.\d{1,9})\s?(ms|s|m|h|d)?", re.ASCII)
 _MICROSECONDS = {
     "d": 86_400_000_000,
     "h": 3_600_000_000,
@@ -15,7 +15,7 @@ _MICROSECONDS = {
 }
 _SHOWN = 40
 
-PATTERN = r"^(\d{1,15}(\.\d{1,9})?|\.\d{1,9})\s?(ms|s|m|h|d)?$"
+PATTERN = f"^{_FORM.pattern}$"
 """The form as a regular expression that editors understand."""
 
 
@@ -28,7 +28,7 @@ def parse_duration(value: str | float) -> timedelta:
         return _from_text(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{value!r} is not a duration; {_ADVICE}")  # noqa: TRY004 - a wrong value
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value!r} is not a duration; {_ADVICE}")
     return _exact(Fraction(repr(value)) * _MICROSECONDS["s"], repr(value)[:_SHOWN])
 

@@ -1,6 +1,7 @@
 """The apply file: apps, jobs and queues as YAML, read strictly, every fault at once."""
 
 import os
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
@@ -21,6 +22,7 @@ from barbeque_py.yaml_tree import Path as KeyPath
 from barbeque_py.yaml_tree import Tree, read_yaml
 
 _LISTED = 50
+_LINE_ENDS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -110,6 +112,14 @@ def dump(manifest: Manifest) -> str:
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, _: object) -> bool:
         return True
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        # Single quotes would turn these into plain newlines; double quotes escape them.
+        style = '"' if _LINE_ENDS.search(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def _fit(tree: Tree) -> tuple[FileForm | None, list[Problem]]:

@@ -296,8 +296,9 @@ def _warnings(given: Mapping[str, str]) -> tuple[str, ...]:
 def _warning(name: str) -> str:
     if name in _FORMER:
         return f"{name} is not used any more: {_FORMER[name]}"
-    meant = values.nearest(name, (each.name for each in _VARIABLES.values()))
-    return f"{name} is not a setting" + (f"; did you mean {meant}?" if meant else "")
+    known = (each.name.removeprefix("BARBEQUE_") for each in _VARIABLES.values())
+    meant = values.nearest(name.removeprefix("BARBEQUE_"), known)
+    return f"{name} is not a setting" + (f"; did you mean BARBEQUE_{meant}?" if meant else "")
 
 
 _PAGE = """# Configuration
