@@ -1,0 +1,145 @@
+"""`/v2/job_executions/{id}/log`: an attempt's lines, page by page or as they come, and its file."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response, StreamingResponse
+
+from barbeque_api.parts import Served
+from barbeque_api.problems import answer, refusal
+from barbeque_api.statuses import check_id
+from barbeque_py import clock
+from barbeque_py.errors import UnknownExecution
+from barbeque_py.executions import ENDED, AttemptState
+from barbeque_py.logs import Page, attempt_prefix, raw_chunks, read_lines
+from barbeque_py.store import Tx, attempts
+from barbeque_py.store import executions as rows
+
+MOST_LINES = 10_000
+LONGEST_WAIT = 20.0
+"""Seconds."""
+
+_PATH = "/v2/job_executions/{message_id}/log"
+_PAUSE = 0.25
+
+_Number = Annotated[int | None, Query(ge=1)]
+_First = Annotated[int, Query(ge=-MOST_LINES, le=1 << 53)]
+_Stream = Annotated[Literal["out", "err"] | None, Query()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an attempt's log is, and whether the attempt has ended; no number: none yet."""
+
+    number: int | None
+    prefix: str
+    ended: bool
+
+
+class AttemptLogs:
+    """Reads the logs of attempts."""
+
+    def __init__(self, parts: Served) -> None:
+        self._parts = parts
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the routes."""
+        router.add_api_route(_PATH, self.lines, methods=["GET"])
+        router.add_api_route(f"{_PATH}/raw", self.raw, methods=["GET"])
+
+    async def lines(  # noqa: PLR0913 - the query's parameters
+        self,
+        message_id: str,
+        request: Request,
+        *,
+        attempt: _Number = None,
+        first: _First = 0,
+        count: Annotated[int, Query(ge=1, le=MOST_LINES)] = 1000,
+        stream: _Stream = None,
+        wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT)] = 0,
+    ) -> Response:
+        """Return lines from number `first` on, or the last ones when it is negative.
+
+        Without `attempt` the newest one's. With `wait`, an answer without lines waits so many
+        seconds for new ones, unless the log is complete. Go on at `next`.
+        """
+        check_id(message_id)
+        until = clock.monotonic() + wait
+        while True:
+            place, page = await run_in_threadpool(
+                self._look, message_id, attempt, first=first, count=count, stream=stream
+            )
+            if page.lines or page.sealed or clock.monotonic() >= until:
+                return answer(_facts(place, page))
+            if first >= 0:
+                first = page.next  # what was read and had nothing for this stream
+            if await request.is_disconnected():
+                return answer(_facts(place, page))
+            await asyncio.sleep(min(_PAUSE, max(0.0, until - clock.monotonic())))
+
+    def raw(self, message_id: str, attempt: _Number = None, stream: _Stream = None) -> Response:
+        """Download what the attempt wrote, byte for byte."""
+        check_id(message_id)
+        place = self._parts.store.read(lambda tx: _place(tx, message_id, attempt))
+        if place.number is None:
+            raise refusal(404, "no attempt at this execution has been made yet")
+        chunks = raw_chunks(self._parts.logs, place.prefix, stream=stream)
+        name = f"{message_id}-{place.number}.log"
+        return StreamingResponse(
+            _begun(chunks),
+            media_type="text/plain; charset=utf-8",
+            headers={"content-disposition": f'attachment; filename="{name}"'},
+        )
+
+    def _look(
+        self, message_id: str, attempt: int | None, *, first: int, count: int, stream: str | None
+    ) -> tuple[_Place, Page]:
+        place = self._parts.store.read(lambda tx: _place(tx, message_id, attempt))
+        if place.number is None:
+            return place, Page([], max(first, 0), sealed=place.ended, total=None)
+        logs = self._parts.logs
+        return place, read_lines(logs, place.prefix, first=first, count=count, stream=stream)
+
+
+def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Read the first chunk now, so that a log that can't be read is an error and no short file."""
+    return chain(list(islice(chunks, 1)), chunks)
+
+
+def _place(tx: Tx, message_id: str, number: int | None) -> _Place:
+    execution = rows.by_message_id(tx, message_id)
+    if execution is None or execution.tombstone:
+        raise UnknownExecution(f"no worker has seen an execution {message_id}")
+    tries = {each.number: each for each in attempts.of_execution(tx, execution.id)}
+    if number is None and not tries:
+        return _Place(None, "", execution.state in ENDED)
+    number = max(tries) if number is None else number
+    if number not in tries:
+        raise UnknownExecution(f"execution {message_id} has no attempt {number}")
+    prefix = attempt_prefix(execution.app, execution.job, execution.message_id, number)
+    return _Place(number, prefix, tries[number].state is AttemptState.ENDED)
+
+
+def _facts(place: _Place, page: Page) -> dict[str, Any]:
+    return {
+        "attempt": place.number,
+        "lines": [
+            {
+                "n": line.number,
+                "at": line.at,
+                "stream": line.stream,
+                "text": line.text,
+                "newline": line.newline,
+            }
+            for line in page.lines
+        ],
+        "next": page.next,
+        "sealed": page.sealed,
+        "total": page.total,
+        "ended": place.ended,
+    }

@@ -1,0 +1,169 @@
+"""`/v2/job_executions`: executions in our words, one and many, and their cancellation."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from barbeque_api import schemas
+from barbeque_api.bodies import read_object, read_text
+from barbeque_api.parts import Served
+from barbeque_api.problems import answer
+from barbeque_api.statuses import check_id, page_url, read_message, status_of
+from barbeque_api.times import written
+from barbeque_py.cancel import ANY_APP, Cancelled, cancel
+from barbeque_py.errors import UnknownExecution
+from barbeque_py.executions import State, barbeque_status
+from barbeque_py.store import Tx, attempts, queries
+from barbeque_py.store import executions as rows
+from barbeque_py.store.attempts import Attempt
+from barbeque_py.store.executions import Execution
+from barbeque_py.store.queries import Entry, Filter
+
+_PATH = "/v2/job_executions"
+
+
+class Executions:
+    """Shows executions and cancels them."""
+
+    def __init__(self, parts: Served) -> None:
+        self._parts = parts
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the routes."""
+        router.add_api_route(_PATH, self.newest, methods=["GET"])
+        router.add_api_route(f"{_PATH}/{{message_id}}", self.get, methods=["GET"])
+        router.add_api_route(
+            f"{_PATH}/{{message_id}}/cancel",
+            self.cancel,
+            methods=["POST"],
+            openapi_extra=schemas.body(schemas.CANCEL, required=False),
+        )
+
+    def newest(
+        self,
+        before: Annotated[int | None, Query(ge=1, le=(1 << 63) - 1)] = None,
+        limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 50,
+        app: str | None = None,
+        job: str | None = None,
+        queue: str | None = None,
+        state: State | None = None,
+    ) -> Response:
+        """List executions, the newest first; `next` is the `before` of the page that follows."""
+        wanted = Filter(app, job, queue, state)
+        found = self._parts.store.read(
+            lambda tx: queries.newest(tx, wanted, before=before, most=limit)
+        )
+        following = found[-1].id if len(found) == limit else None
+        return answer({"job_executions": list(map(_entry, found)), "next": following})
+
+    def get(self, message_id: str) -> Response:
+        """Show everything about one execution and its attempts."""
+        check_id(message_id)
+        execution, tries = self._parts.store.read(lambda tx: _read(tx, message_id))
+        facts = _execution(execution)
+        facts["message"] = read_message(self._parts.logs, execution)
+        facts["html_url"] = page_url(self._parts.host_url, execution.message_id)
+        facts["attempts"] = list(map(_attempt, tries))
+        return answer(facts)
+
+    async def cancel(self, message_id: str, request: Request) -> Response:
+        """Cancel the execution: now while it waits, by stopping its attempt while it runs."""
+        check_id(message_id)
+        facts = await read_object(
+            request, self._parts.max_body, known=("application",), may_be_empty=True
+        )
+        app = read_text(facts, "application") or ANY_APP
+        outcome = await run_in_threadpool(
+            self._parts.store.write, lambda tx: _cancel(tx, message_id, app)
+        )
+        self._parts.bell.ring()
+        status = 202 if outcome is Cancelled.REQUESTED else 200
+        return answer({"message_id": message_id, "outcome": outcome}, status=status)
+
+
+def _cancel(tx: Tx, message_id: str, app: str) -> Cancelled:
+    found = rows.by_message_id(tx, message_id)
+    if found is not None and not found.tombstone and app not in (ANY_APP, found.app):
+        raise UnknownExecution(f"the app {app} has no execution {message_id}")
+    return cancel(tx, message_id, app=app)
+
+
+def _read(tx: Tx, message_id: str) -> tuple[Execution, list[Attempt]]:
+    execution = rows.by_message_id(tx, message_id)
+    if execution is None or execution.tombstone:
+        raise UnknownExecution(f"no worker has seen an execution {message_id}")
+    return execution, attempts.of_execution(tx, execution.id)
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    status = barbeque_status(
+        entry.state,
+        round_=entry.round,
+        counted=entry.counted,
+        could_not_start=entry.could_not_start,
+    )
+    return _shared(entry) | {"status": status, "attempts": entry.attempts}
+
+
+def _execution(execution: Execution) -> dict[str, Any]:
+    return _shared(execution) | {
+        "status": status_of(execution),
+        "uncounted": execution.uncounted,
+        "retries": execution.counted_before,
+        "options": dict(execution.options),
+    }
+
+
+def _shared(row: Entry | Execution) -> dict[str, Any]:
+    """Return what lists and single answers both say."""
+    return {
+        "message_id": row.message_id,
+        "id": row.id,
+        "app": row.app,
+        "job": row.job,
+        "queue": row.queue,
+        "state": row.state,
+        "stage": row.stage,
+        "reason": row.reason,
+        "priority": -row.priority_rank,
+        "held_by": row.held_by,
+        "round": row.round,
+        "counted": row.counted,
+        "could_not_start": row.could_not_start,
+        "note": row.note,
+        "sent_at": written(row.sent_at),
+        "recorded_at": written(row.recorded_at),
+        "due_at": written(row.due_at),
+        "started_at": written(row.started_at),
+        "finished_at": written(row.finished_at),
+        "cancel_requested_at": written(row.cancel_requested_at),
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "id": attempt.id,
+        "number": attempt.number,
+        "round": attempt.round,
+        "state": attempt.state,
+        "reason": attempt.reason,
+        "exit_code": attempt.exit_code,
+        "detail": attempt.detail,
+        "counted": attempt.counted,
+        "place": attempt.place,
+        "image": attempt.image,
+        "handle": attempt.handle,
+        "claimed_at": written(attempt.claimed_at),
+        "started_at": written(attempt.started_at),
+        "deadline_at": written(attempt.deadline_at),
+        "finished_at": written(attempt.finished_at),
+        "log": {
+            "sealed_at": written(attempt.log_sealed_at),
+            "lines": attempt.log_lines,
+            "bytes": attempt.log_bytes,
+            "error_lines": attempt.log_error_lines,
+            "truncated": attempt.log_truncated,
+        },
+    }

@@ -1,0 +1,141 @@
+"""What every request passes first: its host, its origin, its id, and the net under its handler."""
+
+import logging
+import re
+from contextvars import ContextVar
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from barbeque_api.problems import answer, describe
+from barbeque_py import clock
+
+log = logging.getLogger("barbeque.api")
+
+request_id: ContextVar[str] = ContextVar("barbeque_request_id", default="-")
+"""The id of the request that is being answered, for log lines."""
+
+API_PATHS = ("/v1/", "/v2/")
+API_PAGES = frozenset({"/livez", "/readyz", "/openapi.json", "/v1", "/v2"})
+
+_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+
+
+class Gate:
+    """Checks host and origin, gives the request its id, and leaves no error unanswered.
+
+    `pages` answers every address that is not the API's.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: frozenset[str] | None,
+        host_url: str | None,
+        pages: ASGIApp | None,
+    ) -> None:
+        self._app = app
+        self._pages = pages
+        own = urlsplit(host_url or "")
+        self._own_netloc = own.netloc.lower()
+        own_name = frozenset({own.hostname} if own.hostname else ())
+        self._hosts = None if hosts is None else hosts | own_name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        answering = _Answering(scope, headers, send, api=self._is_api(scope["path"]))
+        token = request_id.set(answering.id)
+        try:
+            await self._pass(scope, headers, receive, answering)
+        finally:
+            request_id.reset(token)
+            answering.report()
+
+    async def _pass(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: "_Answering"
+    ) -> None:
+        fault = self._fault(scope["method"], headers)
+        if fault is not None:
+            status, sentence = fault
+            await answer(describe(status, sentence), status=status)(scope, receive, send)
+            return
+        app = self._app if send.api or self._pages is None else self._pages
+        try:
+            await app(scope, receive, send)
+        except Exception:
+            log.exception("request %s failed", send.id, extra={"request_id": send.id})
+            if send.status:
+                raise
+            sentence = f"something is wrong in barbeque_py; its log says more about {send.id}"
+            await answer(describe(500, sentence), status=500)(scope, receive, send)
+
+    def _is_api(self, path: str) -> bool:
+        return self._pages is None or path.startswith(API_PATHS) or path in API_PAGES
+
+    def _fault(self, method: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
+        """Say why the request is not let in: DNS rebinding, or another site's page behind it."""
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if self._hosts is not None and _name(host) not in self._hosts:
+            return 400, (
+                f"the Host header {host[:80]!r} is not one that this address answers to; "
+                "use localhost or 127.0.0.1, or set BARBEQUE_HOST"
+            )
+        origin = headers.get(b"origin")
+        if origin is None or method in _READING:
+            return None
+        asked_by = origin.decode("latin-1").lower().partition("://")[2]
+        if asked_by and asked_by in (host, self._own_netloc):
+            return None
+        return 403, "a page of another site may not send this request (its Origin differs)"
+
+
+class _Answering:
+    """Sends the answer, with the headers that each one has."""
+
+    def __init__(self, scope: Scope, headers: dict[bytes, bytes], send: Send, *, api: bool) -> None:
+        given = headers.get(b"x-request-id", b"")
+        self.id = given.decode() if _ID.fullmatch(given) else uuid4().hex
+        self.api = api
+        self.status = 0
+        self._scope = scope
+        self._send = send
+        self._began = clock.monotonic()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            extra = [(b"x-request-id", self.id.encode()), *(_SAFE if self.api else ())]
+            message["headers"] = [*message.get("headers", ()), *extra]
+        await self._send(message)
+
+    def report(self) -> None:
+        """Write the request's line of the log, with the cause of a failure behind us."""
+        cause = self._scope.get("state", {}).get("cause")
+        level = logging.WARNING if cause else logging.INFO
+        if log.isEnabledFor(level):
+            log.log(
+                level,
+                "%s %s %s in %.0f ms, request %s%s",
+                self._scope["method"],
+                ascii(self._scope["path"])[1:-1],
+                self.status,
+                (clock.monotonic() - self._began) * 1000,
+                self.id,
+                f": {cause}" if cause else "",
+                extra={"request_id": self.id},
+            )
+
+
+def _name(host: str) -> str:
+    """Return the host's name without its port; an IPv6 address without its brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

@@ -1,0 +1,29 @@
+"""What the API is made of: live parts and the settings it follows; wiring puts them together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from barbeque_py.broker import Broker
+from barbeque_py.logstore import LogStore
+from barbeque_py.store import Store
+from barbeque_py.wake import Bell
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One API's parts, and the settings it follows."""
+
+    store: Store
+    broker: Broker
+    logs: LogStore
+    bell: Bell
+    home: Path
+    """Where the snapshot of names is kept: BARBEQUE_HOME."""
+    default_queue: str = "default"
+    verify_enqueued_jobs: bool = False
+    host_url: str | None = None
+    """The console's address as people reach it, without a slash at its end."""
+    max_body: int = 1024 * 1024
+    """Bytes of a request's body."""
+    allowed_hosts: frozenset[str] | None = None
+    """Host names, without port, that requests may name; None takes any."""

@@ -1,0 +1,133 @@
+"""Answers as JSON in Barbeque's shapes, those of errors above all."""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from barbeque_py.errors import (
+    OutsideError,
+    RequestError,
+    StillOpen,
+    UnknownApp,
+    UnknownExecution,
+    UnknownJob,
+    UnknownQueue,
+)
+from barbeque_py.manifest import ManifestError
+
+RETRY_AFTER = {"retry-after": "5"}
+"""Seconds after which a client may try again what failed for another system's sake."""
+
+_CODES = {
+    400: "invalid_parameter",
+    404: "record_not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "body_too_large",
+    422: "invalid_manifest",
+}
+_UNKNOWN = (UnknownApp, UnknownExecution, UnknownJob, UnknownQueue)
+
+
+class Refusal(Exception):  # noqa: N818 - reads as the fact it states
+    """The request is answered with this body instead of what it asked for."""
+
+    def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
+        super().__init__(body)
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+
+def answer(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return the value as compact JSON."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Response(text.encode(), status, headers, "application/json")
+
+
+def describe(status: int, message: str) -> dict[str, Any]:
+    """Return the shape of an error that a client can do something about."""
+    code = _CODES.get(status) or HTTPStatus(status).name.lower()
+    return {"status_code": status, "error_code": code, "message": message}
+
+
+def refusal(status: int, message: str) -> Refusal:
+    """Return the exception that answers with this status and sentence."""
+    return Refusal(status, describe(status, message), {})
+
+
+def service_refusal(message: str) -> Refusal:
+    """Return Barbeque's other 400, for what its enqueueing refuses behind the parameters."""
+    return Refusal(400, {"error": message}, {})
+
+
+def unavailable(message: str) -> Refusal:
+    """Return the 503 for a system behind us that is away."""
+    return Refusal(503, {"message": message}, RETRY_AFTER)
+
+
+def translate(error: Exception) -> Refusal:
+    """Return what the caller is told about one of our errors: never an address or a secret."""
+    match error:
+        case Refusal():
+            return error
+        case ManifestError():
+            return _refuse_manifest(error)
+        case StillOpen():
+            return refusal(409, str(error))
+        case RequestError():
+            return refusal(404 if isinstance(error, _UNKNOWN) else 400, str(error))
+        case OutsideError():
+            return unavailable("a system behind this API is away; try again later")
+    return _translate_framework(error)
+
+
+def _translate_framework(error: Exception) -> Refusal:
+    if isinstance(error, HTTPException):
+        return _refuse_route(error)
+    if isinstance(error, RequestValidationError):
+        return refusal(400, "; ".join(map(_sentence, error.errors())))
+    raise error
+
+
+def install(app: FastAPI) -> None:
+    """Make the app answer every error in these shapes."""
+    for kind in (Refusal, RequestError, OutsideError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _answer_error)
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    found = translate(error)
+    if isinstance(error, OutsideError):
+        request.state.cause = str(error)
+    return answer(found.body, status=found.status, headers=found.headers)
+
+
+def _refuse_manifest(error: ManifestError) -> Refusal:
+    problems = [
+        {"line": each.line, "column": each.column, "path": each.path, "message": each.message}
+        for each in error.problems
+    ]
+    return Refusal(422, describe(422, str(error)) | {"problems": problems}, {})
+
+
+def _refuse_route(error: HTTPException) -> Refusal:
+    match error.status_code:
+        case 404:
+            message = "nothing has this address"
+        case 405:
+            message = f"this address takes {(error.headers or {}).get('Allow', 'other methods')}"
+        case _:
+            message = HTTPStatus(error.status_code).phrase
+    headers = dict(error.headers or {})
+    return Refusal(error.status_code, describe(error.status_code, message), headers)
+
+
+def _sentence(fault: Any) -> str:
+    name = ".".join(str(part) for part in fault["loc"][1:])
+    return f"{name}: {fault['msg']}"

@@ -1,0 +1,162 @@
+"""`/v2/queues` and `/v2/dead_messages`: what waits, what is paused, and what can't be a job."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from barbeque_api import schemas
+from barbeque_api.bodies import read_object, read_text, shown
+from barbeque_api.parts import Served
+from barbeque_api.problems import answer, refusal
+from barbeque_api.times import written
+from barbeque_py import strict_json
+from barbeque_py.broker import Parcel
+from barbeque_py.errors import UnknownQueue
+from barbeque_py.messages import Notification, TooNew, Unreadable, parse
+from barbeque_py.store import Tx, apps, dead, queries
+from barbeque_py.store.dead import DeadMessage
+from barbeque_py.store.queries import QueueState
+
+_MOST_KEYS = 10_100
+_LARGEST_ID = (1 << 63) - 1
+
+_Number = Annotated[int, Path(ge=1, le=_LARGEST_ID)]
+
+
+class Queues:
+    """Shows queues, pauses and resumes them."""
+
+    def __init__(self, parts: Served) -> None:
+        self._parts = parts
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the routes."""
+        router.add_api_route("/v2/queues", self.all, methods=["GET"])
+        router.add_api_route("/v2/queues/{name}/pause", self.pause, methods=["POST"])
+        router.add_api_route("/v2/queues/{name}/resume", self.resume, methods=["POST"])
+
+    def all(self) -> Response:
+        """List the queues and what is on them."""
+        found = self._parts.store.read(queries.queue_states)
+        return answer({"queues": list(map(_queue, found))})
+
+    def pause(self, name: str) -> Response:
+        """Start nothing more from the queue; it still takes in."""
+        return self._answer(name, pausing=True)
+
+    def resume(self, name: str) -> Response:
+        """Start from the queue again."""
+        response = self._answer(name, pausing=False)
+        self._parts.bell.ring()
+        return response
+
+    def _answer(self, name: str, *, pausing: bool) -> Response:
+        def change(tx: Tx) -> dict[str, Any]:
+            if not (apps.pause_queue if pausing else apps.resume_queue)(tx, name):
+                raise UnknownQueue(f"no queue is called {shown(name)}")
+            return {"name": name, "paused_at": written(apps.paused_queues(tx).get(name))}
+
+        return answer(self._parts.store.write(change))
+
+
+class DeadMessages:
+    """Shows dead messages, sends them again, or forgets them."""
+
+    def __init__(self, parts: Served) -> None:
+        self._parts = parts
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the routes."""
+        path = "/v2/dead_messages"
+        router.add_api_route(path, self.newest, methods=["GET"])
+        router.add_api_route(f"{path}/{{number}}", self.drop, methods=["DELETE"], status_code=204)
+        router.add_api_route(
+            f"{path}/{{number}}/send",
+            self.send,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=schemas.body(schemas.DEAD, required=False),
+        )
+
+    def newest(
+        self,
+        before: Annotated[int | None, Query(ge=1, le=_LARGEST_ID)] = None,
+        limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 50,
+    ) -> Response:
+        """List dead messages, the newest first; `next` is the `before` of the following page."""
+        found = self._parts.store.read(lambda tx: dead.newest(tx, before=before, most=limit))
+        following = found[-1].id if len(found) == limit else None
+        return answer({"dead_messages": list(map(_dead, found)), "next": following})
+
+    async def send(self, number: _Number, request: Request) -> Response:
+        """Send the message again, edited or as it is, under the public id it had."""
+        facts = await read_object(request, self._parts.max_body, known=("body",), may_be_empty=True)
+        edited = read_text(facts, "body")
+        message_id = await run_in_threadpool(self._send, number, edited)
+        return answer({"message_id": message_id, "status": "pending", "id": None}, status=201)
+
+    def drop(self, number: _Number) -> Response:
+        """Forget the message."""
+        if not self._parts.store.write(lambda tx: dead.drop(tx, number)):
+            raise _unknown(number)
+        return Response(status_code=204)
+
+    def _send(self, number: int, edited: str | None) -> str:
+        """Send, then forget: a crash in between leaves a repeat that intake will recognise."""
+        found, queues = self._parts.store.read(
+            lambda tx: (dead.get(tx, number), apps.queue_names(tx))
+        )
+        if found is None:
+            raise _unknown(number)
+        if found.queue not in queues:
+            raise UnknownQueue(f"the queue {found.queue} of this message is gone; make it again")
+        message_id = found.message_id or found.broker_id
+        parcel = _write_again(found, found.body if edited is None else edited, message_id)
+        self._parts.broker.send(found.queue, [parcel])
+        self._parts.bell.ring()
+        self._parts.store.write(lambda tx: dead.drop(tx, number))
+        return message_id
+
+
+def _write_again(found: DeadMessage, body: str, message_id: str) -> Parcel:
+    """Return the body with its public id in it; refuses (400) what would die at once again."""
+    try:
+        parsed = parse(body, broker_id=found.broker_id)
+        if isinstance(parsed, Notification):
+            return Parcel(body=body, app="")
+    except TooNew:
+        pass  # a worker that was upgraded meanwhile may read it
+    except Unreadable as error:
+        raise refusal(400, f"the message can't be a job yet: {error}; send a `body`") from None
+    facts: Any = strict_json.loads(body.encode(), max_keys=_MOST_KEYS)
+    text = strict_json.dumps(facts | {"MessageId": message_id})
+    return Parcel(body=text, app=str(facts.get("Application", "")))
+
+
+def _unknown(number: int) -> Exception:
+    return refusal(404, f"there is no dead message {number}")
+
+
+def _queue(queue: QueueState) -> dict[str, Any]:
+    return {
+        "name": queue.name,
+        "concurrency": queue.concurrency,
+        "paused_at": written(queue.paused_at),
+        "waiting": queue.waiting,
+        "running": queue.running,
+        "messages": queue.messages,
+    }
+
+
+def _dead(message: DeadMessage) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "queue": message.queue,
+        "message_id": message.message_id,
+        "body": message.body,
+        "reason": message.reason,
+        "sent_at": written(message.sent_at),
+        "died_at": written(message.died_at),
+    }

@@ -1,0 +1,57 @@
+"""What requests may say, for the OpenAPI document; the readers themselves are stricter."""
+
+from typing import Any
+
+_TEXT = {"type": "string"}
+_DELAY = {"type": ["integer", "null"], "minimum": 0, "maximum": 900}
+
+ENQUEUE: dict[str, Any] = {
+    "type": "object",
+    "required": ["application", "job", "message"],
+    "additionalProperties": False,
+    "properties": {
+        "application": _TEXT,
+        "job": _TEXT,
+        "queue": _TEXT,
+        "message": {"description": "any JSON value but null"},
+        "delay_seconds": _DELAY,
+        "run_at": {"type": "string", "format": "date-time"},
+        "priority": {"type": "integer", "minimum": -100, "maximum": 100},
+        "timeout": {
+            "description": "seconds, or a duration such as 15m",
+            "type": ["number", "string"],
+        },
+        "concurrency_key": _TEXT,
+        "user_id": _TEXT,
+        "notify": {"type": "object"},
+        "tags": {"type": "object", "additionalProperties": _TEXT},
+    },
+}
+RETRY: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"delay_seconds": _DELAY},
+}
+CANCEL: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"application": _TEXT},
+}
+REVISION: dict[str, Any] = {
+    "type": "object",
+    "required": ["revision"],
+    "additionalProperties": False,
+    "properties": {"revision": _TEXT},
+}
+DEAD: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"body": _TEXT},
+}
+
+
+def body(schema: dict[str, Any], *, required: bool = True) -> dict[str, Any]:
+    """Return the OpenAPI text for a body of JSON."""
+    return {
+        "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}
+    }

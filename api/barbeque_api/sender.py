@@ -1,0 +1,117 @@
+"""Sends what was asked for, together: requests that come while a send is under way share the next.
+
+Each is answered only after its own message is durable. One thread sends, so a commit never waits
+for a free thread of a pool that other requests use up.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from barbeque_api.problems import unavailable
+from barbeque_py.broker import BATCH, Broker
+from barbeque_py.enqueue import Request, enqueue
+from barbeque_py.wake import Bell
+
+MOST_WAITING = 64 * 1024 * 1024
+"""Characters of messages that may wait for the broker; more are refused."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: Request
+    size: int
+    loop: asyncio.AbstractEventLoop
+    sent: "asyncio.Future[None]"
+
+    def settle(self, error: Exception | None) -> None:
+        if self.sent.done():
+            return  # whoever asked has gone
+        if error is None:
+            self.sent.set_result(None)
+        else:
+            self.sent.set_exception(error)
+
+
+class Sender:
+    """Sends requests to one broker from a thread of its own, which the first request starts."""
+
+    def __init__(self, broker: Broker, bell: Bell) -> None:
+        self._broker = broker
+        self._bell = bell
+        self._waiting: deque[_Waiting] = deque()
+        self._size = 0
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    async def send(self, request: Request) -> None:
+        """Return when the request can't be lost any more.
+
+        Raises what the broker raises, and a `Refusal` (503) when too much waits for it already.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(request, len(request.job.message), loop, loop.create_future())
+        self._line_up(waiting)
+        await waiting.sent
+
+    def close(self) -> None:
+        """Send what waits, then end the thread."""
+        with self._change:
+            self._closed = True
+            self._change.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _line_up(self, waiting: _Waiting) -> None:
+        with self._change:
+            if self._closed:
+                raise unavailable("this API is shutting down; try again")
+            if self._waiting and self._size + waiting.size > MOST_WAITING:
+                raise unavailable("too many messages wait to be stored; try again later")
+            self._waiting.append(waiting)
+            self._size += waiting.size
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
+                self._thread.start()
+            self._change.notify()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            self._send_batch(batch)
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Wait for requests and take the first ones that go to one queue; empty is the end."""
+        with self._change:
+            while not self._waiting and not self._closed:
+                self._change.wait()
+            batch: list[_Waiting] = []
+            others: list[_Waiting] = []
+            while self._waiting and len(batch) < BATCH:
+                each = self._waiting.popleft()
+                same = not batch or each.request.queue == batch[0].request.queue
+                (batch if same else others).append(each)
+            self._waiting.extendleft(reversed(others))
+            self._size -= sum(each.size for each in batch)
+            return batch
+
+    def _send_batch(self, batch: list[_Waiting]) -> None:
+        error: Exception | None = None
+        try:
+            enqueue(self._broker, [each.request for each in batch])
+        except Exception as raised:  # noqa: BLE001 - told to each who waits, and the thread goes on
+            error = raised
+        for loop in {each.loop for each in batch}:
+            own = [each for each in batch if each.loop is loop]
+            try:
+                loop.call_soon_threadsafe(_settle, own, error)
+            except RuntimeError:
+                continue  # the loop has ended, and with it everyone who asked
+        if error is None:
+            self._bell.ring()
+
+
+def _settle(batch: list[_Waiting], error: Exception | None) -> None:
+    for each in batch:
+        each.settle(error)

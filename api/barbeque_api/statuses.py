@@ -1,0 +1,143 @@
+"""`/v1/job_executions/{message_id}`: an execution's status in Barbeque's words, and its retries."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from barbeque_api import schemas
+from barbeque_api.bodies import read_delay, read_object
+from barbeque_api.parts import Served
+from barbeque_api.problems import answer, refusal
+from barbeque_py.errors import NoSuchLog
+from barbeque_py.executions import barbeque_status
+from barbeque_py.ids import is_message_id, new_message_id
+from barbeque_py.logstore import LogStore
+from barbeque_py.retry import retry
+from barbeque_py.store import Tx, dead
+from barbeque_py.store import executions as rows
+from barbeque_py.store.executions import Execution
+
+_USUAL = ("message_id", "status", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is known of an id: its execution, or that its message is dead."""
+
+    execution: Execution | None
+    dead: bool = False
+
+    @property
+    def shown(self) -> Execution | None:
+        """The execution, unless its message has yet to come."""
+        found = self.execution
+        return None if found is None or found.tombstone else found
+
+
+class Statuses:
+    """Tells how executions stand, and retries them."""
+
+    def __init__(self, parts: Served) -> None:
+        self._parts = parts
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the routes."""
+        path = "/job_executions/{message_id}"
+        router.add_api_route(f"/v1{path}", self.get, methods=["GET"])
+        for version in ("v1", "v2"):
+            router.add_api_route(
+                f"/{version}{path}/retries",
+                self.retry,
+                methods=["POST"],
+                status_code=201,
+                openapi_extra=schemas.body(schemas.RETRY, required=False),
+            )
+
+    def get(self, message_id: str, fields: str = "__default__") -> Response:
+        """Tell how the execution stands; `pending` too while no worker has seen it."""
+        check_id(message_id)
+        found = self._parts.store.read(lambda tx: _find(tx, message_id))
+        wanted = [name.strip() for name in fields.split(",")]
+        return answer(self._facts(message_id, found, _expand(wanted)))
+
+    async def retry(self, message_id: str, request: Request) -> Response:
+        """Run an ended execution again, with a fresh budget of retries."""
+        check_id(message_id)
+        facts = await read_object(
+            request, self._parts.max_body, known=schemas.RETRY["properties"], may_be_empty=True
+        )
+        delay = read_delay(facts, lambda sentence: refusal(400, sentence))
+        retry_id = new_message_id()
+        await run_in_threadpool(
+            self._parts.store.write,
+            lambda tx: retry(tx, message_id, retry_id=retry_id, delay=delay),
+        )
+        self._parts.bell.ring()
+        return answer({"message_id": retry_id, "status": "pending"}, status=201)
+
+    def _facts(self, message_id: str, found: _Found, wanted: list[str]) -> dict[str, Any]:
+        shown = found.shown
+        facts: dict[str, Any] = {
+            "message_id": shown.message_id if shown else message_id,
+            "status": _status(found),
+            "id": shown.id if shown else None,
+        }
+        if "html_url" in wanted:
+            facts["html_url"] = page_url(self._parts.host_url, shown.message_id) if shown else None
+        if "message" in wanted:
+            facts["message"] = read_message(self._parts.logs, shown) if shown else None
+        return {name: value for name, value in facts.items() if name in wanted}
+
+
+def check_id(message_id: str) -> None:
+    """Refuse (404) what can't be a message id: Barbeque's route does not match it either."""
+    if not is_message_id(message_id):
+        raise refusal(404, "a message_id is a UUID in lower case")
+
+
+def page_url(host_url: str | None, message_id: str) -> str | None:
+    """Return the address of the execution's page in the console, when that is known."""
+    return None if host_url is None else f"{host_url}/job_executions/{message_id}"
+
+
+def read_message(logs: LogStore, execution: Execution) -> str | None:
+    """Return the message as JSON text from wherever it is kept; None when it was forgotten.
+
+    Raises `LogStoreUnavailable`.
+    """
+    if execution.message is not None or execution.message_key is None:
+        return execution.message
+    try:
+        return logs.read(execution.message_key).decode()
+    except NoSuchLog:
+        return None
+
+
+def status_of(execution: Execution) -> str:
+    """Return Barbeque's word for how the execution stands."""
+    return barbeque_status(
+        execution.state,
+        round_=execution.round,
+        counted=execution.counted,
+        could_not_start=execution.could_not_start,
+    )
+
+
+def _find(tx: Tx, message_id: str) -> _Found:
+    execution = rows.by_message_id(tx, message_id)
+    return _Found(execution, dead=execution is None and dead.is_dead(tx, message_id))
+
+
+def _status(found: _Found) -> str:
+    if found.execution is not None:
+        return status_of(found.execution)
+    return "error" if found.dead else "pending"
+
+
+def _expand(wanted: list[str]) -> list[str]:
+    if "*" in wanted:
+        return [*_USUAL, "html_url", "message"]
+    return [*wanted, *_USUAL] if "__default__" in wanted else wanted

@@ -1,0 +1,148 @@
+"""Read-only questions, for the API and the console; none of them locks anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, func, select
+
+from barbeque_py.executions import Stage, State
+from barbeque_py.store import limits
+from barbeque_py.store.database import Tx
+from barbeque_py.store.tables import executions, job_definitions, messages, queues
+
+MOST = 200
+"""Rows on one page."""
+
+_WAITING = (Stage.SCHEDULED, Stage.READY, Stage.HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One execution as lists show it: without its message."""
+
+    id: int
+    message_id: str
+    app: str
+    job: str
+    queue: str
+    priority_rank: int
+    state: State
+    stage: Stage
+    due_at: datetime
+    held_by: str | None
+    round: int
+    counted: int
+    attempts: int
+    could_not_start: bool
+    reason: str | None
+    cancel_requested_at: datetime | None
+    note: str | None
+    sent_at: datetime
+    recorded_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def priority(self) -> int:
+        """From -100 to 100, higher first."""
+        return -self.priority_rank
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which executions are asked for; None is any."""
+
+    app: str | None = None
+    job: str | None = None
+    queue: str | None = None
+    state: State | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """A queue and what is on it."""
+
+    name: str
+    concurrency: int | None
+    paused_at: datetime | None
+    waiting: int
+    """Executions that will be started: due, due later, or held by a limit."""
+    running: int
+    messages: int
+    """Messages that no worker has taken in yet, delayed ones included."""
+
+
+_ENTRY = [executions.c[name] for name in Entry.__slots__]
+
+
+def newest(tx: Tx, wanted: Filter, *, before: int | None = None, most: int = 50) -> Sequence[Entry]:
+    """Return executions, the newest first, those with a row id below `before` only.
+
+    Cancelled ones whose message has not come yet are left out.
+    """
+    query = _matching(wanted).order_by(executions.c.id.desc()).limit(min(most, MOST))
+    if before is not None:
+        query = query.where(executions.c.id < before)
+    return [_entry(row) for row in tx.execute(query)]
+
+
+def newer(tx: Tx, wanted: Filter, *, after: int, most: int = 50) -> Sequence[Entry]:
+    """Return the page of executions before the one that ends above `after`, the newest first."""
+    query = _matching(wanted).where(executions.c.id > after)
+    rows = tx.execute(query.order_by(executions.c.id).limit(min(most, MOST))).all()
+    return [_entry(row) for row in reversed(rows)]
+
+
+def job_names(tx: Tx) -> list[tuple[str, str]]:
+    """Return the (app, job) of every definition."""
+    query = select(job_definitions.c.app, job_definitions.c.name)
+    return [(row.app, row.name) for row in tx.execute(query)]
+
+
+def queue_states(tx: Tx) -> list[QueueState]:
+    """Return every queue and what is on it, by name."""
+    most = {limit.scope: limit.max for limit in limits.read_all(tx, "queue:")}
+    counted = select(messages.c.queue, func.count().label("found")).group_by(messages.c.queue)
+    travelling = {row.queue: row.found for row in tx.execute(counted)}
+    found = []
+    for row in tx.execute(select(queues).order_by(queues.c.name)).all():
+        stages = _count_open(tx, row.name)
+        found.append(
+            QueueState(
+                name=row.name,
+                concurrency=most.get(f"queue:{row.name}"),
+                paused_at=row.paused_at,
+                waiting=sum(stages.get(stage, 0) for stage in _WAITING),
+                running=stages.get(Stage.ACTIVE, 0),
+                messages=travelling.get(row.name, 0),
+            )
+        )
+    return found
+
+
+def _count_open(tx: Tx, queue: str) -> dict[str, int]:
+    """Count the queue's executions that have not ended, by stage, along the claim index."""
+    query = (
+        select(executions.c.stage, func.count().label("found"))
+        .where(executions.c.queue == queue, executions.c.stage.in_([*_WAITING, Stage.ACTIVE]))
+        .group_by(executions.c.stage)
+    )
+    return {row.stage: row.found for row in tx.execute(query)}
+
+
+def _matching(wanted: Filter) -> Select[Any]:
+    query = select(*_ENTRY).where(executions.c.tombstone.is_(False))
+    for name in Filter.__slots__:
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(executions.c[name] == value)
+    return query
+
+
+def _entry(row: Row[Any]) -> Entry:
+    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    facts["state"] = State(facts["state"])
+    facts["stage"] = Stage(facts["stage"])
+    return Entry(**facts)
