@@ -77,7 +77,7 @@ class Folder:
     def signal(self, *, kill: bool) -> None:
         """Tell the supervisor to end the job, or the job itself when that one is gone."""
         mark, child = self._read("started"), self._read("child")
-        if mark is None or not _is_here(mark) or (self.path / "exit.json").exists():
+        if mark is None or not _is_here(mark) or self._has_ended():
             return
         number = supervisor.KILL if kill else supervisor.STOP
         if _send(mark, lambda: os.kill(mark["pid"], number)) or child is None:
@@ -88,8 +88,9 @@ class Folder:
     def remove(self) -> None:
         """Forget the attempt at once, by a new name, then delete; not while it may still run."""
         gone = self.path.with_name(f".gone-{uuid.uuid4().hex}")
+        runs = self.sighting().standing is Standing.RUNNING
         with contextlib.suppress(FileNotFoundError), self._locked() as ours:
-            if self._ended_for_good() or (ours and not self._runs()):
+            if self._has_ended() or (ours and not runs):
                 self.path.rename(gone)
         delete(gone)
 
@@ -97,11 +98,8 @@ class Folder:
         """Return what kept the supervisor from its work, as far as it could tell."""
         return str((self._read("fault") or {}).get("fault", "the supervisor did not start"))
 
-    def _ended_for_good(self) -> bool:
+    def _has_ended(self) -> bool:
         return (self.path / "exit.json").exists()
-
-    def _runs(self) -> bool:
-        return self.sighting().standing is Standing.RUNNING
 
     def _ended(self) -> Sighting | None:
         end = self._read("exit.json")

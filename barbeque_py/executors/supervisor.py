@@ -7,7 +7,7 @@ folder's lock and its `started` mark make a second start impossible, whoever ask
     lock -> nothing there -> program found -> `started` -> fork -> `child` -> exec -> `exit.json`
 
 Signals: SIGUSR1 ends the job (SIGTERM, and SIGKILL after the grace period), SIGUSR2 kills it,
-SIGTERM from anybody else ends it too, and its end is then called an interruption.
+SIGTERM, INT or HUP from anybody else end it too, and its end is then called an interruption.
 """
 
 # ruff: noqa: PTH104, PTH108, PTH110, PTH113, PTH115, PTH118, PTH119, PTH123, PTH208 - pathlib loads slowly
@@ -28,32 +28,35 @@ if TYPE_CHECKING:  # typing itself loads slowly
     from typing import Any, NoReturn
 
 LONGEST = 64 * 1024  # bytes of a line, and of one read, after which a piece of it is stored
-DRAIN = 2.0  # seconds for which pipes are read on after the job's main process has ended
+DRAIN = 2.0  # seconds for which pipes are read on after the job's main process has ended,
+SILENCE = 0.2  # unless nothing has come for so long
 PATIENCE = 30.0  # seconds for another supervisor of the same attempt to make up its mind
-RESERVE = 4096  # bytes kept for the exit file, so that a full disk does not swallow the end
 
 STOP = signal.SIGUSR1
 KILL = signal.SIGUSR2
-LISTENED = (STOP, KILL, signal.SIGTERM, signal.SIGCHLD)
-IGNORED = (signal.SIGINT, signal.SIGHUP)
+LISTENED = (STOP, KILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+BOOT = "/proc/sys/kernel/random/boot_id"
+DECIDED = {"started", "exit.json"}  # where one of these is, nothing is ever started again
+UNREAPED = os.WEXITED | os.WNOHANG | os.WNOWAIT
+# Faults of an exec that are the machine's, not the definition's.
 PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ETXTBSY)
-"""Faults of an exec that are the machine's, not the definition's."""
 
 
 class NeverStarted(Exception):  # noqa: N818 - reads as the fact it states
-    """The command can't be started; `blame` tells whether the definition is at fault."""
+    """The command can't be started, by the definition's fault."""
 
-    def __init__(self, detail: str, *, blame: bool) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.blame = blame
+    blame = True
+
+
+class NotNow(NeverStarted):
+    """The command can't be started, by the machine's fault."""
+
+    blame = False
 
 
 def boot() -> str:
     """Return what changes when the host boots."""
-    return _text("/proc/sys/kernel/random/boot_id") or _answer(
-        "sysctl", "-n", "kern.bootsessionuuid"
-    )
+    return _text(BOOT) or _answer("sysctl", "-n", "kern.bootsessionuuid")
 
 
 def namespace() -> str:
@@ -73,11 +76,10 @@ def start_time(pid: int) -> str:
 
 
 def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+    gone = contextlib.suppress(FileNotFoundError, ProcessLookupError)
+    with gone, open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().strip()
+    return ""
 
 
 def _answer(*command: str) -> str:
@@ -103,10 +105,8 @@ class Stream:
             pieces += stamp + self._cut + text[:LONGEST] + b"\n"
             text = text[LONGEST:]
         lines, newline, self._rest = text.rpartition(b"\n")
-        if not newline:
-            return pieces
         head = stamp + self._whole
-        return pieces + head + lines.replace(b"\n", b"\n" + head) + b"\n"
+        return pieces + head + lines.replace(b"\n", b"\n" + head) + b"\n" if newline else pieces
 
     def last(self, stamp: bytes) -> bytes:
         """Return the line that was never finished, or nothing."""
@@ -147,10 +147,9 @@ class Log:
         return f"{self._dropped} bytes of its log were lost: {self._fault}" if self._dropped else ""
 
     def _apology(self) -> bytes:
-        if self._dropped == self._told:
-            return b""
         lost = self._dropped - self._told
-        return now() + b" - [%d bytes were lost here: %s]\n" % (lost, self._fault.encode())
+        words = b" - [%d bytes were lost here: %s]\n" % (lost, self._fault.encode())
+        return now() + words if lost else b""
 
 
 def now() -> bytes:
@@ -163,43 +162,42 @@ def now() -> bytes:
 class Job:
     """The running job: pumps its pipes, ends it when it must end, and tells how it ended."""
 
-    def __init__(
-        self, pid: int, streams: list[Stream], signals: int, log: Log, started_at: float
-    ) -> None:
+    def __init__(self, pid: int, streams: list[Stream], signals: int, log: Log) -> None:
         self.pid = pid
-        self.started_at = started_at
-        self.reason = "exited"
+        self._reason = "exited"
         self._log = log
         self._streams = {stream.pipe: stream for stream in streams}
-        self._poll = select.poll()
+        self._signals = signals
         self._kill_at: float | None = None
         self._interrupted = False
-        self._signals = signals
-        for pipe in (*self._streams, self._signals):
+        self._poll = select.poll()
+        for pipe in (*self._streams, signals):
             os.set_blocking(pipe, False)
             self._poll.register(pipe, select.POLLIN)
 
-    def run(self, *, timeout: float, grace: float) -> tuple[int, float]:
-        """Wait for the end; return the exit code (128 + n for signal n) and the time of it."""
+    def run(self, *, timeout: float, grace: float) -> dict[str, Any]:
+        """Wait for the end; return how it came, with exit code 128 + n for signal n."""
         deadline = time.monotonic() + timeout
-        while (end := _ended(self.pid)) is None:
+        # Not reaped before all is over, so that nobody else gets its number and its group's.
+        while (end := os.waitid(os.P_PID, self.pid, UNREAPED)) is None:
             self._turn(min(deadline, self._kill_at or deadline), grace)
-            if self.reason == "exited" and time.monotonic() >= deadline:
-                self.reason = "timed out"
+            if self._reason == "exited" and time.monotonic() >= deadline:
+                self._reason = "timed out"
                 self._end(grace)
                 deadline = float("inf")
-        finished = time.time()
+        finished_at = time.time()
         self._drain()
         os.waitpid(self.pid, 0)
         code = end.si_status + (0 if end.si_code == os.CLD_EXITED else 128)
-        if self._interrupted and code and self.reason == "exited":
-            self.reason = "interrupted"
-        return code, finished
+        if self._interrupted and code and self._reason == "exited":
+            self._reason = "interrupted"
+        return {"reason": self._reason, "exit_code": code, "finished_at": finished_at}
 
-    def _turn(self, until: float, grace: float) -> None:
-        """Pump what is there, or wait for something to happen."""
+    def _turn(self, until: float, grace: float) -> bool:
+        """Pump what is there, or wait for something to happen; tell whether it did."""
         seconds = max(0.0, min(until - time.monotonic(), 3600.0))
-        for pipe, _ in self._poll.poll(seconds * 1000 + 1):
+        happened = self._poll.poll(seconds * 1000 + 1)
+        for pipe, _ in happened:
             if pipe == self._signals:
                 self._obey(os.read(pipe, 4096), grace)
             else:
@@ -207,13 +205,14 @@ class Job:
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             self._kill_at = None
             self._signal(signal.SIGKILL)
+        return bool(happened)
 
     def _obey(self, signals: bytes, grace: float) -> None:
         if KILL in signals:
             self._signal(signal.SIGKILL)
         elif STOP in signals:
             self._end(grace)
-        elif signal.SIGTERM in signals:
+        elif set(signals) - {signal.SIGCHLD}:
             self._interrupted = True
             self._end(grace)
 
@@ -223,7 +222,6 @@ class Job:
             self._kill_at = time.monotonic() + grace
 
     def _signal(self, number: int) -> None:
-        # The main process is not reaped before the end, so its group is still its own.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
@@ -232,30 +230,23 @@ class Job:
             chunk = os.read(stream.pipe, LONGEST)
         except BlockingIOError:
             return False
-        if chunk:
-            self._log.append(stream.stored(chunk, now()))
-            return True
-        self._poll.unregister(stream.pipe)
-        os.close(stream.pipe)
-        del self._streams[stream.pipe]
-        self._log.append(stream.last(now()))
-        return False
+        self._log.append(stream.stored(chunk, now()) if chunk else stream.last(now()))
+        if not chunk:
+            self._poll.unregister(stream.pipe)
+            os.close(stream.pipe)
+            del self._streams[stream.pipe]
+        return bool(chunk)
 
     def _drain(self) -> None:
         """Read on for a moment, then end whatever the main process left behind."""
         end = time.monotonic() + DRAIN
-        while self._streams and time.monotonic() < end:
-            self._turn(end, DRAIN)
+        while self._streams and (moment := time.monotonic()) < end:
+            if not self._turn(min(end, moment + SILENCE), DRAIN):
+                break
         self._signal(signal.SIGKILL)
         for stream in list(self._streams.values()):
-            full_pipe = range(1024 * 1024 // LONGEST)
-            all(self._pump(stream) for _ in full_pipe)
+            all(self._pump(stream) for _ in range(16))  # all that a pipe can hold, but no more
             self._log.append(stream.last(now()))
-
-
-def _ended(pid: int) -> os.waitid_result | None:
-    """Return how the process ended, and leave it unreaped, so that nobody gets its number."""
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 
 
 def find(command: str, path: str) -> str:
@@ -266,7 +257,7 @@ def find(command: str, path: str) -> str:
         if os.path.isfile(program) and os.access(program, os.X_OK):
             return program
     fault = "not executable" if any(map(os.path.exists, found)) else "command not found"
-    raise NeverStarted(f"{command}: {fault}", blame=True)
+    raise NeverStarted(f"{command}: {fault}")
 
 
 def spawn(launch: dict[str, Any], program: str) -> tuple[int, list[Stream]]:
@@ -275,7 +266,7 @@ def spawn(launch: dict[str, Any], program: str) -> tuple[int, list[Stream]]:
     try:
         pid = os.fork()
     except OSError as no:
-        raise NeverStarted(f"can't fork: {no.strerror}", blame=False) from None
+        raise NotNow(f"can't fork: {no.strerror}") from None
     if pid == 0:
         _become(launch, program, [write for _, write in pipes])
     for _, write in pipes:
@@ -284,7 +275,7 @@ def spawn(launch: dict[str, Any], program: str) -> tuple[int, list[Stream]]:
     os.close(pipes[2][0])
     if fault:
         os.waitpid(pid, 0)
-        raise NeverStarted(fault[1:], blame=fault[0] == "!")
+        raise (NotNow if fault[0] == "?" else NeverStarted)(fault[1:])
     return pid, [Stream(b"out", pipes[0][0]), Stream(b"err", pipes[1][0])]
 
 
@@ -298,15 +289,14 @@ def _become(launch: dict[str, Any], program: str, pipes: list[int]) -> NoReturn:
         os.chdir("work")
         for number, pipe in enumerate((os.open(os.devnull, os.O_RDONLY), *pipes[:2])):
             os.dup2(pipe, number)
-        for number in (*LISTENED, *IGNORED, signal.SIGPIPE, signal.SIGXFSZ):
+        for number in (*LISTENED, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         fault = "!"
         os.execve(program, launch["command"], launch["environment"])  # noqa: S606 - no shell: meant
-    except OSError as no:
-        mark = "?" if no.errno in PASSING else fault
-        os.write(pipes[2], f"{mark}{program}: {no.strerror}".encode(errors="replace"))
-    except ValueError as no:
-        os.write(pipes[2], f"!{program}: {no}".encode(errors="replace"))
+    except (OSError, ValueError) as no:
+        mark = "?" if getattr(no, "errno", None) in PASSING else fault
+        words = f"{mark}{program}: {getattr(no, 'strerror', no)}"
+        os.write(pipes[2], words.encode(errors="replace"))
     finally:
         os._exit(127)
 
@@ -318,47 +308,31 @@ def listen() -> int:
     signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     for number in LISTENED:
         signal.signal(number, lambda *_: None)
-    for number in IGNORED:
-        signal.signal(number, signal.SIG_IGN)
     return read
 
 
 def write(name: str, facts: dict[str, Any]) -> None:
     """Write a file of the folder, all or nothing, and see it safe on the disk."""
-    text = json.dumps(facts).encode()
-    file = os.open(f"{name}.new", os.O_WRONLY | os.O_CREAT, 0o600)
-    try:
-        os.pwrite(file, text, 0)
-        os.ftruncate(file, len(text))
+    with open(os.open(f"{name}.new", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+        file.write(json.dumps(facts).encode())
+        file.truncate()
+        file.flush()
         os.fsync(file)
-    finally:
-        os.close(file)
     os.rename(f"{name}.new", name)
-
-
-def reserve(name: str) -> None:
-    """Take the disk space now that `write` will need when the disk may be full."""
-    file = os.open(f"{name}.new", os.O_WRONLY | os.O_CREAT, 0o600)
-    os.write(file, b" " * RESERVE)
-    os.close(file)
 
 
 def win() -> bool:
     """Tell whether the start is ours, for as long as we live; else it was decided before."""
     lock = os.open("lock", os.O_RDWR)
     end = time.monotonic() + PATIENCE
-    while not _decided() and time.monotonic() < end:
+    while time.monotonic() < end and not DECIDED & set(os.listdir()):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(0.005)
         else:
-            return not _decided()
+            return not DECIDED & set(os.listdir())
     return False
-
-
-def _decided() -> bool:
-    return os.path.exists("started") or os.path.exists("exit.json")
 
 
 def tell(attempt: str) -> None:
@@ -385,21 +359,21 @@ def supervise(folder: str, report: int) -> None:
     # By its full name, which is gone when the attempt was forgotten before the lock was ours.
     with open(f"{folder}/launch.json", encoding="utf-8") as file:
         launch = json.load(file)
-    reserve("exit.json")
+    with open("exit.json.new", "wb") as file:
+        file.write(b" " * 4096)  # taken now, so that a full disk does not swallow the end
     log = Log("log")
     try:
-        job = start(launch, log)
+        job, started_at = start(launch, log)
     except NeverStarted as no:
-        write("exit.json", {"reason": "never started", "detail": no.detail, "blame": no.blame})
+        write("exit.json", {"reason": "never started", "detail": str(no), "blame": no.blame})
     else:
         os.close(report)
-        code, finished_at = job.run(timeout=launch["timeout"], grace=launch["grace"])
-        end = {"reason": job.reason, "exit_code": code, "log_error": log.error()}
-        write("exit.json", end | {"started_at": job.started_at, "finished_at": finished_at})
+        end = job.run(timeout=launch["timeout"], grace=launch["grace"])
+        write("exit.json", {**end, "started_at": started_at, "log_error": log.error()})
     tell(os.path.basename(folder))
 
 
-def start(launch: dict[str, Any], log: Log) -> Job:
+def start(launch: dict[str, Any], log: Log) -> tuple[Job, float]:
     """Start the job, behind the mark that keeps anybody from starting it again."""
     program = find(launch["command"][0], launch["environment"]["PATH"])
     signals = listen()  # before the mark, which tells others where to send them
@@ -407,8 +381,7 @@ def start(launch: dict[str, Any], log: Log) -> Job:
     mark = {"pid": me, "start": start_time(me), "boot": boot(), "namespace": namespace()}
     started_at = time.time()
     write("started", mark | {"started_at": started_at})
-    pid, streams = spawn(launch, program)
-    return Job(pid, streams, signals, log, started_at)
+    return Job(*spawn(launch, program), signals, log), started_at
 
 
 def main(folder: str, report: int) -> None:

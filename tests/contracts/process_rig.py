@@ -55,5 +55,5 @@ class ProcessRig:
                     executor.remove(attempt)
             return not left
 
-        wait_until(is_empty, "nothing runs any more")
-        self._temporary.cleanup()
+        with self._temporary:
+            wait_until(is_empty, "nothing runs any more")

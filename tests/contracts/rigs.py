@@ -9,6 +9,7 @@ from barbeque_py import clock
 from barbeque_py.executor import Executor, Launch, Sighting, Standing
 from barbeque_py.ids import AttemptId, attempt_id, new_message_id
 from barbeque_py.logs import LogSource
+from barbeque_py.outcomes import Fate
 
 T = TypeVar("T")
 PATIENCE = timedelta(seconds=30)
@@ -57,6 +58,13 @@ def wait_for(executor: Executor, attempt: AttemptId, standing: Standing) -> Sigh
         return sighting if sighting.standing is standing else None
 
     return wait_until(seen, f"{attempt} is {standing}")
+
+
+def fate_of(executor: Executor, launch: Launch) -> Fate:
+    """Wait for the end of a started attempt, and return its fate."""
+    fate = wait_for(executor, launch.attempt, Standing.ENDED).fate
+    assert fate is not None
+    return fate
 
 
 def run(executor: Executor, launch: Launch, message: str = "{}") -> Sighting:

@@ -16,12 +16,12 @@ from barbeque_py.outcomes import Fate, Reason
 from tests.contracts.process_rig import ProcessRig
 from tests.contracts.rigs import (
     Rig,
+    fate_of,
     look,
     output,
     run,
     stored,
     unknown_attempt,
-    wait_for,
     wait_until,
     written,
 )
@@ -59,12 +59,6 @@ def start_obedient(rig: Rig, executor: Executor) -> Launch:
     executor.start(launch, "{}")
     wait_until(lambda: b"ready" in output(executor, launch), "the job is ready")
     return launch
-
-
-def fate_of(executor: Executor, launch: Launch) -> Fate:
-    fate = wait_for(executor, launch.attempt, Standing.ENDED).fate
-    assert fate is not None
-    return fate
 
 
 def test_a_place_has_one_name_and_some_slots(rig: Rig, executor: Executor) -> None:
