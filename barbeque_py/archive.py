@@ -1,5 +1,6 @@
 """A log as it will be sealed: members in a spool, cut by the lines alone, and what is counted."""
 
+import errno
 import tempfile
 import zlib
 from array import array
@@ -78,6 +79,8 @@ class Archive:
             with self._spooling():
                 self._spool.seek(start)
                 chunk = self._spool.read(min(_READ, end - start))
+                if not chunk:
+                    raise OSError(errno.EIO, "the spool has lost its end")
             start += len(chunk)
             yield chunk
 
