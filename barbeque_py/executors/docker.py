@@ -13,6 +13,7 @@ from threading import Event
 from typing import Any
 from urllib.parse import urlencode
 
+from barbeque_py import clock
 from barbeque_py.errors import LaunchRefused
 from barbeque_py.executor import Launch, Preparation, Sighting, Standing
 from barbeque_py.executors.docker_events import Deaths
@@ -27,12 +28,12 @@ from barbeque_py.outcomes import Fate, Reason
 MESSAGE_FOLDER = "/barbeque"
 """Where a container finds `message.json`: an anonymous volume, gone with the container."""
 
-_LOG = {"Type": "json-file", "Config": {"max-size": "4g", "max-file": "2"}}
+_LOG = {"Type": "local", "Config": {"max-size": "4g", "max-file": "2", "compress": "false"}}
 """The engine's copy of a log is what sealing reads, so nothing of it may go early: nothing does
-below 4 GiB (the engine's JSON takes some 80 bytes a line more than the text). A log that never
-stops takes 8 GiB of disk at most, and loses its oldest half; with a single file it would lose all.
-JSON can't keep bytes that are not UTF-8 (they read as U+FFFD); the driver `local` can, but drops
-the newline of lines longer than 16 KiB, which runs them into the next.
+below 4 GiB. A log that never stops takes 8 GiB of disk at most and loses its oldest half; with a
+single file it would lose all. The driver `local` keeps any bytes and reads on after a crash;
+`json-file` writes U+FFFD for what is not UTF-8, takes twice the time, and fails for good to read a
+log whose last record was cut by a full disk or a crash.
 """
 
 _MIB = 1024 * 1024
@@ -40,6 +41,9 @@ _VCPU = 1024
 _CREATED, _STARTED, _ALREADY, _NOT_FOUND, _CONFLICT = 201, 204, 304, 404, 409
 _CLIENT_ERRORS = range(400, 500)
 _FEW = 2
+_CREATION = 5.0
+"""Seconds for which the engine may keep a name taken before its container can be inspected."""
+
 _NO_COMMAND = (126, 127)
 _INIT_FAILED = re.compile(rb"\[FATAL tini \(\d+\)\] exec (?P<command>.*) failed: (?P<cause>.*)")
 
@@ -173,9 +177,7 @@ class DockerExecutor:
 
     def _resume(self, launch: Launch, message: str) -> Sighting:
         """Go on where an earlier call for this attempt ended, in this worker or in another."""
-        inspected = self._inspect(launch.attempt)
-        if inspected is None:
-            raise self._engine.unavailable(f"{self._name(launch.attempt)} is being removed")
+        inspected = self._await(launch.attempt)
         if not self._is_ours(inspected):
             raise LaunchRefused(
                 f"A container that is not ours has the name {self._name(launch.attempt)}: "
@@ -186,6 +188,15 @@ class DockerExecutor:
         if sighting.standing is Standing.CREATED:
             return self._run(launch, message, sighting.handle)
         return sighting
+
+    def _await(self, attempt: AttemptId) -> dict[str, Any]:
+        """Inspect a container whose name is taken: another worker may be creating it just now."""
+        deadline = clock.monotonic() + _CREATION
+        while (inspected := self._inspect(attempt)) is None:
+            if clock.monotonic() > deadline:
+                raise self._engine.unavailable(f"{self._name(attempt)} is and is not there")
+            Event().wait(0.05)
+        return inspected
 
     def _accept(self, sighting: Sighting) -> Sighting:
         if sighting.fate is not None and sighting.fate.reason is Reason.NEVER_STARTED:
@@ -242,10 +253,13 @@ class DockerExecutor:
 
     def _describe(self, launch: Launch) -> dict[str, Any]:
         """Write the container's description."""
+        environment = dict(launch.environment)
+        if launch.message_file:
+            environment["BARBEQUE_MESSAGE_URL"] = f"file://{MESSAGE_FOLDER}/message.json"
         return {
             "Image": launch.image,
             "Cmd": list(launch.command),
-            "Env": [f"{name}={value}" for name, value in launch.environment.items()],
+            "Env": [f"{name}={value}" for name, value in environment.items()],
             "Labels": {
                 "barbeque.installation": self._installation,
                 "barbeque.message_id": launch.message_id,

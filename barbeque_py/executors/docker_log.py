@@ -14,6 +14,11 @@ LONGEST = 64 * 1024
 _FRAME = Struct(">BxxxI")
 _STAMP = len("2026-11-21T20:00:00.123456789Z")
 _LONGEST_FRAME = 16 * 1024 * 1024
+_RECORD = 16 * 1024
+"""Bytes of text in the engine's longest record. A longer line is several records, and the last
+one, which is shorter, ends it: Docker 20.10's driver `local` loses the newline there. So a log
+that ends in such a line without a newline reads as if it had one; its text is whole."""
+
 _NEWLINE = ord("\n")
 _NAMES = {1: b"out", 2: b"err"}
 _MARKS = {1: b" out ", 2: b" err "}
@@ -97,9 +102,9 @@ class Frames:
             raise ExecutorUnavailable(f"The Docker engine can't read a log: {words}")
         raw, _, text = record.partition(b" ")
         stamp, before = self._open.pop(stream, (_normal(raw), b""))
+        ended = text.endswith(b"\n") or (before != b"" and len(text) < _RECORD)
+        text = before + text.removesuffix(b"\n")
         ready = []
-        ended = text.endswith(b"\n")
-        text = before + (text[:-1] if ended else text)
         while len(text) > LONGEST:
             ready.append(_line(stamp, stream, b"+", text[:LONGEST]))
             text = text[LONGEST:]

@@ -297,7 +297,7 @@ def test_a_container_is_confined_to_what_its_definition_allows(
     assert host["Memory"] == host["MemorySwap"] == 32 * 1024 * 1024
     assert (host["NanoCpus"], host["PidsLimit"], host["NetworkMode"]) == (500_000_000, 20, "none")
     assert (host["AutoRemove"], host["RestartPolicy"]["Name"]) == (False, "no")
-    assert host["LogConfig"]["Type"] == "json-file"
+    assert host["LogConfig"]["Type"] == "local"
 
 
 def test_a_container_is_findable_by_name_and_labels(
@@ -381,13 +381,26 @@ def test_a_long_line_comes_in_pieces_of_64_kib_and_the_open_end_is_marked(
     ]
 
 
+@pytest.mark.parametrize("driver", ["local", "json-file"])
+def test_lines_around_the_size_of_the_engines_records_keep_their_ends(
+    rig: DockerRig, executor: DockerExecutor, monkeypatch: pytest.MonkeyPatch, driver: str
+) -> None:
+    monkeypatch.setattr("barbeque_py.executors.docker._LOG", {"Type": driver, "Config": {}})
+    sizes = [16383, 16384, 16385, 1, 32768, 0, 49152, LONGEST]
+    launch = rig.launch(
+        f"for n in {' '.join(map(str, sizes))}; do head -c $n /dev/zero | tr '\\0' x; echo; done"
+    )
+    executor.start(launch, "null")
+    assert [len(line) - len(b"out ") for line in lines_of(executor, launch.attempt)] == sizes
+
+
 def test_each_stream_is_exact_and_raw(rig: DockerRig, executor: DockerExecutor) -> None:
-    launch = rig.launch("printf 'a\\r\\n\\n \\303\\244b\\n'; seq 5000; seq 5001 9000 >&2")
+    launch = rig.launch("printf 'a\\r\\n\\n \\377b\\n'; seq 5000; seq 5001 9000 >&2")
     executor.start(launch, "null")
     lines = lines_of(executor, launch.attempt)
     out = [line[4:] for line in lines if line.startswith(b"out ")]
     err = [line[4:] for line in lines if line.startswith(b"err ")]
-    assert out == [b"a\r", b"", " äb".encode(), *(b"%d" % n for n in range(1, 5001))]
+    assert out == [b"a\r", b"", b" \xffb", *(b"%d" % n for n in range(1, 5001))]
     assert err == [b"%d" % n for n in range(5001, 9001)]
 
 
