@@ -43,7 +43,13 @@ def create_app(parts: Served, *, pages: ASGIApp | None = None) -> FastAPI:
     )
     app.include_router(_routes(parts, enqueueing))
     problems.install(app)
-    app.add_middleware(Gate, hosts=parts.allowed_hosts, host_url=parts.host_url, pages=pages)
+    app.add_middleware(
+        Gate,
+        hosts=parts.allowed_hosts,
+        host_url=parts.host_url,
+        direct=enqueueing.direct,
+        pages=pages,
+    )
     return app
 
 

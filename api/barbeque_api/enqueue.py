@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_delay, read_object, read_text, shown
+from barbeque_api.gate import Endpoint
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal, service_refusal
 from barbeque_api.sender import Sender
@@ -20,6 +21,7 @@ from barbeque_py.errors import RequestError
 from barbeque_py.ids import new_message_id
 from barbeque_py.messages import JobMessage, Options, read_options, write_options
 
+PATH = "/v2/job_executions"
 FURTHEST = timedelta(days=366)
 """How far ahead `run_at` may be."""
 
@@ -40,10 +42,15 @@ class Enqueueing:
         self._sender = Sender(parts.broker, parts.bell)
         self._refreshing: asyncio.Future[None] | None = None
 
+    @property
+    def direct(self) -> dict[tuple[str, str], Endpoint]:
+        """The route, for the gate."""
+        return {("POST", PATH): self.post}
+
     def add_to(self, router: APIRouter) -> None:
         """Add the route."""
         router.add_api_route(
-            "/v2/job_executions",
+            PATH,
             self.post,
             methods=["POST"],
             status_code=201,

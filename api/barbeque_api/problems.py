@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from barbeque_py.errors import (
     OutsideError,
@@ -101,11 +102,16 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _answer_error)
 
 
-async def _answer_error(request: Request, error: Exception) -> Response:
+def answer_error(scope: Scope, error: Exception) -> Response:
+    """Return the answer to this error, and leave its cause for the log; others are raised."""
     found = translate(error)
     if isinstance(error, OutsideError):
-        request.state.cause = str(error)
+        scope.setdefault("state", {})["cause"] = str(error)
     return answer(found.body, status=found.status, headers=found.headers)
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    return answer_error(request.scope, error)
 
 
 def _refuse_manifest(error: ManifestError) -> Refusal:

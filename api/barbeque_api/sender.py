@@ -14,6 +14,8 @@ from barbeque_py.broker import BATCH, Broker
 from barbeque_py.enqueue import Request, enqueue
 from barbeque_py.wake import Bell
 
+LINGER = 0.001
+"""Seconds that a batch waits to fill, once requests were seen to come together."""
 MOST_WAITING = 64 * 1024 * 1024
 """Characters of messages that may wait for the broker; more are refused."""
 
@@ -45,6 +47,7 @@ class Sender:
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._crowded = False
 
     async def send(self, request: Request) -> None:
         """Return when the request can't be lost any more.
@@ -75,7 +78,8 @@ class Sender:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
                 self._thread.start()
-            self._change.notify()
+            if len(self._waiting) in (1, BATCH):
+                self._change.notify()
 
     def _run(self) -> None:
         while batch := self._next_batch():
@@ -84,8 +88,9 @@ class Sender:
     def _next_batch(self) -> list[_Waiting]:
         """Wait for requests and take the first ones that go to one queue; empty is the end."""
         with self._change:
-            while not self._waiting and not self._closed:
-                self._change.wait()
+            self._change.wait_for(lambda: self._waiting or self._closed)
+            if self._crowded and not self._closed:
+                self._change.wait_for(lambda: len(self._waiting) >= BATCH, LINGER)
             batch: list[_Waiting] = []
             others: list[_Waiting] = []
             while self._waiting and len(batch) < BATCH:
@@ -94,6 +99,7 @@ class Sender:
                 (batch if same else others).append(each)
             self._waiting.extendleft(reversed(others))
             self._size -= sum(each.size for each in batch)
+            self._crowded = len(batch) > 1 or bool(self._waiting)
             return batch
 
     def _send_batch(self, batch: list[_Waiting]) -> None:
