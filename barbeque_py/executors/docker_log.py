@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from struct import Struct
+from threading import Event
 
 from barbeque_py import clock
 from barbeque_py.errors import ExecutorUnavailable, NoSuchLog
@@ -22,7 +23,9 @@ that ends in such a line without a newline reads as if it had one; its text is w
 _NEWLINE = ord("\n")
 _NAMES = {1: b"out", 2: b"err"}
 _MARKS = {1: b" out ", 2: b" err "}
-_NOT_FOUND = 404
+_OK, _NOT_FOUND = 200, 404
+_TRIES = 3
+_PAUSE = 0.5
 
 
 class DockerLog:
@@ -33,7 +36,28 @@ class DockerLog:
         self._container = container
 
     def batches(self, *, follow: bool) -> Iterator[list[bytes]]:
-        """Yield the stored lines, as `barbeque_py.logs.LogSource` promises."""
+        """Yield the stored lines, as `barbeque_py.logs.LogSource` promises.
+
+        Where the engine fails to read its own copy (a crash or a full disk broke it), reading
+        starts over behind the lines it gave; after some tries a last line says what was lost.
+        """
+        given = 0
+        for _ in range(_TRIES):
+            skip, frames = given, Frames()
+            for lines in self._read(frames, follow=follow):
+                fresh = lines[skip:]
+                skip -= len(lines) - len(fresh)
+                given += len(fresh)
+                if fresh or follow:
+                    yield fresh
+            if not frames.fault:
+                return
+            Event().wait(_PAUSE)
+        notice = f"[The Docker engine can't read the rest of this log: {frames.fault}]"
+        yield [f"{clock.rfc3339(clock.now())} - {notice}".encode()]
+
+    def _read(self, frames: "Frames", *, follow: bool) -> Iterator[list[bytes]]:
+        """Read the log once, from the first line to its end or to a fault of the engine."""
         path = (
             f"/containers/{self._container}/logs"
             f"?stdout=1&stderr=1&timestamps=1&follow={int(follow)}"
@@ -42,14 +66,14 @@ class DockerLog:
         with self._engine.stream("GET", path, silence=silence) as stream:
             if stream.status == _NOT_FOUND:
                 raise NoSuchLog(f"The container {self._container} is gone, and its log with it")
-            frames = Frames()
-            while not stream.complete:
+            if stream.status != _OK:
+                raise self._engine.unavailable(f"a log answered {stream.status}")
+            while not stream.complete and not frames.fault:
                 pieces = stream.read()
                 if pieces is None and not follow:
                     raise self._engine.unavailable(TimeoutError())
-                lines = frames.lines(pieces or ())
-                if lines or follow:
-                    yield lines
+                yield frames.lines(pieces or ())
+        if not frames.fault:
             yield frames.rest()
 
 
@@ -57,6 +81,8 @@ class Frames:
     """Joins the engine's frames into lines; holds one frame and one line a stream at most."""
 
     def __init__(self) -> None:
+        self.fault = ""
+        """The engine's words when it failed to read its copy; nothing behind them counts."""
         self._unread = b""
         self._open: dict[int, tuple[bytes, bytes]] = {}
 
@@ -66,7 +92,7 @@ class Frames:
         lines: list[bytes] = []
         start, size = 0, len(buffer)
         unfinished = self._open
-        while start + 8 <= size:
+        while start + 8 <= size and not self.fault:
             stream, length = _FRAME.unpack_from(buffer, start)
             end = start + 8 + length
             if end > size:
@@ -98,8 +124,8 @@ class Frames:
     def _join(self, stream: int, record: bytes) -> list[bytes]:
         """Add a record to the stream's open line; return the lines that are ready by it."""
         if stream not in _NAMES:
-            words = record.decode(errors="replace").strip()
-            raise ExecutorUnavailable(f"The Docker engine can't read a log: {words}")
+            self.fault = record.decode(errors="replace").strip()
+            return []
         raw, _, text = record.partition(b" ")
         stamp, before = self._open.pop(stream, (_normal(raw), b""))
         ended = text.endswith(b"\n") or (before != b"" and len(text) < _RECORD)

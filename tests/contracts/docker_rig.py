@@ -3,10 +3,7 @@
 import os
 import secrets
 import string
-from collections.abc import Callable
 from dataclasses import replace
-from threading import Event
-from typing import TypeVar
 
 import pytest
 
@@ -18,8 +15,6 @@ from barbeque_py.ids import attempt_id, new_message_id
 from tests.images import BUSYBOX, make_test_image
 
 SOCKET = "/var/run/docker.sock"
-
-Found = TypeVar("Found")
 
 
 def require_docker() -> None:
@@ -33,14 +28,6 @@ def require(there: bool, missing: str) -> None:
         pytest.fail(missing)
     if not there:
         pytest.skip(missing)
-
-
-def wait_until(look: Callable[[], Found | None], seconds: float = 30) -> Found:
-    deadline = clock.monotonic() + seconds
-    while (found := look()) is None:
-        assert clock.monotonic() < deadline, "it did not happen in time"
-        Event().wait(0.02)
-    return found
 
 
 class DockerRig:

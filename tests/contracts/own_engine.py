@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 
 from barbeque_py.executors.engine import engine_answers
-from tests.contracts.docker_rig import require, wait_until
+from tests.contracts.docker_rig import require
+from tests.contracts.rigs import wait_until
 
 
 class OwnEngine:
@@ -22,7 +23,7 @@ class OwnEngine:
         address = self.home / "containerd.sock"
         folders = [f"--{name}={self.home / 'containerd' / name}" for name in ("root", "state")]
         self._containerd = self._spawn("containerd", f"--address={address}", *folders)
-        wait_until(lambda: address.exists() or None)
+        wait_until(address.exists, "containerd listens")
         self.start()
 
     def start(self) -> None:
@@ -41,7 +42,7 @@ class OwnEngine:
             *("--ip-masq=false", f"--host=unix://{self.socket}", *folders),
             f"--containerd={self.home / 'containerd.sock'}",
         )
-        wait_until(lambda: engine_answers(self.socket) or None)
+        wait_until(lambda: engine_answers(self.socket), "dockerd answers")
 
     def kill(self) -> None:
         """Kill dockerd as a crash would; the containers go on."""

@@ -1,9 +1,12 @@
 """What is the Docker executor's alone; the promises of every executor are in test_executor.py."""
 
 import itertools
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -19,9 +22,10 @@ from barbeque_py.executors.docker_log import LONGEST, Frames
 from barbeque_py.executors.engine import Engine, engine_answers
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
-from tests.contracts.docker_rig import DockerRig, wait_until
+from tests.contracts.docker_rig import DockerRig
 from tests.contracts.own_engine import OwnEngine
 from tests.contracts.registry import Registry, digest_of
+from tests.contracts.rigs import wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -57,7 +61,7 @@ def own_engine() -> Iterator[OwnEngine]:
 
 
 def wait_for_end(executor: DockerExecutor, attempt: AttemptId) -> Fate:
-    return wait_until(lambda: executor.sightings([attempt])[attempt].fate)
+    return wait_until(lambda: executor.sightings([attempt])[attempt].fate, f"{attempt} has ended")
 
 
 def run(executor: DockerExecutor, launch: Launch) -> Fate:
@@ -272,7 +276,11 @@ def test_an_image_built_anew_under_its_tag_is_used_within_seconds(
         first = executor.prepare(name)
         assert executor.prepare(name) is first
         engine.call("POST", f"/images/create?fromSrc=-&{tag}", content=b"\0" * 10240)
-        wait_until(lambda: executor.prepare(name).image != first.image or None, seconds=4)
+        wait_until(
+            lambda: executor.prepare(name).image != first.image,
+            "the new image is used",
+            within=timedelta(seconds=4),
+        )
     finally:
         engine.call("DELETE", f"/images/{name}")
 
@@ -346,7 +354,7 @@ def test_containers_of_another_installation_are_neither_seen_nor_heard_nor_touch
         their_executor.stop(theirs.attempt, kill=True)
         wait_for_end(their_executor, theirs.attempt)
         run(executor, ours)
-        wait_until(lambda: listener.heard.get(ours.attempt))
+        wait_until(lambda: listener.heard.get(ours.attempt), "our end is heard")
         assert theirs.attempt not in listener.heard
 
 
@@ -446,10 +454,21 @@ def test_frames_may_be_cut_anywhere(cuts: list[int]) -> None:
     ]  # fmt: skip
 
 
-def test_an_engine_that_fails_to_read_its_log_is_unavailable_and_ends_nothing() -> None:
-    words = b"Error grabbing logs: unexpected EOF\n"
-    with pytest.raises(ExecutorUnavailable, match="unexpected EOF"):
-        Frames().lines([struct.pack(">BxxxI", 3, len(words)) + words])
+def test_a_log_that_the_engine_cant_read_any_further_ends_with_a_line_that_says_so(
+    own_engine: OwnEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = {"Type": "json-file", "Config": {}}
+    monkeypatch.setattr("barbeque_py.executors.docker._LOG", driver)
+    with closing(DockerRig(own_engine.socket)) as rig, closing(Engine(rig.socket, 30)) as engine:
+        executor = rig.executor()
+        launch = rig.launch("seq 1000")
+        run(executor, launch)
+        path = f"/containers/{executor._name(launch.attempt)}/json"
+        kept = Path(engine.call("GET", path).json()["LogPath"])
+        os.truncate(kept, kept.stat().st_size - 7)
+        *lines, last = lines_of(executor, launch.attempt)
+        assert lines == [b"out %d" % n for n in range(1, 1000)]
+        assert last.startswith(b"- [The Docker engine can't read the rest")
 
 
 # Events
@@ -461,7 +480,7 @@ def test_an_end_is_heard_within_a_second_and_silence_is_told_each_second(
     launch = rig.launch("sleep 2")
     with closing(Listener(rig.executor())) as listener:
         executor.start(launch, "null")
-        heard = wait_until(lambda: listener.heard.get(launch.attempt))
+        heard = wait_until(lambda: listener.heard.get(launch.attempt), "the end is heard")
         fate = wait_for_end(executor, launch.attempt)
         assert fate.finished_at is not None
         late = (clock.now() - fate.finished_at).total_seconds() - (clock.monotonic() - heard)
@@ -524,7 +543,7 @@ def test_an_engine_killed_and_started_again_interrupts_what_ran(own_engine: OwnE
             assert unsure.fate.reason is Reason.INTERRUPTED
             later = rig.launch("true")
             run(executor, later)
-            wait_until(lambda: listener.heard.get(later.attempt))
+            wait_until(lambda: listener.heard.get(later.attempt), "the later end is heard")
             assert listener.longest_silence < 1.5
 
 
