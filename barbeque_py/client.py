@@ -121,7 +121,7 @@ class Client:
     def executions(self, **wanted: Any) -> dict[str, Any]:
         """Return the newest executions; `app`, `job`, `state`, `queue`, `before`, `limit` narrow.
 
-        `next` is what to give as `before` to go on, None at the end.
+        `job_executions` lists them, `next` is what to give as `before` to go on, None at the end.
         """
         return self._dict("GET", _EXECUTIONS, params=_given(wanted))
 
@@ -168,9 +168,13 @@ class Client:
         )
         return list(answer["changes"])
 
+    def apps(self) -> list[dict[str, Any]]:
+        """Return every app with its jobs."""
+        return list(self._dict("GET", "/v2/apps")["apps"])
+
     def queues(self) -> list[dict[str, Any]]:
         """Return every queue with what waits and runs."""
-        return _rows(self._call("GET", "/v2/queues"), "queues")
+        return list(self._dict("GET", "/v2/queues")["queues"])
 
     def pause(self, queue: str) -> Any:
         """Start nothing more from the queue, which still takes in."""
@@ -180,9 +184,9 @@ class Client:
         """Start from the queue again."""
         return self._call("POST", f"/v2/queues/{_part(queue)}/resume")
 
-    def dead_messages(self) -> list[dict[str, Any]]:
-        """Return the messages that can't become executions, the newest first."""
-        return _rows(self._call("GET", "/v2/dead_messages"), "dead_messages")
+    def dead_messages(self, **wanted: Any) -> dict[str, Any]:
+        """Return the newest messages that can't become executions; `before`, `limit` narrow."""
+        return self._dict("GET", "/v2/dead_messages", params=_given(wanted))
 
     def send_dead_message(self, number: int, body: str | None = None) -> Any:
         """Send a dead message again, with another body where one is given."""
@@ -192,6 +196,10 @@ class Client:
     def drop_dead_message(self, number: int) -> None:
         """Forget a dead message for good."""
         self._call("DELETE", f"/v2/dead_messages/{number}")
+
+    def ready(self) -> None:
+        """Return when the server can do its work; it raises the reason when it can't."""
+        self._call("GET", "/readyz")
 
     def _dict(self, method: str, path: str, **rest: Any) -> dict[str, Any]:
         answer = self._call(method, path, **rest)
@@ -243,10 +251,6 @@ def _part(name: str) -> str:
 
 def _given(wanted: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in wanted.items() if value is not None}
-
-
-def _rows(answer: Any, name: str) -> list[dict[str, Any]]:
-    return list(answer[name] if isinstance(answer, dict) else answer)
 
 
 def _written(value: Any) -> Any:

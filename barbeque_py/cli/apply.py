@@ -1,0 +1,67 @@
+"""`barbeque apply`: makes apps, jobs and queues as a YAML file says."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from barbeque_py.cli.exits import Code, Failure, plain
+from barbeque_py.cli.inputs import read_text
+from barbeque_py.cli.options import Json
+from barbeque_py.cli.screen import print_json, print_line
+from barbeque_py.cli.session import client_of
+
+
+def apply(
+    context: typer.Context,
+    file: Annotated[
+        str, typer.Option("--file", "-f", metavar="FILE", help="The file; - is standard input.")
+    ],
+    *,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove jobs it does not name, of apps it names.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make apps, jobs and queues as a YAML file says: all of it, or nothing.
+
+    What the file does not name stays as it is. Paths in it are relative to the file (to the
+    working directory, when it comes from standard input).
+    """
+    from barbeque_py.client import Refused
+
+    text = read_text(file)
+    base = Path.cwd() if file == "-" else Path(file).absolute().parent
+    try:
+        changes = client_of(context).apply(text, base=str(base), prune=prune, dry_run=dry_run)
+    except Refused as error:
+        if not error.problems:
+            raise
+        if as_json:
+            print_json({"problems": error.problems})
+        raise _faulty(file, error.problems) from None
+    if as_json:
+        print_json({"changes": changes, "dry_run": dry_run})
+    else:
+        _print_changes(changes, dry_run=dry_run)
+
+
+def _faulty(file: str, problems: Sequence[Mapping[str, Any]]) -> Failure:
+    """Print each fault as compilers do; return the error that sums them up."""
+    name = "standard input" if file == "-" else file
+    for each in problems:
+        where = f"{name}:{each['line']}:{each['column']}" if each["line"] else name
+        path = f"{each['path']}: " if each["path"] else ""
+        sys.stderr.write(plain(f"{where}: {path}{each['message']}") + "\n")
+    count = "1 fault" if len(problems) == 1 else f"{len(problems)} faults"
+    return Failure(f"{name} has {count}; nothing was changed", Code.USAGE)
+
+
+def _print_changes(changes: Sequence[Mapping[str, str]], *, dry_run: bool) -> None:
+    for each in changes:
+        print_line(f"{each['kind']:5}  {plain(each['name'])}  {each['change']}")
+    if dry_run:
+        print_line("nothing was changed: it was a dry run")

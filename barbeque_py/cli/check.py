@@ -1,0 +1,67 @@
+"""`barbeque check`: every setting and connection, with the cure for what is wrong."""
+
+from typing import Annotated
+
+import typer
+
+from barbeque_py.cli.exits import Code
+from barbeque_py.cli.options import Json
+from barbeque_py.cli.screen import print_json, print_line, print_table
+from barbeque_py.cli.session import session_of
+from barbeque_py.settings import Settings, describe
+
+
+def check(
+    context: typer.Context,
+    forget_place: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Settle the attempts at a place that is gone for good as vanished.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look at every setting and connection, and say what is wrong and how to mend it.
+
+    Ends with 1 when something is at fault; warnings don't count. Changes nothing, but for
+    --forget-place: attempts at a place that no worker speaks to are never given up by themselves,
+    because they may still run there. Say it only of a machine that will not come back.
+    """
+    settings = session_of(context).settings()
+    if forget_place is not None:
+        _forget(settings, forget_place, as_json=as_json)
+        return
+    from barbeque_py.cli.findings import FAULT, examine
+
+    findings = list(examine(settings))
+    if as_json:
+        shown = {row.variable: row.value for row in describe(settings)}
+        print_json({"settings": shown, "findings": [each.facts() for each in findings]})
+    else:
+        rows = [
+            (row.variable, row.value or "not set", "" if row.value else row.default)
+            for row in describe(settings)
+        ]
+        print_table(("setting", "value", "default"), rows)
+        print_line("")
+        print_table(
+            ("", "what", "found"), [(each.level, each.subject, each.sentence) for each in findings]
+        )
+    if any(each.level == FAULT for each in findings):
+        raise typer.Exit(Code.FAILED)
+
+
+def _forget(settings: Settings, place: str, *, as_json: bool) -> None:
+    from barbeque_py.cli.places import forget
+    from barbeque_py.wiring import open_front
+
+    front = open_front(settings)
+    try:
+        forgotten = forget(front, place)
+    finally:
+        front.close()
+    if as_json:
+        print_json({"place": place, "vanished": forgotten})
+    else:
+        print_line(f"{len(forgotten)} attempts at {place} are settled as vanished")

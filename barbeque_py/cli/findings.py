@@ -1,0 +1,195 @@
+"""What `barbeque check` looks at, one question a function; each answer has its cure."""
+
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from barbeque_py import clock
+from barbeque_py.cli.exits import Failure
+from barbeque_py.cli.places import abandoned
+from barbeque_py.cli.up import make_folder
+from barbeque_py.client import Client
+from barbeque_py.errors import BarbequeError
+from barbeque_py.setting_values import ExecutorUrl
+from barbeque_py.settings import Settings
+from barbeque_py.store import Store, Tx, apps, attempts, lanes, limits, workers
+from barbeque_py.store.schema import check_schema, newest_revision
+from barbeque_py.wiring import (
+    check_installation,
+    choose_executor,
+    engine_version,
+    open_executor,
+    open_logs,
+)
+
+OK, WARNING, FAULT = "ok", "warning", "fault"
+
+_GIB = 1024**3
+_LITTLE_SPACE = _GIB
+_PROBE = "barbeque-check"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about one subject; the sentence has the cure where one is needed."""
+
+    level: str
+    subject: str
+    sentence: str
+
+    def facts(self) -> dict[str, str]:
+        """Return the finding for programs."""
+        return asdict(self)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything; what depends on a part that is at fault is left out."""
+    yield from (Finding(WARNING, "setting", sentence) for sentence in settings.warnings)
+    yield _try("home", lambda: _home(settings))
+    yield _try("logs", lambda: _logs(settings))
+    try:
+        store = Store(settings.database)
+    except BarbequeError as error:
+        yield Finding(FAULT, "database", str(error))
+        return
+    try:
+        yield from _with_database(store, settings)
+    finally:
+        store.close()
+    yield _server(settings)
+
+
+def _try(subject: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except BarbequeError as error:
+        return Finding(FAULT, subject, str(error))
+
+
+def _home(settings: Settings) -> Finding:
+    if not settings.home.is_dir():
+        raise Failure(f"{settings.home} is not there: `barbeque up` makes it, or set BARBEQUE_HOME")
+    make_folder(settings.home, "BARBEQUE_HOME")
+    return Finding(OK, "home", f"{settings.home} can be written")
+
+
+def _logs(settings: Settings) -> Finding:
+    store, key = open_logs(settings), f"{_PROBE}/{uuid.uuid4().hex}"
+    store.put(key, [b"probe"])
+    store.read(key)
+    store.remove([key])
+    return _space(settings.logs.path)
+
+
+def _space(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    said = f"{folder} can be written and has {free / _GIB:,.1f} GiB free"
+    if free < _LITTLE_SPACE:
+        return Finding(WARNING, "logs", f"{said}: free some, or point BARBEQUE_LOGS elsewhere")
+    return Finding(OK, "logs", said)
+
+
+def _with_database(store: Store, settings: Settings) -> Iterator[Finding]:
+    database = _try("database", lambda: _database(store, settings))
+    yield database
+    if database.level == FAULT:
+        return
+    yield _try("broker", lambda: _broker(store))
+    yield _try("executor", lambda: _executor(store, settings))
+    yield _try("workers", lambda: store.read(_workers))
+    yield from store.read(_places)
+    yield store.read(_limits)
+    yield from store.read(_queues)
+
+
+def _database(store: Store, settings: Settings) -> Finding:
+    check_schema(store)
+    installation = check_installation(store, settings)
+    revision = newest_revision()
+    return Finding(
+        OK, "database", f"{store.shown_url}, schema {revision}, installation {installation}"
+    )
+
+
+def _broker(store: Store) -> Finding:
+    def count(tx: Tx) -> int:
+        return sum(lanes.depth(tx, name) for name in apps.queue_names(tx))
+
+    return Finding(OK, "broker", f"database:, {store.read(count)} messages wait to be taken in")
+
+
+def _executor(store: Store, settings: Settings) -> Finding:
+    url = choose_executor(store, settings)
+    installation = store.read(apps.installation_name)
+    executor, close = open_executor(url, settings, installation=installation)
+    try:
+        place, slots = executor.place(), executor.slots()
+    finally:
+        close()
+    return Finding(OK, "executor", f"{_kind(url)}, {slots} slots, place {place}")
+
+
+def _kind(url: ExecutorUrl) -> str:
+    return f"Docker engine {engine_version(url)}" if url.kind == "docker" else "processes"
+
+
+def _workers(tx: Tx) -> Finding:
+    found = workers.alive(tx)
+    if not found:
+        return Finding(
+            WARNING, "workers", "none is alive, so nothing starts: run `barbeque worker`, or `up`"
+        )
+    seen = max(worker.seen_at for worker in found)
+    age = (tx.now - seen).total_seconds()
+    return Finding(OK, "workers", f"{len(found)} alive, last seen {age:.0f} s ago")
+
+
+def _places(tx: Tx) -> list[Finding]:
+    return [
+        Finding(
+            FAULT,
+            "place",
+            f"{count} attempts have not ended at {place}, to which no live worker speaks: start a "
+            f"worker there; if it is gone for good, `barbeque check --forget-place '{place}'`",
+        )
+        for place, count in abandoned(tx).items()
+    ]
+
+
+def _limits(tx: Tx) -> Finding:
+    live = Counter(scope for scopes in attempts.live_scopes(tx) for scope in scopes)
+    wrong = sorted(each.scope for each in limits.read_all(tx) if each.used != live[each.scope])
+    if wrong:
+        return Finding(
+            WARNING,
+            "limits",
+            f"the counters of {', '.join(wrong[:5])} are off: workers mend that within the hour",
+        )
+    return Finding(OK, "limits", "every counter is right")
+
+
+def _queues(tx: Tx) -> list[Finding]:
+    if not apps.queue_names(tx):
+        return [Finding(WARNING, "queues", "there are none: `barbeque apply -f FILE` makes them")]
+    return [
+        Finding(
+            WARNING,
+            "queue",
+            f"{name} is paused since {clock.rfc3339(since)[:19]}Z: `barbeque resume {name}`",
+        )
+        for name, since in apps.paused_queues(tx).items()
+    ]
+
+
+def _server(settings: Settings) -> Finding:
+    client = Client(settings.url, settings.token)
+    try:
+        client.ready()
+    except BarbequeError as error:
+        return Finding(WARNING, "server", f"{error}: see `barbeque up`, or set BARBEQUE_URL")
+    finally:
+        client.close()
+    return Finding(OK, "server", f"{settings.url} is ready")

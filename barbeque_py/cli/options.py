@@ -1,0 +1,12 @@
+"""Options and arguments that several commands have."""
+
+from typing import Annotated
+
+import typer
+
+Host = Annotated[str, typer.Option(help="Address to listen on: this machine's loopback only.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+MessageId = Annotated[
+    str, typer.Argument(metavar="MESSAGE_ID", help="The id that the enqueue answered.")
+]

@@ -1,0 +1,47 @@
+"""Places with attempts that have not ended, and what becomes of them when a place is gone."""
+
+from barbeque_py.cli.exits import Failure
+from barbeque_py.ids import AttemptId
+from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.settle import settle
+from barbeque_py.store import Tx, attempts, workers
+from barbeque_py.wiring import Front
+
+
+def abandoned(tx: Tx) -> dict[str, int]:
+    """Return the places without a live worker, with how many attempts wait there."""
+    served = workers.places(workers.alive(tx))
+    places = [place for place in attempts.live_places(tx) if place not in served]
+    return {place: len(attempts.live_at(tx, [place])) for place in places}
+
+
+def forget(front: Front, place: str) -> list[str]:
+    """Settle every attempt at the place as vanished; return their ids.
+
+    Raises `Failure` when a worker speaks to the place, or nothing has not ended there.
+    """
+    waiting = front.store.read(abandoned)
+    if place not in waiting:
+        raise Failure(_why_not(place, waiting, served=_is_served(front, place)))
+    fate = Fate(Reason.VANISHED, detail=f"its place {place} was given up by an operator")
+    waiting_there = front.store.read(lambda tx: attempts.live_at(tx, [place]))
+    settled = [each.id for each in waiting_there if _settle(front, each.id, fate)]
+    front.bell.ring()
+    return [str(each) for each in settled]
+
+
+def _settle(front: Front, attempt: AttemptId, fate: Fate) -> bool:
+    return front.store.write(lambda tx: settle(tx, attempt, fate)) is not None
+
+
+def _is_served(front: Front, place: str) -> bool:
+    return place in front.store.read(lambda tx: workers.places(workers.alive(tx)))
+
+
+def _why_not(place: str, waiting: dict[str, int], *, served: bool) -> str:
+    if served:
+        return (
+            f"a worker speaks to {place}, so its attempts are being watched: end that worker first"
+        )
+    others = f"; such places are: {', '.join(sorted(waiting))}" if waiting else ""
+    return f"no attempt waits at a place {place!r} without a worker{others}"

@@ -1,0 +1,83 @@
+"""`barbeque worker` and `barbeque api`: the processes of an installation, one by one."""
+
+import os
+import sys
+import threading
+from typing import Annotated
+
+import typer
+
+from barbeque_py.cli.options import Host, Port
+from barbeque_py.cli.screen import print_line
+from barbeque_py.cli.session import session_of
+
+Queues = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--queue",
+        metavar="NAME",
+        help="Take from this queue only; repeat it for more. Default: BARBEQUE_QUEUE, else all.",
+    ),
+]
+EndWithInput = Annotated[
+    bool, typer.Option("--end-with-input", hidden=True, help="End when standard input ends.")
+]
+
+
+def worker(
+    context: typer.Context, queue: Queues = None, end_with_input: EndWithInput = False
+) -> None:
+    """Run jobs, and stay: takes in messages, starts attempts, watches them, keeps their logs.
+
+    Any number of workers may run at once, on any number of machines. SIGTERM or Ctrl-C ends one
+    within ten seconds; what it started goes on and is adopted by another worker, or by the next.
+
+    Waits for a Docker engine that is away; does not make the database (`barbeque migrate` does).
+    """
+    from barbeque_py.cli.serving import set_up_logging
+    from barbeque_py.wiring import open_parts
+    from barbeque_worker.main import run
+
+    settings = session_of(context).settings()
+    named = queue or ([settings.worker_queue] if settings.worker_queue else [])
+    set_up_logging()
+    parts = open_parts(settings)
+    try:
+        run(parts, queues=named, stop=_end_of_input() if end_with_input else None)
+    finally:
+        parts.close()
+
+
+def _end_of_input() -> threading.Event:
+    """Return an event that is set once nobody holds the other end of standard input any more."""
+    ended = threading.Event()
+    source = sys.stdin.fileno()
+
+    def wait() -> None:
+        while os.read(source, 1024):
+            pass
+        ended.set()
+
+    threading.Thread(target=wait, name="input", daemon=True).start()
+    return ended
+
+
+def api(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> None:
+    """Serve the HTTP API, and stay.
+
+    Does not make the database (`barbeque migrate` does). SIGTERM or Ctrl-C ends it.
+    """
+    from barbeque_py.cli.serving import listen, make_server, serve, set_up_logging, url_of
+    from barbeque_py.cli.site import build_site
+    from barbeque_py.wiring import open_front
+
+    settings = session_of(context).settings()
+    set_up_logging()
+    with listen(host, port) as listening:
+        front = open_front(settings)
+        try:
+            server = make_server(build_site(front, host=listening.getsockname()[0], console=False))
+            print_line(f"barbeque api listens at {url_of(listening)}")
+            serve(server, listening)
+        finally:
+            front.close()

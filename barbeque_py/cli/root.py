@@ -1,0 +1,105 @@
+"""The command `barbeque`: its verbs, what stands before them, and how it ends."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from barbeque_py.cli.apply import apply
+from barbeque_py.cli.check import check
+from barbeque_py.cli.dead import dead
+from barbeque_py.cli.enqueue import enqueue
+from barbeque_py.cli.executions import cancel, list_executions, retry, status
+from barbeque_py.cli.exits import LEGEND, Code, explain, quit_quietly
+from barbeque_py.cli.logs import logs
+from barbeque_py.cli.migrate import migrate
+from barbeque_py.cli.processes import api, worker
+from barbeque_py.cli.queues import pause, queues, resume
+from barbeque_py.cli.screen import print_line
+from barbeque_py.cli.session import Session
+from barbeque_py.cli.up import up
+
+app = typer.Typer(
+    name="barbeque",
+    epilog=LEGEND,
+    no_args_is_help=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print_line(f"barbeque_py {version('barbeque-py')}")
+        raise typer.Exit
+
+
+def _flow(words: str | None) -> str:
+    """Return the docstring with each paragraph on one line, for the terminal to wrap."""
+    paragraphs = inspect.cleandoc(words or "").split("\n\n")
+    return "\n\n".join(" ".join(each.split()) for each in paragraphs)
+
+
+def root(
+    context: typer.Context,
+    *,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A file of settings; what the environment has wins."),
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Run container jobs for your applications, exactly one container per attempt.
+
+    Begin with `barbeque up` in one terminal; in another, `barbeque apply -f FILE`, then
+    `barbeque enqueue APP JOB '{"some": "json"}' --follow`.
+
+    The verbs under "Run it" use settings (environment variables, see docs/configuration.md); all
+    others speak HTTP to BARBEQUE_URL, with BARBEQUE_TOKEN where one is needed.
+    """
+    del version
+    context.obj = Session(env_file)
+
+
+app.callback(help=_flow(root.__doc__))(root)
+
+_VERBS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Run it": (up, api, worker, migrate, check),
+    "Jobs": (enqueue, status, logs, list_executions, retry, cancel),
+    "Definitions and queues": (apply, queues, pause, resume),
+}
+for panel, verbs in _VERBS.items():
+    for verb in verbs:
+        name = verb.__name__.partition("_")[0]
+        app.command(name, help=_flow(verb.__doc__), rich_help_panel=panel)(verb)
+app.add_typer(dead, rich_help_panel="Definitions and queues")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command with these arguments; return its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        ended = command.main(
+            list(arguments) or ["--help"], prog_name="barbeque", standalone_mode=False
+        )
+    except BrokenPipeError:
+        quit_quietly()
+        return Code.FAILED
+    except KeyboardInterrupt:
+        return Code.INTERRUPTED
+    except Exception as error:
+        code = explain(error)
+        if code is None:
+            raise
+        return code
+    return ended if isinstance(ended, int) else Code.DONE

@@ -1,0 +1,66 @@
+"""Facts on the screen: JSON for programs, tables for people."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from barbeque_py.cli.exits import plain
+
+_ENDLESS = 100_000
+_COLOURS = {
+    "succeeded": "green",
+    "ok": "green",
+    "failed": "red",
+    "fault": "red",
+    "error": "red",
+    "running": "cyan",
+    "retrying": "yellow",
+    "warning": "yellow",
+    "cancelled": "bright_black",
+}
+
+
+def print_line(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def print_json(facts: Any) -> None:
+    """Print the facts as JSON: indented for a person's terminal, one line for a program."""
+    indent = 2 if sys.stdout.isatty() else None
+    print_line(json.dumps(facts, indent=indent, ensure_ascii=False))
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print the rows under their titles; words for states have a colour on a terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        words = [shown(cell) for cell in row]
+        table.add_row(*(Text(word, style=_COLOURS.get(word, "")) for word in words))
+    width = None if sys.stdout.isatty() else _ENDLESS
+    Console(width=width, highlight=False).print(table)
+
+
+def shown(cell: object) -> str:
+    """Return a cell's text: nothing for None, and nothing that would steer a terminal."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    lines = str(cell).splitlines()
+    return "\n".join(plain(line) for line in lines)
+
+
+def short_time(instant: object) -> str:
+    """Return an RFC 3339 time as people read it: to the second, without letters."""
+    text = str(instant or "")
+    return f"{text[:10]} {text[11:19]}" if len(text) > len("2026-11-21T20:00:00") else text

@@ -1,0 +1,117 @@
+"""Serves HTTP on one address: refuses what is unsafe, and says what to do when it is taken."""
+
+import contextlib
+import errno
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+from barbeque_py.cli.exits import Code, Failure
+
+PORT = 3003
+_GRACE = 4
+"""Seconds that requests under way may take at a stop."""
+
+
+def set_up_logging(*, requests: bool = True) -> None:
+    """Write log lines to standard error, in UTC; those of requests that went well if wanted."""
+    handler = logging.StreamHandler(sys.stderr)
+    form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%FT%TZ")
+    form.converter = time.gmtime
+    handler.setFormatter(form)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("barbeque.api").setLevel(logging.INFO if requests else logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def require_loopback(host: str) -> None:
+    """Raise `Failure` unless the host is this machine's loopback: nobody is asked who he is."""
+    if host == "localhost":
+        return
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host.strip("[]")).is_loopback:
+            return
+    raise Failure(
+        f"--host {host} would let everybody who reaches it run commands here, because no "
+        "authentication is configured (this version has none): listen on 127.0.0.1 and put an "
+        "SSH tunnel or a reverse proxy that asks who comes in front of it",
+        Code.USAGE,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there; raise `Failure` with the cure when it can't be had."""
+    require_loopback(host)
+    name = host.strip("[]")
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((name, port))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        raise _explained(error, host, port) from None
+    return listening
+
+
+def _explained(error: OSError, host: str, port: int) -> Failure:
+    if error.errno == errno.EADDRINUSE:
+        return Failure(
+            f"port {port} of {host} is in use, perhaps by another barbeque: "
+            f"end that program, or choose another port with --port {min(port + 1, 65_535)}"
+        )
+    if error.errno == errno.EACCES:
+        return Failure(f"port {port} is not for this user: choose one above 1023 with --port")
+    return Failure(f"{host} port {port} can't be listened on ({error.strerror}): see --host")
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the address that a browser on this machine takes."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """A server that tells at once that it is going to end, before requests under way have."""
+
+    at_end: Callable[[], None] = staticmethod(lambda: None)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.at_end()
+        await super().shutdown(sockets)
+
+
+def make_server(app: Any) -> _Server:
+    """Return a server for the app that ends at SIGTERM and SIGINT, from this moment on."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    server = _Server(config)
+    # uvicorn takes the signals over while it serves, and raises them again after its end.
+    signal.signal(signal.SIGTERM, server.handle_exit)
+    signal.signal(signal.SIGINT, server.handle_exit)
+    return server
+
+
+def serve(
+    server: _Server, listening: socket.socket, *, at_end: Callable[[], None] | None = None
+) -> None:
+    """Serve until a signal ends it; `at_end` is called as the end begins."""
+    if at_end is not None:
+        server.at_end = at_end
+    if not server.should_exit:
+        server.run(sockets=[listening])

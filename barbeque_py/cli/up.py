@@ -1,0 +1,88 @@
+"""`barbeque up`: everything in one command."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from barbeque_py.cli.exits import Code, Failure
+from barbeque_py.cli.options import Host, Port
+from barbeque_py.cli.screen import print_line
+from barbeque_py.cli.session import Session, session_of
+from barbeque_py.settings import Settings
+
+if TYPE_CHECKING:
+    import socket
+
+
+def up(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> None:
+    """Start everything and stay: API, console and a worker, on this machine.
+
+    Makes the database, or brings it up to date, by itself. The first time it also chooses where
+    jobs run: in Docker if an engine answers, else as plain processes. BARBEQUE_EXECUTOR changes it.
+
+    Ctrl-C ends it within ten seconds. Jobs that run go on, and the next start takes them up.
+    """
+    from barbeque_py.cli.serving import listen, set_up_logging
+
+    session = session_of(context)
+    settings = session.settings()
+    set_up_logging(requests=False)
+    with listen(host, port) as listening:
+        where = prepare(settings)
+        _stay(session, settings, listening, where=where)
+    print_line("barbeque has stopped. Jobs that run go on; the next start takes them up.")
+
+
+def _stay(session: Session, settings: Settings, listening: "socket.socket", *, where: str) -> None:
+    from barbeque_py.cli.child import Child
+    from barbeque_py.cli.serving import make_server, serve, url_of
+    from barbeque_py.cli.site import build_site
+    from barbeque_py.wiring import open_front
+
+    front = open_front(settings)
+    worker = Child(_worker_arguments(session))
+    try:
+        server = make_server(build_site(front, host=listening.getsockname()[0], console=True))
+        worker.start()
+        print_line(f"barbeque is up at {url_of(listening)}")
+        print_line(f"  home      {settings.home}")
+        print_line(f"  database  {front.store.shown_url}")
+        print_line(f"  jobs run  {where}")
+        serve(server, listening, at_end=worker.ask_to_end)
+    finally:
+        worker.stop()
+        front.close()
+
+
+def prepare(settings: Settings) -> str:
+    """Make home and database where they are missing; return a sentence about where jobs run."""
+    from barbeque_py.cli.migrate import make_tables
+    from barbeque_py.wiring import settle_executor
+
+    make_folder(settings.home, "BARBEQUE_HOME")
+    store, _ = make_tables(settings)
+    try:
+        return settle_executor(store, settings)[1]
+    finally:
+        store.close()
+
+
+def make_folder(folder: Path, setting: str) -> None:
+    """Make the folder if needed; raise `Failure` when nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise Failure(
+            f"{setting} {folder} can't be written ({error.strerror}): "
+            "let this user write there, or name another folder",
+            Code.USAGE,
+        ) from None
+
+
+def _worker_arguments(session: Session) -> list[str]:
+    before = [] if session.env_file is None else ["--env-file", str(session.env_file)]
+    return [*before, "worker", "--end-with-input"]

@@ -1,0 +1,88 @@
+"""Waits for an execution from afar: patient with a server that is being restarted."""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from barbeque_py import clock
+from barbeque_py.cli.exits import Code, warn
+from barbeque_py.client import Client, Faulty, NotFound, Unreachable
+
+Result = TypeVar("Result")
+
+ENDED = ("succeeded", "failed", "cancelled")
+_UNSEEN = {"error": "failed", "cancelled": "cancelled"}
+_NOTES = {
+    "error": "its message is dead, so no worker can run it: see `barbeque dead`",
+    "cancelled": "it was cancelled before a worker saw it",
+}
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
+_PATIENCE = 60.0
+"""Seconds that a server which has answered before may be away."""
+
+
+class Patience:
+    """Calls the server, and waits a minute for one that answered before and is away now."""
+
+    def __init__(self) -> None:
+        self._answered = False
+
+    def call(self, ask: Callable[[], Result]) -> Result:
+        """Return the answer; raises what the last try raised when patience is over."""
+        until = clock.monotonic() + _PATIENCE
+        warned = False
+        while True:
+            try:
+                answer = ask()
+            except (Unreachable, Faulty) as error:
+                if not self._answered or clock.monotonic() > until:
+                    raise
+                if not warned:
+                    warn(f"{error}; still trying")
+                warned = True
+                time.sleep(_LONGEST_PAUSE)
+            else:
+                self._answered = True
+                return answer
+
+
+class Pause:
+    """Sleeps a little longer each time, up to a second."""
+
+    def __init__(self) -> None:
+        self._next = _FIRST_PAUSE
+
+    def sleep(self) -> None:
+        """Sleep."""
+        time.sleep(self._next)
+        self._next = min(self._next * 1.5, _LONGEST_PAUSE)
+
+
+def look(client: Client, message_id: str) -> dict[str, Any]:
+    """Return the execution; of one that no worker has seen, what v1 says, in the same shape."""
+    try:
+        return client.execution(message_id)
+    except NotFound:
+        status = client.status(message_id)
+    return {
+        "message_id": message_id,
+        "state": _UNSEEN.get(status, "queued"),
+        "status": status,
+        "note": _NOTES.get(status, "no worker has seen it yet, or there is no such execution"),
+        "attempts": [],
+    }
+
+
+def wait_for_end(client: Client, message_id: str) -> dict[str, Any]:
+    """Return the execution once it has ended, however long that takes."""
+    patience, pause = Patience(), Pause()
+    while True:
+        execution = patience.call(lambda: look(client, message_id))
+        if execution["state"] in ENDED:
+            return execution
+        pause.sleep()
+
+
+def code_of(execution: dict[str, Any]) -> Code:
+    """Return the exit code that tells how the execution ended."""
+    return Code.DONE if execution["state"] == "succeeded" else Code.FAILED
