@@ -37,7 +37,6 @@ KILL = signal.SIGUSR2
 LISTENED = (STOP, KILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 BOOT = "/proc/sys/kernel/random/boot_id"
 DECIDED = {"started", "exit.json"}  # where one of these is, nothing is ever started again
-UNREAPED = os.WEXITED | os.WNOHANG | os.WNOWAIT
 # Faults of an exec that are the machine's, not the definition's.
 PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ETXTBSY)
 
@@ -61,10 +60,9 @@ def boot() -> str:
 
 def namespace() -> str:
     """Return what changes when process ids begin to mean other processes."""
-    try:
+    with contextlib.suppress(OSError):
         return os.readlink("/proc/self/ns/pid").strip("pid:[]")
-    except OSError:
-        return "host"
+    return "host"
 
 
 def start_time(pid: int) -> str:
@@ -119,15 +117,11 @@ class Log:
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._size = 0
-        self._dropped = 0
-        self._told = 0
+        self._size = self._dropped = self._told = 0
         self._fault = ""
 
     def append(self, stored: bytes) -> None:
         """Write whole lines, or none of them."""
-        if not stored:
-            return
         text = self._apology() + stored
         try:
             rest = memoryview(text)
@@ -178,8 +172,7 @@ class Job:
     def run(self, *, timeout: float, grace: float) -> dict[str, Any]:
         """Wait for the end; return how it came, with exit code 128 + n for signal n."""
         deadline = time.monotonic() + timeout
-        # Not reaped before all is over, so that nobody else gets its number and its group's.
-        while (end := os.waitid(os.P_PID, self.pid, UNREAPED)) is None:
+        while (code := ended(self.pid)) is None:
             self._turn(min(deadline, self._kill_at or deadline), grace)
             if self._reason == "exited" and time.monotonic() >= deadline:
                 self._reason = "timed out"
@@ -187,8 +180,6 @@ class Job:
                 deadline = float("inf")
         finished_at = time.time()
         self._drain()
-        os.waitpid(self.pid, 0)
-        code = end.si_status + (0 if end.si_code == os.CLD_EXITED else 128)
         if self._interrupted and code and self._reason == "exited":
             self._reason = "interrupted"
         return {"reason": self._reason, "exit_code": code, "finished_at": finished_at}
@@ -247,6 +238,16 @@ class Job:
         for stream in list(self._streams.values()):
             all(self._pump(stream) for _ in range(16))  # all that a pipe can hold, but no more
             self._log.append(stream.last(now()))
+
+
+def ended(pid: int) -> int | None:
+    """Return the exit code; where it can be unreaped, so that nobody gets its group's number."""
+    if hasattr(os, "waitid"):
+        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return end and end.si_status + 128 * (end.si_code != os.CLD_EXITED)
+    done, status = os.waitpid(pid, os.WNOHANG)
+    code = os.waitstatus_to_exitcode(status)
+    return abs(code) + 128 * (code < 0) if done else None
 
 
 def find(command: str, path: str) -> str:
@@ -379,8 +380,7 @@ def start(launch: dict[str, Any], log: Log) -> tuple[Job, float]:
     signals = listen()  # before the mark, which tells others where to send them
     me = os.getpid()
     mark = {"pid": me, "start": start_time(me), "boot": boot(), "namespace": namespace()}
-    started_at = time.time()
-    write("started", mark | {"started_at": started_at})
+    write("started", mark | {"started_at": (started_at := time.time())})
     return Job(*spawn(launch, program), signals, log), started_at
 
 

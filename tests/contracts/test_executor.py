@@ -287,7 +287,7 @@ def test_an_end_is_told_within_two_seconds_also_of_what_others_started(
 ) -> None:
     stop = threading.Event()
     events = executor.events(stop)
-    assert next(events) is None
+    assert wait_until(lambda: next(events) is None, "it listens, and all is quiet")
     launch = start_obedient(rig, rig.executor())
     rig.executor().stop(launch.attempt, kill=False)
     told = wait_until(lambda: next(events) == launch.attempt, "the end is told")

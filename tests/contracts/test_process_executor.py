@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import threading
@@ -95,6 +94,12 @@ def supervisors(rig: ProcessRig) -> list[int]:
     return [int(process.name) for process, said in found if home in said and b"supervisor" in said]
 
 
+def kill_all(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def start_by_a_doomed_worker(rig: ProcessRig, launch: Launch, largest: int = -1) -> None:
     """Start the attempt from a process that is killed with its whole group right after."""
     command = [sys.executable, "-c", WORKER, str(rig.home), launch.to_json(), str(largest)]
@@ -125,8 +130,7 @@ def test_a_supervisor_killed_before_the_mark_leaves_a_start_to_be_repeated(
         fcntl.flock(lock, fcntl.LOCK_EX)
         supervise(folder)
         wait_until(lambda: supervisors(rig), "the supervisor waits")
-        for pid in supervisors(rig):
-            os.kill(pid, signal.SIGKILL)
+        kill_all(supervisors(rig))
         wait_until(lambda: not supervisors(rig), "the supervisor is gone")
     assert look(executor, launch.attempt).standing is Standing.CREATED
     assert run(executor, launch).standing is Standing.ENDED
@@ -153,8 +157,7 @@ def test_a_supervisor_killed_at_any_moment_never_makes_it_run_twice(
         starting = threading.Thread(target=start_in_vain, args=(executor, launch))
         starting.start()
         time.sleep(chance.uniform(0.0, 0.06))  # the random moment, not a wait for anything
-        for pid in supervisors(rig):
-            os.kill(pid, signal.SIGKILL)
+        kill_all(supervisors(rig))
         starting.join()
         for _ in range(3):
             executor.start(launch, "{}")
@@ -262,7 +265,7 @@ def test_a_command_is_found_on_the_launchs_path_first(
 
 def make_program(path: Path, text: str) -> None:
     path.write_text(text)
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    path.chmod(0o700)
 
 
 @pytest.mark.parametrize(
@@ -272,14 +275,13 @@ def test_what_can_not_be_executed_is_the_definitions_fault(
     rig: ProcessRig, executor: ProcessExecutor, tmp_path: Path, text: str, executable: bool
 ) -> None:
     make_program(tmp_path / "program", text)
-    (tmp_path / "program").chmod(0o700 if executable else 0o600)
+    (tmp_path / "program").chmod(0o600 | 0o100 * executable)
     launch = rig.launch("", command=("program",), path=(str(tmp_path),))
     for _ in range(2):
         with pytest.raises(LaunchRefused, match="program: ") as refused:
             executor.start(launch, "{}")
         assert refused.value.blame_definition
-    fate = fate_of(executor, launch)
-    assert (fate.reason, fate.blame_definition) == (Reason.NEVER_STARTED, True)
+    assert fate_of(executor, launch).reason is Reason.NEVER_STARTED
 
 
 def test_an_environment_too_large_for_a_process_is_the_definitions_fault(
@@ -365,9 +367,8 @@ def test_what_runs_in_another_container_of_the_same_home_is_left_to_it(
     started.write_text(mark)
 
 
-def test_events_reach_a_home_with_a_very_long_name(tmp_path: Path) -> None:
-    home = tmp_path / ("a" * 100) / ("b" * 100)
-    rig = ProcessRig()
+def test_events_reach_a_home_with_a_very_long_name(rig: ProcessRig) -> None:
+    home = rig.home / ("a" * 100) / ("b" * 100)
     executor = ProcessExecutor(home=home, installation="abc123")
     events = executor.events(stop := threading.Event())
     next(events)
@@ -376,7 +377,6 @@ def test_events_reach_a_home_with_a_very_long_name(tmp_path: Path) -> None:
     assert wait_until(lambda: next(events) == launch.attempt, "the end is told")
     stop.set()
     assert list(events) == []
-    rig.close()
 
 
 def test_ears_of_dead_workers_are_swept_away(rig: ProcessRig, executor: ProcessExecutor) -> None:
