@@ -226,8 +226,10 @@ class Settings:
         home: Path = _value(_VARIABLES["home"], given, home="")
         texts = {name: _text(each, given, home=str(home)) for name, each in _VARIABLES.items()}
         read = {name: _value(each, given, home=str(home)) for name, each in _VARIABLES.items()}
-        shown = ((each.name, each.show(texts[name])) for name, each in _VARIABLES.items())
-        read["shown"] = tuple((name, text) for name, text in shown if text)
+        given_or_default = {name: each for name, each in _VARIABLES.items() if texts[name]}
+        read["shown"] = tuple(
+            (each.name, each.show(texts[name])) for name, each in given_or_default.items()
+        )
         read["warnings"] = _warnings(given)
         return cls(**read)
 
