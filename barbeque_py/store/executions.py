@@ -172,7 +172,7 @@ def fill_tombstone(tx: Tx, message_id: str, row: Columns) -> bool:
     filled = tx.execute(
         update(executions)
         .where(executions.c.message_id == message_id, executions.c.tombstone.is_(True))
-        .values(**row, tombstone=False)
+        .values({**row, "tombstone": False})
     )
     return filled.rowcount == 1
 
