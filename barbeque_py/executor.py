@@ -95,6 +95,14 @@ class Executor(Protocol):
         """Return where this executor's attempts live: an engine's id, a host's id and boot id."""
         ...
 
+    def former(self, place: str) -> bool:
+        """Tell whether this executor's place had that name before, as before a reboot.
+
+        Nothing is ever started at a former place again; `sightings` and `log` still answer for
+        attempts that were there.
+        """
+        ...
+
     def slots(self) -> int:
         """Return how many attempts the place may run at once."""
         ...

@@ -56,18 +56,17 @@ class ProcessExecutor:
             for gone in self._attempts.glob(".gone-*"):
                 delete(gone)
 
-    @property
-    def host_prefix(self) -> str:
-        """The beginning of every place of this host, also before it was booted anew.
-
-        `sightings` tells the truth of attempts at former places, too: their exit file's, else
-        interrupted. Those without any trace (absent, created) were never started there.
-        """
-        return f"process:{self._host}:"
-
     def place(self) -> str:
         """Return `process:<host>:<boot>:<PID namespace>`."""
-        return self.host_prefix + ":".join(here())
+        return f"process:{self._host}:" + ":".join(here())
+
+    def former(self, place: str) -> bool:
+        """Tell whether the place is this host, before it was booted or its namespace made anew.
+
+        `sightings` tells the truth of attempts there: their exit file's, else interrupted. Those
+        without any trace (absent, created) were never started.
+        """
+        return place.startswith(f"process:{self._host}:") and place != self.place()
 
     def slots(self) -> int:
         """Return how many attempts may run at once, the number of CPUs unless told."""

@@ -121,6 +121,26 @@ def release(tx: Tx, owner: str) -> None:
     )
 
 
+def places(tx: Tx) -> list[str]:
+    """Return the places at which something is left to be done."""
+    query = (
+        select(outbox.c.place)
+        .where(outbox.c.done_at.is_(None), outbox.c.place.is_not(None))
+        .distinct()
+    )
+    return [row.place for row in tx.execute(query)]
+
+
+def owners(tx: Tx) -> list[str]:
+    """Return who has leased items that are not done."""
+    query = (
+        select(outbox.c.owner)
+        .where(outbox.c.done_at.is_(None), outbox.c.owner.is_not(None))
+        .distinct()
+    )
+    return [row.owner for row in tx.execute(query)]
+
+
 def forget_done(tx: Tx, age: timedelta, most: int) -> int:
     """Delete up to `most` items that were done that long ago."""
     old = select(outbox.c.id).where(outbox.c.done_at < tx.now - age).limit(most)

@@ -335,8 +335,13 @@ def test_what_a_job_made_unwritable_is_deleted_all_the_same(
 
 
 def test_a_place_names_host_boot_and_namespace(rig: ProcessRig, executor: ProcessExecutor) -> None:
-    place = f"{executor.host_prefix}{supervisor.boot()}:{supervisor.namespace()}"
-    assert executor.place() == rig.executor().place() == place
+    place = executor.place()
+    kind, host, *here = place.split(":")
+    assert (kind, here) == ("process", [supervisor.boot(), supervisor.namespace()])
+    assert rig.executor().place() == place
+    assert executor.former(f"process:{host}:another boot:{here[1]}")
+    assert not executor.former(place)
+    assert not executor.former(f"process:another host:{here[0]}:{here[1]}")
 
 
 @pytest.mark.parametrize("name", ["boot", "namespace"])

@@ -13,11 +13,11 @@ from barbeque_py.store import Tx, attempts, outbox
 from barbeque_py.store.outbox import Item
 from barbeque_worker.shipping import Shippers
 from barbeque_worker.station import Station
+from barbeque_worker.watch import former_places
 
 log = logging.getLogger(__name__)
 
 _REST = 1.0
-_LEASE = timedelta(seconds=60)
 _LONGEST_WAIT = timedelta(minutes=5)
 
 
@@ -27,6 +27,7 @@ class Relay:
     def __init__(self, station: Station, shippers: Shippers, *, threads: int = 8) -> None:
         self._station = station
         self._shippers = shippers
+        self._lease = station.lease.length
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="relay")
         self._busy: dict[str, int] = {}
@@ -38,12 +39,12 @@ class Relay:
         room = self._threads - len(self._busy)
         if room <= 0 or not self._station.store.read(outbox.any_due):
             return _REST
-        place = self._station.executor.place()
+        places = [self._station.executor.place(), *former_places(self._station)]
         with self._guard:
             busy = list(self._busy)
         items = self._station.store.write(
             lambda tx: outbox.take(
-                tx, self._station.owner, [place], most=room, lease=_LEASE, busy=busy
+                tx, self._station.owner, places, most=room, lease=self._lease, busy=busy
             )
         )
         for item in items:
@@ -57,7 +58,7 @@ class Relay:
         with self._guard:
             numbers = list(self._busy.values())
         if numbers:
-            self._station.store.write(lambda tx: outbox.keep(tx, numbers, _LEASE))
+            self._station.store.write(lambda tx: outbox.keep(tx, numbers, self._lease))
 
     def stop(self) -> None:
         """Take no more; what is under way is done again by another worker."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from barbeque_py import clock
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
-from barbeque_py.store import Tx, attempts, limits, workers
+from barbeque_py.store import Tx, attempts, limits, outbox, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_worker.launching import Launcher
@@ -32,6 +32,7 @@ class Rescue:
     def step(self) -> float:
         """Do one round; return how long to rest, 10 s at the usual lease of 90 s."""
         self.adopt()
+        self._station.store.write(_free_outbox)
         self._wake_held()
         self._tidy()
         self._recount()
@@ -90,6 +91,13 @@ class Rescue:
 def _take_over(tx: Tx, station: Station, place: str) -> list[Attempt]:
     dead = [owner for owner in attempts.owners_at(tx, [place]) if is_dead(owner)]
     return attempts.take_over(tx, [place], station.owner, station.lease.length, dead_owners=dead)
+
+
+def _free_outbox(tx: Tx) -> None:
+    """Give up what workers known to be dead have leased: doing it again does no harm."""
+    for owner in outbox.owners(tx):
+        if is_dead(owner):
+            outbox.release(tx, owner)
 
 
 def _wake(tx: Tx, scope: str) -> None:

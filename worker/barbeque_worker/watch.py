@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from barbeque_py.executions import AttemptState
@@ -10,7 +10,7 @@ from barbeque_py.executor import Launch, Sighting, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.settle import settle
-from barbeque_py.store import Tx, attempts
+from barbeque_py.store import Tx, attempts, outbox
 from barbeque_py.store.attempts import Attempt
 from barbeque_worker.launching import Launcher
 from barbeque_worker.shipping import Shippers
@@ -49,11 +49,10 @@ class Watch:
         station = self._station
         place = station.executor.place()
         live = station.store.read(lambda tx: attempts.live_at(tx, [place]))
-        if live:
-            seen = station.executor.sightings([attempt.id for attempt in live])
-            for attempt in live:
-                self._judge(attempt, seen[attempt.id])
+        for attempt, sighting in self._look_at(live):
+            self._judge(attempt, sighting)
         station.mine.intersection_update({attempt.id for attempt in live})
+        self._sweep_former_places()
         return _SWEEP
 
     def enforce(self) -> float:
@@ -63,6 +62,25 @@ class Watch:
             if attempt.owner == self._station.owner:
                 self._stop(attempt)
         return _ENFORCE
+
+    def _sweep_former_places(self) -> None:
+        """Judge what was here before the machine was booted anew: nothing of it runs any more."""
+        station = self._station
+        former = former_places(station)
+        for attempt, sighting in self._look_at(
+            station.store.read(lambda tx: attempts.live_at(tx, former)) if former else []
+        ):
+            if sighting.standing in (Standing.ABSENT, Standing.CREATED):
+                detail = "the machine was restarted before it was started"
+                self._settle(attempt, Fate(Reason.INTERRUPTED, detail=detail))
+            else:
+                self._judge(attempt, sighting)
+
+    def _look_at(self, live: Sequence[Attempt]) -> list[tuple[Attempt, Sighting]]:
+        if not live:
+            return []
+        seen = self._station.executor.sightings([attempt.id for attempt in live])
+        return [(attempt, seen[attempt.id]) for attempt in live]
 
     def _try(self, attempt_id: AttemptId) -> None:
         try:
@@ -99,6 +117,12 @@ class Watch:
             self._station.executor.stop(attempt.id, kill=False)
         elif self._station.store.read(lambda tx: _grace_is_over(tx, attempt)):
             self._station.executor.stop(attempt.id, kill=True)
+
+
+def former_places(station: Station) -> list[str]:
+    """Return the places with work left that were this worker's own before."""
+    known = station.store.read(lambda tx: [*attempts.live_places(tx), *outbox.places(tx)])
+    return sorted({place for place in known if station.executor.former(place)})
 
 
 def _timeout(attempt: Attempt) -> float:

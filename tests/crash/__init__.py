@@ -1,0 +1,1 @@
+"""Workers killed at every point, and what must be true afterwards."""

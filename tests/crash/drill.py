@@ -1,0 +1,190 @@
+"""A crash drill: jobs, workers, kills, and the judgement afterwards."""
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from barbeque_py import ids
+from barbeque_py.apps import App, JobDefinition, Queue
+from barbeque_py.backoff import RetryPolicy
+from barbeque_py.brokers.database import DatabaseBroker
+from barbeque_py.enqueue import Request, enqueue
+from barbeque_py.errors import StoreUnavailable
+from barbeque_py.executions import ENDED
+from barbeque_py.messages import JobMessage
+from barbeque_py.settings import Settings
+from barbeque_py.store import Store, Tx, apps, outbox, schema
+from barbeque_py.store import executions as rows
+from barbeque_py.wake import Bell
+from barbeque_py.wiring import open_parts
+from tests.crash.judge import JOB_LIMIT, QUEUE_LIMIT, RETRIES, Mark, Report, judge
+from tests.crash.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """How much of what: jobs, workers, kills, and where."""
+
+    database: str
+    home: Path
+    executor: str
+    script: Callable[[str, int], str]
+    jobs: int
+    kills: int
+    workers: int = 4
+    lease: float = 3.0
+    mutant: str = ""
+    patience: float = 240.0
+    probability: float = 0.02
+    image: str = ""
+    disturb: Callable[[int], None] = field(default=lambda _kills: None)
+    """Called after each kill with how many there were; may stop a database for a while."""
+
+
+def run(drill: Drill, *, read_marks: Callable[[], list[Mark]]) -> Report:
+    """Run the drill; `read_marks` tells the jobs' own marks: attempt, start or end, when."""
+    began = time.monotonic()
+    report = Report()
+    environment = _environment(drill)
+    settings = Settings.from_environment(environment)
+    store = Store(settings.database, create=True)
+    schema.migrate(store)
+    store.write(lambda tx: _define(tx, drill))
+    course = _Course(drill, store, environment)
+    course.run(report)
+    report.seconds = time.monotonic() - began
+    parts = open_parts(settings)
+    try:
+        report.faults += judge(store, parts, course.wanted, read_marks(), report)
+    finally:
+        parts.close()
+        store.close()
+    return report
+
+
+def _environment(drill: Drill) -> dict[str, str]:
+    return {
+        "BARBEQUE_HOME": str(drill.home),
+        "BARBEQUE_DATABASE": drill.database,
+        "BARBEQUE_EXECUTOR": drill.executor,
+        "BARBEQUE_LEASE": f"{drill.lease}s",
+        "PATH": os.environ["PATH"],  # noqa: TID251 - the test's own
+    }
+
+
+def _define(tx: Tx, drill: Drill) -> None:
+    policy = RetryPolicy(RETRIES, timedelta(seconds=0.1), None, jitter=True)
+    apps.put_queue(tx, Queue("default", QUEUE_LIMIT))
+    apps.put_app(tx, App("drill", drill.image))
+    for name, most in (("narrow", JOB_LIMIT), ("wide", None)):
+        for failures in (0, 1, 9):
+            apps.put_job(
+                tx,
+                JobDefinition(
+                    "drill",
+                    f"{name}-{failures}",
+                    ("sh", "-c", drill.script(name, failures)),
+                    retry=policy,
+                    concurrency=most,
+                    network="host",
+                    memory=64,
+                ),
+            )
+
+
+def _jobs(count: int) -> Iterator[tuple[str, int]]:
+    """Yield names and how often each job fails: most never, some once, some always."""
+    for number in range(count):
+        failures = {3: 1, 7: 9}.get(number % 10, 0)
+        yield f"{'narrow' if number % 3 == 0 else 'wide'}-{failures}", failures
+
+
+class _Course:
+    """One drill under way: enqueues as the kills go on, until all is done."""
+
+    def __init__(self, drill: Drill, store: Store, environment: dict[str, str]) -> None:
+        self._drill = drill
+        self._store = store
+        self._broker, self._bell = DatabaseBroker(store), Bell(drill.home)
+        self._workers = Workers()
+        self._waiting = list(_jobs(drill.jobs))
+        self.wanted: dict[str, int] = {}
+        self.journal = drill.home / "points"
+        self._order = {
+            "environment": environment,
+            "journal": str(self.journal),
+            "log": str(drill.home / "workers.log"),
+            "mutant": drill.mutant,
+        }
+
+    def run(self, report: Report) -> None:
+        until = time.monotonic() + self._drill.patience
+        next_kill, disturbed = time.monotonic() + 1, 0
+        while time.monotonic() < until and not self._done():
+            self._workers.listen()
+            self._keep_at_work()
+            self._enqueue_share()
+            if self._killing and time.monotonic() > next_kill:
+                self._workers.kill_one()
+                next_kill = time.monotonic() + random.uniform(0.2, 0.8)
+            if self._workers.killed > disturbed:
+                disturbed = self._workers.killed
+                self._drill.disturb(disturbed)
+            time.sleep(0.02)
+        report.kills = self._workers.killed
+        if late := self._workers.end():
+            report.faults.append(f"{len(late)} workers did not stop within ten seconds")
+        self._bell.close()
+        if self.journal.exists():
+            report.points.update(self.journal.read_text().splitlines())
+
+    @property
+    def _killing(self) -> bool:
+        return self._workers.killed < self._drill.kills
+
+    def _keep_at_work(self) -> None:
+        while len(self._workers.alive) < self._drill.workers:
+            probability = self._drill.probability if self._killing else 0.0
+            self._workers.order(**self._order, probability=probability)
+
+    def _enqueue_share(self) -> None:
+        share = (self._workers.killed + 1) / self._drill.kills if self._killing else 1.0
+        while self._waiting and len(self.wanted) < self._drill.jobs * share:
+            name, failures = self._waiting.pop()
+            self.wanted[_enqueue(self._broker, name)] = failures
+            self._bell.ring()
+
+    def _done(self) -> bool:
+        return not self._killing and not self._waiting and _all_final(self._store, self.wanted)
+
+
+def _enqueue(broker: DatabaseBroker, name: str) -> str:
+    message_id = ids.new_message_id()
+    job = JobMessage(message_id, "drill", name, "default", '{"drill":true}')
+    for attempt in range(100):
+        try:
+            enqueue(broker, [Request(job, "default")])
+        except StoreUnavailable:
+            if attempt == 99:
+                raise
+            time.sleep(0.2)  # the database is being killed: a client sends again
+        else:
+            break
+    return message_id
+
+
+def _all_final(store: Store, wanted: dict[str, int]) -> bool:
+    try:
+        found = store.read(lambda tx: rows.many_by_message_id(tx, wanted))
+        undone = store.read(outbox.oldest_due)
+    except StoreUnavailable:
+        return False
+    return (
+        undone is None
+        and len(found) == len(wanted)
+        and all(execution.state in ENDED for execution in found.values())
+    )

@@ -1,0 +1,126 @@
+"""Forks workers on request: `python -m tests.crash.nursery`, a JSON order a line on stdin.
+
+A forked worker has imported everything already, so that hundreds of kills cost no minutes. It
+answers each order with the worker's pid, and tells each death as `dead PID STATUS`.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import random
+import select
+import signal
+import sys
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from barbeque_py.brokers.database import DatabaseBroker
+from barbeque_py.executor import Launch, Sighting
+from barbeque_py.ids import AttemptId
+from barbeque_py.settings import Settings
+from barbeque_py.store import Store
+from barbeque_py.wiring import Parts, open_parts
+from barbeque_worker import main as worker
+from barbeque_worker.rescue import Rescue
+from tests.crash.points import Fuse, FusedExecutor, FusedLogs, FusedStore
+
+
+class Nameless(FusedExecutor):
+    """The mutant that starts each attempt under a name of its own."""
+
+    def start(self, launch: Launch, message: str) -> Sighting:
+        stranger = AttemptId(f"{launch.attempt[:-8]}{uuid.uuid4().hex[:8]}")
+        return super().start(dataclasses.replace(launch, attempt=stranger), message)
+
+
+class DeletesFirst(DatabaseBroker):
+    """The mutant that deletes a message before what it asks for is recorded."""
+
+    def __init__(self, store: Store, fuse: Fuse) -> None:
+        super().__init__(store)
+        self._fuse = fuse
+
+    def take(self, queue: str, record: Any) -> Any:
+        found = self.receive(queue, wait=timedelta(0))
+        self.delete(found)
+        self._fuse.reach("between delete and commit")
+        if found:
+            self._store.write(lambda tx: record(tx, found))
+        return len(found), []
+
+
+def _adopt_nothing(_rescue: Rescue) -> None:
+    """Leave what dead workers had claimed."""
+
+
+def work(order: dict[str, Any]) -> None:
+    """Be a worker until the end; in the child only."""
+    logging.basicConfig(
+        filename=order["log"], level=logging.INFO, format="%(asctime)s %(process)d %(message)s"
+    )
+    random.seed()
+    settings = Settings.from_environment(order["environment"])
+    fuse = Fuse(order["probability"], order["journal"])
+    parts = _mutated(_fused(open_parts(settings), fuse), fuse, order["mutant"])
+    worker.run(parts)
+
+
+def _fused(parts: Parts, fuse: Fuse) -> Parts:
+    store = FusedStore(parts.settings.database, fuse)
+    return dataclasses.replace(
+        parts,
+        store=store,
+        broker=DatabaseBroker(store),
+        executor=FusedExecutor(parts.executor, fuse),
+        logs=FusedLogs(parts.logs, fuse),
+    )
+
+
+def _mutated(parts: Parts, fuse: Fuse, mutant: str) -> Parts:
+    match mutant:
+        case "deletes before the commit":
+            return dataclasses.replace(parts, broker=DeletesFirst(parts.store, fuse))
+        case "rescues nothing":
+            Rescue.adopt = _adopt_nothing  # type: ignore[assignment, method-assign]
+        case "starts without a stable name":
+            return dataclasses.replace(parts, executor=Nameless(parts.executor, fuse))
+    return parts
+
+
+def main() -> None:
+    """Fork a worker for each line, tell each death, end with the input."""
+    children: set[int] = set()
+    while True:
+        ready, _, _ = select.select([sys.stdin], [], [], 0.02)
+        if ready:
+            line = sys.stdin.readline()
+            if not line:
+                break
+            children.add(_fork(json.loads(line)))
+        for pid in list(children):
+            dead, status = os.waitpid(pid, os.WNOHANG)
+            if dead:
+                children.discard(pid)
+                print("dead", pid, os.waitstatus_to_exitcode(status), flush=True)
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _fork(order: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work(order)
+        except BaseException:
+            logging.getLogger(__name__).exception("the worker failed")
+            os._exit(1)
+        os._exit(0)
+    print("born", pid, flush=True)
+    return pid
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""The points at which a worker under test may kill itself, around every commit and outside call."""
+
+import os
+import random
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any, TypeVar
+
+from barbeque_py.executor import Executor, Launch, Preparation, Sighting
+from barbeque_py.ids import AttemptId
+from barbeque_py.logs import LogSource
+from barbeque_py.logstore import LogStore
+from barbeque_py.store import Store, Tx
+
+Result = TypeVar("Result")
+
+
+class Fuse:
+    """Kills this process (SIGKILL) with a probability at each named point it reaches."""
+
+    def __init__(self, probability: float, journal: str) -> None:
+        self._probability = probability
+        self._journal = Path(journal)
+        self._chance = random.Random()
+
+    def reach(self, point: str) -> None:
+        if self._chance.random() < self._probability:
+            with self._journal.open("a") as journal:
+                journal.write(point + "\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class FusedStore(Store):
+    """A store that may die before and after each commit."""
+
+    def __init__(self, url: str, fuse: Fuse) -> None:
+        super().__init__(url)
+        self._fuse = fuse
+
+    def write(self, work: Callable[[Tx], Result]) -> Result:
+        name = getattr(work, "__qualname__", type(work).__name__)
+
+        def fused(tx: Tx) -> Result:
+            result = work(tx)
+            self._fuse.reach(f"before the commit of {name}")
+            return result
+
+        result = super().write(fused)
+        self._fuse.reach(f"after the commit of {name}")
+        return result
+
+
+class FusedExecutor:
+    """An executor that may die before and after each call that changes something."""
+
+    def __init__(self, executor: Executor, fuse: Fuse) -> None:
+        self._executor = executor
+        self._fuse = fuse
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    def start(self, launch: Launch, message: str) -> Sighting:
+        self._fuse.reach("before start")
+        sighting = self._executor.start(launch, message)
+        self._fuse.reach("after start")
+        return sighting
+
+    def remove(self, attempt: AttemptId) -> None:
+        self._fuse.reach("before remove")
+        self._executor.remove(attempt)
+        self._fuse.reach("after remove")
+
+    def place(self) -> str:
+        return self._executor.place()
+
+    def former(self, place: str) -> bool:
+        return self._executor.former(place)
+
+    def slots(self) -> int:
+        return self._executor.slots()
+
+    def prepare(self, image: str) -> Preparation:
+        return self._executor.prepare(image)
+
+    def sightings(self, attempts: Sequence[AttemptId]) -> dict[AttemptId, Sighting]:
+        return self._executor.sightings(attempts)
+
+    def stop(self, attempt: AttemptId, *, kill: bool) -> None:
+        self._executor.stop(attempt, kill=kill)
+
+    def events(self, stop: Event) -> Iterator[AttemptId | None]:
+        return self._executor.events(stop)
+
+    def log(self, attempt: AttemptId) -> LogSource:
+        return self._executor.log(attempt)
+
+    def remains(self) -> list[AttemptId]:
+        return self._executor.remains()
+
+
+class FusedLogs:
+    """A log store that may die before, within and after each write."""
+
+    def __init__(self, logs: LogStore, fuse: Fuse) -> None:
+        self._logs = logs
+        self._fuse = fuse
+
+    def put(self, key: str, chunks: Iterable[bytes]) -> int:
+        def fused() -> Iterable[bytes]:
+            for chunk in chunks:
+                yield chunk
+                self._fuse.reach("within a write of a log")
+
+        size = self._logs.put(key, fused())
+        self._fuse.reach("after a write of a log")
+        return size
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        return self._logs.read(key, start, length)
+
+    def names(self, prefix: str) -> list[str]:
+        return self._logs.names(prefix)
+
+    def remove(self, keys: Iterable[str]) -> None:
+        self._logs.remove(keys)
+        self._fuse.reach("after a removal of a log")

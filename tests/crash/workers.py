@@ -1,0 +1,75 @@
+"""The test's end of the nursery: orders workers, kills them, counts the kills."""
+
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+
+class Workers:
+    """The process that forks the workers."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.nursery"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        self._said = self._process.stdout.fileno()
+        self._rest = b""
+        self.alive: set[int] = set()
+        self.killed = 0
+
+    def order(self, **order: Any) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        self._process.stdin.flush()
+        self.listen(born=True)
+
+    def listen(self, *, born: bool = False) -> None:
+        """Read what the nursery says; with `born` until a worker was born."""
+        waiting = born
+        while select.select([self._said], [], [], 10 if waiting else 0)[0]:
+            self._rest += os.read(self._said, 4096)
+            *lines, self._rest = self._rest.split(b"\n")
+            for line in lines:
+                waiting = self._hear(*line.decode().split()) and waiting
+
+    def _hear(self, what: str, pid: str, status: str = "") -> bool:
+        """Note a birth or a death; say whether it was not the birth that was waited for."""
+        if what == "born":
+            self.alive.add(int(pid))
+            return False
+        self.alive.discard(int(pid))
+        self.killed += status == "-9"
+        return True
+
+    def kill_one(self) -> None:
+        """Kill any of the workers, from outside, wherever it is."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(random.choice(sorted(self.alive)), signal.SIGKILL)
+
+    def end(self) -> list[int]:
+        """Ask every worker to stop, as a deployment would; return those that did not in time."""
+        for pid in self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        until = time.monotonic() + 10
+        while self.alive and time.monotonic() < until:
+            self.listen()
+            time.sleep(0.02)
+        late = sorted(self.alive)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(20)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return late
