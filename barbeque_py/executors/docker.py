@@ -45,6 +45,7 @@ _CREATION = 5.0
 """Seconds for which the engine may keep a name taken before its container can be inspected."""
 
 _NO_COMMAND = (126, 127)
+_KILLED = 137
 _INIT_FAILED = re.compile(rb"\[FATAL tini \(\d+\)\] exec (?P<command>.*) failed: (?P<cause>.*)")
 
 
@@ -77,6 +78,10 @@ class DockerExecutor:
     def place(self) -> str:
         """Return `docker:` and the engine's id."""
         return f"docker:{self._facts['ID']}"
+
+    def former(self, place: str) -> bool:  # noqa: ARG002 - an engine keeps its id for ever
+        """Return False: an engine that was restarted is the same place."""
+        return False
 
     def slots(self) -> int:
         """Return how many attempts may run at once: the CPU count, where nothing else is set."""
@@ -222,14 +227,25 @@ class DockerExecutor:
     def _judge(self, inspected: Mapping[str, Any]) -> Sighting:
         sighting = see(inspected, self._engine_start)
         fate = sighting.fate
-        if fate and fate.reason is Reason.EXITED and fate.exit_code in _NO_COMMAND:
-            return replace(sighting, fate=self._explain(fate, sighting.handle))
-        return sighting
+        if fate is None or fate.reason is not Reason.EXITED or not fate.exit_code:
+            return sighting
+        return replace(sighting, fate=self._explain(fate, sighting.handle))
 
     def _engine_start(self) -> datetime | None:
         return self._engine.started_at()
 
     def _explain(self, fate: Fate, handle: str) -> Fate:
+        """Find why a command failed where its exit code alone does not tell."""
+        if fate.exit_code in _NO_COMMAND:
+            return self._look_for_command(fate, handle)
+        if self._ran_out_of_memory(fate, handle):
+            detail = "something in it was killed for using more memory than its limit"
+            return replace(fate, reason=Reason.OUT_OF_MEMORY, detail=detail)
+        if fate.exit_code == _KILLED:
+            return replace(fate, detail="killed (SIGKILL), perhaps for want of memory")
+        return fate
+
+    def _look_for_command(self, fate: Fate, handle: str) -> Fate:
         """Tell a command that is missing (the container's init says so) from one that said 127."""
         answer = self._engine.call("GET", f"/containers/{handle}/logs?stderr=1&tail=1")
         found = _INIT_FAILED.search(answer.body)
@@ -238,6 +254,17 @@ class DockerExecutor:
         command, cause = (words.decode(errors="replace") for words in found.groups())
         detail = f"the image can't run the command {command!r}: {cause}"
         return replace(fate, reason=Reason.NEVER_STARTED, detail=detail, blame_definition=True)
+
+    def _ran_out_of_memory(self, fate: Fate, handle: str) -> bool:
+        """Ask the engine's memory of events: what it learns after the end misses the state."""
+        assert fate.started_at is not None
+        filters = {"type": ["container"], "container": [handle], "event": ["oom"]}
+        query = {
+            "since": int(fate.started_at.timestamp()),
+            "until": f"{clock.now().timestamp():.6f}",
+            "filters": json.dumps(filters),
+        }
+        return bool(self._engine.call("GET", f"/events?{urlencode(query)}").body)
 
     def _list(self) -> Iterator[tuple[AttemptId, dict[str, Any]]]:
         query = urlencode({"all": 1, "filters": json.dumps({"label": [self._label]})})

@@ -216,7 +216,9 @@ class Engine:
         """Make the error that names the socket, the cause and the cure."""
         cure = "start the engine, or set BARBEQUE_EXECUTOR=process:"
         if isinstance(cause, PermissionError):
-            cure = f"let this user use it (group docker), or {cure.partition(', or ')[2]}"
+            cure = "let this user use it (group docker), or set BARBEQUE_EXECUTOR=process:"
+        if isinstance(cause, str):
+            cure = "the engine's own log says more"
         if isinstance(cause, TimeoutError):
             cause = f"no answer within {self.timeout:g} s"
         return ExecutorUnavailable(
