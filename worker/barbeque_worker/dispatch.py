@@ -3,8 +3,8 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from barbeque_py import clock
 from barbeque_py.errors import ExecutorUnavailable, LaunchRefused
@@ -12,6 +12,7 @@ from barbeque_py.executor import Preparation
 from barbeque_py.start import claim
 from barbeque_py.store import Tx, apps, limits
 from barbeque_py.store import executions as rows
+from barbeque_worker.crew import Crew
 from barbeque_worker.intake import served_queues
 from barbeque_worker.launching import Launcher
 from barbeque_worker.station import Station
@@ -38,7 +39,7 @@ class Preparing:
     def __init__(self, station: Station, *, on_ready: Callable[[], None]) -> None:
         self._station = station
         self._on_ready = on_ready
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="prepare")
+        self._crew = Crew(4, "prepare")
         self._ready: dict[str, _Prepared] = {}
         self._under_way: set[str] = set()
         self._guard = threading.Lock()
@@ -56,14 +57,14 @@ class Preparing:
 
     def stop(self) -> None:
         """Begin nothing more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._crew.stop()
 
     def _begin(self, image: str) -> None:
         with self._guard:
             if image in self._under_way:
                 return
             self._under_way.add(image)
-        self._pool.submit(self._prepare, image)
+        self._crew.submit(partial(self._prepare, image))
 
     def _prepare(self, image: str) -> None:
         try:

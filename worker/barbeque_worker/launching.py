@@ -3,9 +3,9 @@
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from barbeque_py import clock
 from barbeque_py.errors import ExecutorUnavailable, LaunchRefused, OutsideError
@@ -17,6 +17,7 @@ from barbeque_py.start import Claim
 from barbeque_py.store import Tx, attempts
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
+from barbeque_worker.crew import Crew
 from barbeque_worker.shipping import Shippers
 from barbeque_worker.station import Station
 
@@ -51,7 +52,7 @@ class Launcher:
     ) -> None:
         self._station = station
         self._shippers = shippers
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="launch")
+        self._crew = Crew(threads, "launch")
         self._threads = threads
         self._under_way: set[AttemptId] = set()
         self._guard = threading.Lock()
@@ -89,7 +90,7 @@ class Launcher:
         """Take no more, and wait so many seconds for the starts that are under way."""
         with self._guard:
             self._stopped.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._crew.stop()
         until = clock.monotonic() + timeout
         with self._guard:
             while self._under_way and clock.monotonic() < until:
@@ -122,7 +123,7 @@ class Launcher:
             if attempt in self._under_way or self._stopped.is_set():
                 return  # Nobody calls it twice at once; after a stop its lease is given up.
             self._under_way.add(attempt)
-            self._pool.submit(self._run, attempt, order)
+            self._crew.submit(partial(self._run, attempt, order))
 
     def _run(self, attempt: AttemptId, order: _Order) -> None:
         try:

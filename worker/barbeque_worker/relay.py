@@ -3,14 +3,15 @@
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 from barbeque_py.errors import OutsideError
 from barbeque_py.ids import AttemptId
 from barbeque_py.settle import SEAL
 from barbeque_py.store import Tx, attempts, outbox
 from barbeque_py.store.outbox import Item
+from barbeque_worker.crew import Crew
 from barbeque_worker.shipping import Shippers
 from barbeque_worker.station import Station
 from barbeque_worker.watch import former_places
@@ -29,7 +30,7 @@ class Relay:
         self._shippers = shippers
         self._lease = station.lease.length
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="relay")
+        self._crew = Crew(threads, "relay")
         self._busy: dict[str, int] = {}
         self._guard = threading.Lock()
         self.on_free: Callable[[], None] = lambda: None
@@ -50,7 +51,7 @@ class Relay:
         for item in items:
             with self._guard:
                 self._busy[item.lane] = item.id
-            self._pool.submit(self._work, item)
+            self._crew.submit(partial(self._work, item))
         return 0 if items else _REST
 
     def keep(self) -> None:
@@ -62,7 +63,7 @@ class Relay:
 
     def stop(self) -> None:
         """Take no more; what is under way is done again by another worker."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._crew.stop()
 
     def _work(self, item: Item) -> None:
         try:

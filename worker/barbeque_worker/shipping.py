@@ -4,7 +4,7 @@ import logging
 import threading
 from dataclasses import dataclass
 
-from barbeque_py.errors import BarbequeError, NoSuchLog
+from barbeque_py.errors import BarbequeError, LogStoreUnavailable, NoSuchLog
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogFacts, attempt_prefix
 from barbeque_py.masks import Mask, compile_masks, secret_values
@@ -37,6 +37,7 @@ class Shippers:
     def __init__(self, station: Station) -> None:
         self._station = station
         self._running: dict[AttemptId, _Running] = {}
+        self._sealing: list[Shipment] = []
         self._guard = threading.Lock()
         self._stopped = False
 
@@ -72,18 +73,24 @@ class Shippers:
         """Stop shipping: another worker starts over."""
         with self._guard:
             self._stopped = True
-            running = list(self._running.values())
-        for each in running:
-            each.shipment.stop()
+            shipments = [each.shipment for each in self._running.values()] + self._sealing
+        for shipment in shipments:
+            shipment.stop()
 
     def _seal_from_start(self, attempt: AttemptId) -> LogFacts | None:
         shipment = self._shipment(attempt)
+        with self._guard:
+            self._sealing.append(shipment)
         try:
             shipment.run()
+            if self._stopped:
+                raise LogStoreUnavailable("this worker stops: another one seals the log")
             return shipment.seal()
         except NoSuchLog:
             return None
         finally:
+            with self._guard:
+                self._sealing.remove(shipment)
             shipment.close()
 
     def _ship(self, attempt: AttemptId) -> None:
