@@ -16,7 +16,7 @@ def retry(tx: Tx, message_id: str, *, retry_id: str, delay: timedelta = timedelt
     execution = rows.by_message_id(tx, message_id, lock=True)
     if execution is None or execution.tombstone:
         raise UnknownExecution(f"no worker has seen an execution {message_id}")
-    if not rows.add_retry_id(tx, retry_id, execution.id):
+    if rows.is_retry_id(tx, retry_id):
         return
     due_at = tx.now + delay
     queued = rows.move_from(
@@ -41,3 +41,4 @@ def retry(tx: Tx, message_id: str, *, retry_id: str, delay: timedelta = timedelt
         raise StillOpen(
             f"execution {message_id} is {execution.state}: it can be retried once it has ended"
         )
+    rows.add_retry_id(tx, retry_id, execution.id)

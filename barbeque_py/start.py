@@ -24,7 +24,10 @@ _LANE_WIDE = ("place:", "queue:")
 """Limits that stop a whole lane: nothing is set aside for them, claiming just ends."""
 
 _PASSES = 20
-"""How often one claim looks on after it has set executions aside."""
+"""How often one claim looks on after it has set executions aside, each time twice as far."""
+
+_FARTHEST = 100
+"""How many executions a pass looks at, however many it may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,11 @@ def claim(tx: Tx, claimant: Claimant, queue: str, *, most: int, prepared: Prepar
     """
     unprepared = [app.name for app in apps.all_apps(tx) if app.name not in prepared]
     claims: list[Claim] = []
-    for _ in range(_PASSES):
-        chosen = _choose(tx, queue, most - len(claims), leave_out=unprepared)
-        taken, lane_full = _take_slots(tx, claimant.place, chosen)
+    for number in range(_PASSES):
+        room = most - len(claims)
+        look_at = max(room, min(room << number, _FARTHEST))
+        chosen = _choose(tx, queue, look_at, leave_out=unprepared)
+        taken, lane_full = _take_slots(tx, claimant.place, chosen, most=room)
         claims += [_record(tx, claimant, each, prepared.get(each.app)) for each in taken]
         if lane_full or not chosen or len(claims) == most:
             break
@@ -91,28 +96,33 @@ def _in_fair_order(
         yield waiting[app].pop(0)
 
 
-def _take_slots(tx: Tx, place: str, chosen: Sequence[Execution]) -> tuple[list[Execution], bool]:
-    """Take the slots of those that fit and set the others aside.
+def _take_slots(
+    tx: Tx, place: str, chosen: Sequence[Execution], *, most: int
+) -> tuple[list[Execution], bool]:
+    """Take the slots of up to `most` that fit and set aside those that don't.
 
     Returns those that fit, and whether a limit of the whole lane is full.
     """
     scopes = {each.id: scopes_of(each, place) for each in chosen}
     found = limits.lock(tx, [scope for each in scopes.values() for scope in each])
     taken: list[Execution] = []
+    left_behind: set[str] = set()
+    full: str | None = None
     for execution in chosen:
         full = _first_full([found[scope] for scope in scopes[execution.id]])
+        if len(taken) == most or (full is not None and full.startswith(_LANE_WIDE)):
+            break
         if full is None:
             taken.append(execution)
             for scope in scopes[execution.id]:
                 found[scope].used += 1
-        elif full.startswith(_LANE_WIDE):
-            break
         else:
             rows.hold(tx, execution.id, full)
-    else:
-        full = None
+            left_behind.update(scopes[execution.id])
     limits.take(tx, Counter(scope for each in taken for scope in scopes[each.id]))
-    return taken, full is not None
+    # One that was woken into a free slot and is now held elsewhere leaves that slot to the next.
+    limits.wake(tx, [scope for scope in left_behind if found[scope].free])
+    return taken, full is not None and full.startswith(_LANE_WIDE)
 
 
 def scopes_of(execution: Execution, place: str) -> list[str]:

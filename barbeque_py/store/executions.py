@@ -325,10 +325,12 @@ def count_startable(tx: Tx, queue: str, most: int) -> int:
     return len(tx.execute(some).all())
 
 
-def add_retry_id(tx: Tx, message_id: str, number: int) -> bool:
-    """Remember that a retry by API has this id; False when it was there already."""
+def is_retry_id(tx: Tx, message_id: str) -> bool:
+    """Tell whether a retry by API has this id."""
     known = select(retries.c.execution).where(retries.c.message_id == message_id)
-    if tx.execute(known).one_or_none() is not None:
-        return False
+    return tx.execute(known).one_or_none() is not None
+
+
+def add_retry_id(tx: Tx, message_id: str, number: int) -> None:
+    """Remember that a retry by API has this id."""
     tx.execute(insert(retries).values(message_id=message_id, execution=number))
-    return True

@@ -15,6 +15,9 @@ from barbeque_py.store import executions as rows
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import limits
 
+_OF_A_KEY = 1
+"""Of the executions with the same key one runs at a time, until an operator says otherwise."""
+
 
 @dataclass(slots=True)
 class Limit:
@@ -44,14 +47,15 @@ def set_max(tx: Tx, scope: str, most: int | None) -> None:
 
 
 def ensure(tx: Tx, scopes: Iterable[str]) -> None:
-    """Make the rows of these scopes that are missing, without a limit."""
+    """Make the rows of these scopes that are missing; a key begins with its limit of one."""
     wanted = sorted(set(scopes))
     known = {
         row.scope for row in tx.execute(select(limits.c.scope).where(limits.c.scope.in_(wanted)))
     }
     for scope in wanted:
         if scope not in known:
-            _add_if_missing(tx, {"scope": scope, "max": None, "used": 0})
+            most = _OF_A_KEY if scope.startswith("key:") else None
+            _add_if_missing(tx, {"scope": scope, "max": most, "used": 0})
 
 
 def _add_if_missing(tx: Tx, row: dict[str, object]) -> None:
@@ -125,10 +129,10 @@ def set_used(tx: Tx, scope: str, used: int) -> None:
 
 
 def forget_idle_keys(tx: Tx, most: int) -> int:
-    """Delete up to `most` per-key counters that nothing uses or waits for."""
+    """Delete up to `most` per-key counters that nothing uses or waits for and nobody has set."""
     idle = (
         select(limits.c.scope)
-        .where(limits.c.scope.startswith("key:"), limits.c.used == 0)
+        .where(limits.c.scope.startswith("key:"), limits.c.used == 0, limits.c.max == _OF_A_KEY)
         .limit(most)
         .with_for_update(skip_locked=True)
     )
