@@ -1,6 +1,6 @@
 """A container's log as the Docker engine keeps it, turned into stored lines."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from struct import Struct
 from threading import Event
@@ -58,12 +58,25 @@ class DockerLog:
 
     def _read(self, frames: "Frames", *, follow: bool) -> Iterator[list[bytes]]:
         """Read the log once, from the first line to its end or to a fault of the engine."""
-        path = (
-            f"/containers/{self._container}/logs"
-            f"?stdout=1&stderr=1&timestamps=1&follow={int(follow)}"
-        )
+        yield from self._take(frames, follow=follow)
+        if follow and not frames.fault and not self._has_all(frames):
+            yield from self._take(frames, follow=False)
+        if not frames.fault:
+            yield frames.rest()
+
+    def _has_all(self, frames: "Frames") -> bool:
+        """Tell whether the log ends with the record that was read last.
+
+        Docker 20.10 often ends a followed log before its last records, though it has them.
+        """
+        answer = self._engine.call("GET", f"{self._path(follow=False)}&tail=1")
+        return answer.body == frames.last and not frames.is_open()
+
+    def _take(self, frames: "Frames", *, follow: bool) -> Iterator[list[bytes]]:
+        """Feed the frames what they have not taken yet."""
+        skip = frames.begin()
         silence = 1.0 if follow else self._engine.timeout
-        with self._engine.stream("GET", path, silence=silence) as stream:
+        with self._engine.stream("GET", self._path(follow=follow), silence=silence) as stream:
             if stream.status == _NOT_FOUND:
                 raise NoSuchLog(f"The container {self._container} is gone, and its log with it")
             if stream.status != _OK:
@@ -72,9 +85,13 @@ class DockerLog:
                 pieces = stream.read()
                 if pieces is None and not follow:
                     raise self._engine.unavailable(TimeoutError())
-                yield frames.lines(pieces or ())
-        if not frames.fault:
-            yield frames.rest()
+                text = b"".join(pieces or ())
+                yield frames.lines(text[skip:])
+                skip = max(0, skip - len(text))
+
+    def _path(self, *, follow: bool) -> str:
+        query = f"stdout=1&stderr=1&timestamps=1&follow={int(follow)}"
+        return f"/containers/{self._container}/logs?{query}"
 
 
 class Frames:
@@ -83,14 +100,26 @@ class Frames:
     def __init__(self) -> None:
         self.fault = ""
         """The engine's words when it failed to read its copy; nothing behind them counts."""
+        self.last = b""
+        """The last frame that was taken, whole."""
+        self._taken = 0
         self._unread = b""
         self._open: dict[int, tuple[bytes, bytes]] = {}
 
-    def lines(self, pieces: Iterable[bytes]) -> list[bytes]:
-        """Return the lines that end in these pieces of the engine's answer."""
-        buffer = b"".join((self._unread, *pieces))
+    def begin(self) -> int:
+        """Expect the log from its first byte on; return how many bytes of it are taken already."""
+        self._unread = b""
+        return self._taken
+
+    def is_open(self) -> bool:
+        """Tell whether a line is waiting for its end."""
+        return bool(self._open)
+
+    def lines(self, text: bytes) -> list[bytes]:
+        """Return the lines that end in this part of the engine's answer."""
+        buffer = self._unread + text
         lines: list[bytes] = []
-        start, size = 0, len(buffer)
+        start, last, size = 0, 0, len(buffer)
         unfinished = self._open
         while start + 8 <= size and not self.fault:
             stream, length = _FRAME.unpack_from(buffer, start)
@@ -98,18 +127,23 @@ class Frames:
             if end > size:
                 _refuse_frame(stream, length)
                 break
-            text = start + 8 + _STAMP
+            space = start + 8 + _STAMP
             if (
                 stream not in unfinished
                 and stream in _MARKS
                 and length <= LONGEST
-                and buffer[text - 1 : text + 1] == b"Z "
+                and buffer[space - 1 : space + 1] == b"Z "
                 and buffer[end - 1] == _NEWLINE
             ):  # nearly every frame is a whole line, and this is the fastest way through
-                lines.append(buffer[start + 8 : text] + _MARKS[stream] + buffer[text + 1 : end - 1])
+                lines.append(
+                    buffer[start + 8 : space] + _MARKS[stream] + buffer[space + 1 : end - 1]
+                )
             else:
                 lines += self._join(stream, buffer[start + 8 : end])
-            start = end
+            last, start = start, end
+        if start:
+            self.last = buffer[last:start]
+        self._taken += start
         self._unread = buffer[start:]
         return lines
 

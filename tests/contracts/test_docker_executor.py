@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -415,6 +416,17 @@ def test_each_stream_is_exact_and_raw(rig: DockerRig, executor: DockerExecutor) 
     assert err == [b"%d" % n for n in range(5001, 9001)]
 
 
+def test_a_followed_log_has_its_last_lines(rig: DockerRig, executor: DockerExecutor) -> None:
+    def follow(launch: Launch) -> list[bytes]:
+        executor.start(launch, "null")
+        return lines_of(executor, launch.attempt)
+
+    launches = [rig.launch("head -c 99999 /dev/zero; echo; printf last") for _ in range(24)]
+    with ThreadPoolExecutor(6) as threads:
+        for lines in threads.map(follow, launches):
+            assert lines[1:] == [b"out " + b"\0" * (99_999 - LONGEST), b"out+ last"]
+
+
 def test_a_log_is_followed_while_it_is_written_and_silence_is_told_each_second(
     rig: DockerRig, executor: DockerExecutor
 ) -> None:
@@ -449,7 +461,7 @@ def test_frames_may_be_cut_anywhere(cuts: list[int]) -> None:
     frames = Frames()
     edges = [0, *sorted(cuts), len(stream)]
     pieces = [stream[start:end] for start, end in itertools.pairwise(edges)]
-    lines = [line for piece in pieces for line in frames.lines([piece])] + frames.rest()
+    lines = [line for piece in pieces for line in frames.lines(piece)] + frames.rest()
     assert [line.removeprefix(STAMP) for line in lines] == [
         b"out one", b"err partial", b"out " + b"x" * 16384,
         b"err+ " + b"e" * LONGEST, b"err " + b"e" * (70_000 - LONGEST),
