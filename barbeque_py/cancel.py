@@ -31,7 +31,9 @@ def cancel(tx: Tx, message_id: str, *, app: str = ANY_APP) -> Cancelled:
     execution = rows.by_message_id(tx, message_id, lock=True)
     if execution is None:
         rows.add_missing(tx, [_tombstone(tx, message_id, app)])
-        return Cancelled.UNSEEN
+        # Its message may have been taken in since we looked: then the row is no tombstone.
+        execution = rows.by_message_id(tx, message_id, lock=True)
+    assert execution is not None
     if execution.state in ENDED:
         return Cancelled.UNSEEN if execution.tombstone else Cancelled.TOO_LATE
     if execution.state is State.RUNNING:

@@ -1,13 +1,28 @@
 """v2's own words: executions, their cancellation, and their logs."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from barbeque_py import clock
-from tests.api.served import FAILURE, JOB, UNSEEN, Running, compact, error_code, make_ready
+from barbeque_py.store import Store, Tx
+from barbeque_py.store import executions as rows
+from tests.api.served import (
+    FAILURE,
+    JOB,
+    UNSEEN,
+    Running,
+    compact,
+    define,
+    error_code,
+    make_ready,
+    parts_of,
+    serving,
+)
 
 LINES = ["out one", "err two", "out+ thr", "out ee \u3042"]
 
@@ -92,6 +107,25 @@ def test_an_app_cancels_its_own_executions_only(api: Running) -> None:
     answer = api.post(f"/v2/job_executions/{message_id}/cancel", {"application": "other"})
     assert (answer.status_code, error_code(answer)) == (404, "record_not_found")
     assert cancelled(api, message_id, {"application": "media"}) == (200, "cancelled")
+
+
+@pytest.mark.mariadb
+def test_a_cancel_that_meets_the_intake_of_its_message_cancels_the_execution(
+    mariadb_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mariadb_store.write(define)
+    add = rows.add_missing
+
+    def take_in_first(tx: Tx, new: Sequence[dict[str, Any]]) -> None:
+        monkeypatch.setattr(rows, "add_missing", add)
+        assert api.take_in() == 1
+        add(tx, new)
+
+    with serving(parts_of(mariadb_store, tmp_path)) as api:
+        message_id = api.enqueue()
+        monkeypatch.setattr(rows, "add_missing", take_in_first)
+        assert cancelled(api, message_id) == (200, "cancelled")
+        assert api.get(f"/v2/job_executions/{message_id}").json()["state"] == "cancelled"
 
 
 def cancelled(api: Running, message_id: str, body: object = None) -> tuple[int, str]:
