@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, func, select
@@ -10,7 +10,13 @@ from sqlalchemy import Row, Select, func, select
 from barbeque_py.executions import Stage, State
 from barbeque_py.store import limits
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import executions, job_definitions, messages, queues
+from barbeque_py.store.tables import (
+    dead_messages,
+    executions,
+    job_definitions,
+    messages,
+    queues,
+)
 
 MOST = 200
 """Rows on one page."""
@@ -146,3 +152,43 @@ def _entry(row: Row[Any]) -> Entry:
     facts["state"] = State(facts["state"])
     facts["stage"] = Stage(facts["stage"])
     return Entry(**facts)
+
+
+# What the console's first page asks.
+
+MOST_COUNTED = 10_000
+"""Counts for people end here: one more means more than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is of what people look for first, each up to `MOST_COUNTED` and one."""
+
+    queued: int
+    running: int
+    retrying: int
+    failed_lately: int
+    dead: int
+
+
+def count_headlines(tx: Tx, *, lately: timedelta) -> Counts:
+    """Count what is open, what failed within `lately`, and the dead messages."""
+    failed = select(executions.c.id).where(
+        executions.c.finished_at > tx.now - lately, executions.c.state == State.FAILED
+    )
+    return Counts(
+        queued=_count_capped(tx, _in_state(State.QUEUED)),
+        running=_count_capped(tx, _in_state(State.RUNNING)),
+        retrying=_count_capped(tx, _in_state(State.RETRYING)),
+        failed_lately=_count_capped(tx, failed),
+        dead=_count_capped(tx, select(dead_messages.c.id)),
+    )
+
+
+def _in_state(state: State) -> Select[Any]:
+    return select(executions.c.id).where(executions.c.state == state)
+
+
+def _count_capped(tx: Tx, query: Select[Any]) -> int:
+    some = query.limit(MOST_COUNTED + 1).subquery()
+    return int(tx.execute(select(func.count()).select_from(some)).scalar_one())

@@ -1,0 +1,119 @@
+"""What a person may do here: every button is a form that is answered with a redirect."""
+
+import json
+import logging
+
+from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from barbeque_console.executions import find
+from barbeque_console.pages import redirect
+from barbeque_console.parts import Shown
+from barbeque_console.queues import can_be_sent
+from barbeque_py.broker import Parcel
+from barbeque_py.cancel import Cancelled, cancel
+from barbeque_py.errors import UnknownQueue
+from barbeque_py.ids import new_message_id
+from barbeque_py.retry import retry
+from barbeque_py.store import Tx, apps, dead
+from barbeque_py.store.dead import DeadMessage
+from barbeque_py.strict_json import dumps
+
+log = logging.getLogger("barbeque.console")
+
+_CANCELLED = {
+    Cancelled.AT_ONCE: "cancelled",
+    Cancelled.UNSEEN: "cancelled",
+    Cancelled.REQUESTED: "cancelling",
+    Cancelled.TOO_LATE: "too-late",
+}
+
+
+class Actions:
+    """Changes what the pages show, by the verbs that everybody uses."""
+
+    def __init__(self, parts: Shown) -> None:
+        self._parts = parts
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        router = APIRouter()
+        for path, act in (
+            ("/job_executions/{message_id}/retry", self.retry),
+            ("/job_executions/{message_id}/cancel", self.cancel),
+            ("/queues/{name}/pause", self.pause),
+            ("/queues/{name}/resume", self.resume),
+            ("/dead_messages/{number}/send", self.send_again),
+            ("/dead_messages/{number}/drop", self.drop),
+        ):
+            router.add_api_route(path, act, methods=["POST"])
+        return router
+
+    def retry(self, request: Request, message_id: str) -> Response:
+        """Give the execution another round."""
+
+        def start_round(tx: Tx) -> str:
+            found = find(tx, message_id).execution.message_id
+            retry(tx, found, retry_id=new_message_id())
+            return found
+
+        own = self._parts.store.write(start_round)
+        return self._leave(request, f"/job_executions/{own}", "retried")
+
+    def cancel(self, request: Request, message_id: str) -> Response:
+        """Stop the execution."""
+
+        def stop(tx: Tx) -> tuple[str, Cancelled]:
+            found = find(tx, message_id).execution.message_id
+            return found, cancel(tx, found)
+
+        own, done = self._parts.store.write(stop)
+        return self._leave(request, f"/job_executions/{own}", _CANCELLED[done])
+
+    def pause(self, request: Request, name: str) -> Response:
+        """Start nothing more from the queue."""
+        if not self._parts.store.write(lambda tx: apps.pause_queue(tx, name)):
+            raise UnknownQueue("There is no such queue.")
+        return self._leave(request, "/queues", "paused")
+
+    def resume(self, request: Request, name: str) -> Response:
+        """Start from the queue again."""
+        if not self._parts.store.write(lambda tx: apps.resume_queue(tx, name)):
+            raise UnknownQueue("There is no such queue.")
+        return self._leave(request, "/queues", "resumed")
+
+    def send_again(self, request: Request, number: int) -> Response:
+        """Put the dead message back on its queue, then forget it.
+
+        It keeps its id, so one that is sent twice is one execution.
+        """
+        message = self._parts.store.read(lambda tx: dead.get(tx, number))
+        if message is None:
+            raise HTTPException(404, "This dead message is gone: it was sent again or dropped.")
+        if not can_be_sent(message.body):
+            raise HTTPException(409, "This message can't be sent again: it is not a JSON object.")
+        self._parts.broker.send(message.queue, [_parcel(message)])
+        self._parts.store.write(lambda tx: dead.drop(tx, number))
+        return self._leave(request, "/dead_messages", "sent")
+
+    def drop(self, request: Request, number: int) -> Response:
+        """Forget the dead message."""
+        if not self._parts.store.write(lambda tx: dead.drop(tx, number)):
+            raise HTTPException(404, "This dead message is gone: it was sent again or dropped.")
+        return self._leave(request, "/dead_messages", "dropped")
+
+    def _leave(self, request: Request, path: str, notice: str) -> Response:
+        """Wake the workers, note who asked for what, and show the page that has changed."""
+        self._parts.bell.ring()
+        asker = request.client.host if request.client else "-"
+        log.info("%s by %s: %s", ascii(request.url.path)[1:-1], asker, notice)
+        return redirect(request.scope, f"{path}?notice={notice}")
+
+
+def _parcel(message: DeadMessage) -> Parcel:
+    """Return the message as it was, with the id under which it is known."""
+    body = json.loads(message.body)
+    body.setdefault("MessageId", message.message_id or message.broker_id)
+    app = body.get("Application")
+    return Parcel(body=dumps(body), app=app if isinstance(app, str) else "")

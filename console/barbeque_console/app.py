@@ -1,0 +1,82 @@
+"""Assembles the console: an ASGI app that may be mounted beside the API, under any prefix."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from barbeque_console.actions import Actions
+from barbeque_console.executions import ExecutionPages
+from barbeque_console.guard import Guard
+from barbeque_console.logs import LogPages
+from barbeque_console.pages import ASSETS, Pages
+from barbeque_console.parts import Shown
+from barbeque_console.queues import QueuePages
+from barbeque_py.errors import OutsideError, RequestError, StillOpen, StoreUnavailable
+
+log = logging.getLogger("barbeque.console")
+
+_NOWHERE = "Nothing has this address."
+_AWAY = (
+    "Nothing is lost: it works again as soon as that system does. "
+    "`barbeque check` names the setting and the cure, and so does this server's log."
+)
+
+
+def create_app(parts: Shown) -> FastAPI:
+    """Return the console. It closes nothing: the parts belong to the caller."""
+    pages = Pages()
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.include_router(ExecutionPages(parts, pages).router())
+    app.include_router(LogPages(parts).router())
+    app.include_router(QueuePages(parts, pages).router())
+    app.include_router(Actions(parts).router())
+    app.mount("/static", _Assets(directory=ASSETS), name="static")
+    _explain_errors(app, pages)
+    app.add_middleware(
+        Guard, refuse=pages.refuse, hosts=parts.allowed_hosts, host_url=parts.host_url
+    )
+    return app
+
+
+class _Assets(StaticFiles):
+    """Our own styles and script; their address changes with their content."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["cache-control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def _explain_errors(app: FastAPI, pages: Pages) -> None:
+    def explain(request: Request, error: Exception) -> Response:
+        status, sentence, cure = _describe(error)
+        return pages.refuse(request.scope, status, sentence, cure)
+
+    for kind in (RequestError, OutsideError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, explain)
+
+
+def _describe(error: Exception) -> tuple[int, str, str]:
+    """Return what people are told: never an address or a path, which only the log may name."""
+    match error:
+        case StillOpen():
+            return 409, "It has not ended yet, so it can't be retried.", ""
+        case RequestError():
+            return 404, str(error), ""
+        case StoreUnavailable():
+            log.warning("a page can't be shown: %s", error)
+            return 503, "The database can't be used right now.", _AWAY
+        case OutsideError():
+            log.warning("a page can't be shown: %s", error)
+            return 503, "A system that the console needs does not answer right now.", _AWAY
+        case HTTPException(status_code=status, detail=detail):
+            said = detail != HTTPStatus(status).phrase
+            return status, detail if said else _NOWHERE, ""
+        case _:
+            return 404, _NOWHERE, ""

@@ -1,0 +1,253 @@
+"""The list of executions, and the page of one: what it is, its attempts, its message, its log."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse, Response
+
+from barbeque_console.logs import LogView, read_view, stamp
+from barbeque_console.pages import NOTICES, Pages, redirect
+from barbeque_console.paging import Stretch, read_number, stretch
+from barbeque_console.parts import Shown
+from barbeque_console.words import why_waiting
+from barbeque_py.errors import LogStoreUnavailable, NoSuchLog, UnknownExecution
+from barbeque_py.executions import ENDED, State
+from barbeque_py.ids import AttemptId, attempt_id
+from barbeque_py.store import Tx, apps, attempts, dead, queries, workers
+from barbeque_py.store import executions as rows
+from barbeque_py.store.attempts import Attempt
+from barbeque_py.store.executions import Execution
+from barbeque_py.store.queries import Counts, Entry, Filter
+
+READ = ["GET", "HEAD"]
+
+_LATELY = timedelta(hours=1)
+_MESSAGE_SHOWN = 16 * 1024
+"""Characters of a message on the page; the whole is behind a link."""
+
+_FIRST_JOB = """\
+cat > hello.yaml <<'END'
+apps:
+  - name: hello
+    image: debian:bookworm-slim
+    jobs:
+      - {name: Greet, command: [sh, -c, 'echo "hello, $BARBEQUE_MESSAGE"']}
+queues: [{name: default}]
+END
+barbeque apply -f hello.yaml
+barbeque enqueue hello Greet '{"name": "world"}'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """What the list's page shows."""
+
+    now: datetime
+    found: Stretch[Entry]
+    latest: dict[AttemptId, Attempt]
+    counts: Counts
+    jobs: list[tuple[str, str]]
+    queues: list[str]
+    paused: list[str]
+    at_work: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One execution with its attempts, at one instant."""
+
+    now: datetime
+    execution: Execution
+    attempts: Sequence[Attempt]
+    paused: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more follows by itself."""
+        return self.execution.state in ENDED
+
+    def attempt(self, number: int | None) -> Attempt | None:
+        """Return the attempt with this number, without one the last; None when there is none."""
+        if number is None:
+            return self.attempts[-1] if self.attempts else None
+        return next((each for each in self.attempts if each.number == number), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """The job's message as the page shows it."""
+
+    text: str
+    cut: bool = False
+    fault: str = ""
+
+
+def find(tx: Tx, message_id: str) -> Known:
+    """Return the execution with this id, or that of which it is a retry's id.
+
+    Raises `UnknownExecution` with a sentence for people.
+    """
+    execution = rows.by_message_id(tx, message_id)
+    if execution is None or execution.tombstone:
+        raise UnknownExecution(_why_unknown(tx, message_id, execution))
+    return Known(
+        now=tx.now,
+        execution=execution,
+        attempts=attempts.of_execution(tx, execution.id),
+        paused=execution.queue in apps.paused_queues(tx),
+    )
+
+
+def _why_unknown(tx: Tx, message_id: str, tombstone: Execution | None) -> str:
+    if tombstone is not None:
+        return "It was cancelled before a worker saw it; its message has not come yet."
+    if dead.is_dead(tx, message_id):
+        return "Its message could not become an execution: look among the dead messages."
+    return (
+        "No worker has taken in a message with this id. "
+        "If it was sent just now, reload this page in a moment."
+    )
+
+
+class ExecutionPages:
+    """Shows executions."""
+
+    def __init__(self, parts: Shown, pages: Pages) -> None:
+        self._parts = parts
+        self._pages = pages
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        router = APIRouter()
+        router.add_api_route("/", self.show_list, methods=READ)
+        router.add_api_route("/job_executions", self.show_list, methods=READ)
+        router.add_api_route("/job_executions/{message_id}", self.show, methods=READ)
+        router.add_api_route(
+            "/job_executions/{message_id}/message.txt", self.show_message, methods=READ
+        )
+        return router
+
+    def show_list(self, request: Request) -> Response:
+        """Show executions, the newest first, as the query asks."""
+        query = request.query_params
+        chosen = {name: query[name] for name in ("app", "job", "queue", "state") if query.get(name)}
+        if chosen.get("state") not in [*State]:
+            chosen.pop("state", None)
+        before, after = read_number(query.get("before")), read_number(query.get("after"))
+        found = self._parts.store.read(lambda tx: _read_list(tx, chosen, before, after))
+        return self._pages.render(
+            request.scope,
+            "executions.html",
+            list=found,
+            chosen=chosen,
+            states=[*State],
+            attempt_id=attempt_id,
+            most=queries.MOST_COUNTED,
+            first_job=_FIRST_JOB,
+        )
+
+    def show(self, request: Request, message_id: str) -> Response:
+        """Show one execution; other ids of it lead to its own page."""
+        own = self._own_id(message_id)
+        if own != message_id:
+            return redirect(request.scope, f"/job_executions/{own}")
+        known = self._parts.store.read(lambda tx: find(tx, message_id))
+        asked = read_number(request.query_params.get("attempt"))
+        attempt = known.attempt(asked)
+        if asked is not None and attempt is None:
+            raise UnknownExecution(f"It has no attempt {asked}.")
+        first = read_number(request.query_params.get("from"))
+        return self._pages.render(
+            request.scope,
+            "execution.html",
+            known=known,
+            waiting=why_waiting(known.execution, known.now, paused=known.paused),
+            message=self._message(known.execution),
+            log=self._log(known, attempt, first),
+            stamp=stamp(known.execution, known.attempts),
+            asked=asked,
+            notice=NOTICES.get(request.query_params.get("notice", "")),
+        )
+
+    def show_message(self, message_id: str) -> Response:
+        """Show the whole message as it was sent."""
+        execution = self._parts.store.read(lambda tx: find(tx, message_id)).execution
+        if execution.message is not None:
+            return PlainTextResponse(execution.message)
+        if execution.message_key is None:
+            raise UnknownExecution("Its message is no longer kept.")
+        try:
+            return PlainTextResponse(self._parts.logs.read(execution.message_key))
+        except NoSuchLog:
+            raise UnknownExecution("Its message is no longer kept.") from None
+
+    def _own_id(self, given: str) -> str:
+        """Return the public id of a row's number or of a retry's id; any other is returned."""
+        number = read_number(given)
+
+        def find_own(tx: Tx) -> Execution | None:
+            if number is not None:
+                return rows.by_id(tx, number)
+            return rows.by_message_id(tx, given)
+
+        found = self._parts.store.read(find_own)
+        return given if found is None else found.message_id
+
+    def _message(self, execution: Execution) -> _Message:
+        if execution.message is not None:
+            return _pretty(execution.message)
+        if execution.message_key is None:
+            return _Message("", fault="It is no longer kept.")
+        try:
+            start = self._parts.logs.read(execution.message_key, 0, _MESSAGE_SHOWN + 1)
+        except NoSuchLog:
+            return _Message("", fault="It is no longer kept.")
+        except LogStoreUnavailable:
+            return _Message("", fault="The log store, which keeps it, can't be read right now.")
+        return _pretty(start.decode(errors="replace"))
+
+    def _log(self, known: Known, attempt: Attempt | None, first: int | None) -> LogView | None:
+        if attempt is None:
+            return None
+        wanted = None if first is None else max(first - 1, 0)
+        return read_view(self._parts.logs, known.execution, attempt, first=wanted)
+
+
+def _read_list(tx: Tx, chosen: dict[str, str], before: int | None, after: int | None) -> _List:
+    facts: dict[str, Any] = dict(chosen)
+    if "state" in facts:
+        facts["state"] = State(facts["state"])
+    wanted = Filter(**facts)
+    found = stretch(
+        lambda number, most: queries.newest(tx, wanted, before=number, most=most),
+        lambda number, most: queries.newer(tx, wanted, after=number, most=most),
+        before=before,
+        after=after,
+        kept=chosen,
+    )
+    ids = [attempt_id(each.message_id, each.attempts) for each in found.rows if each.attempts]
+    return _List(
+        now=tx.now,
+        found=found,
+        latest=attempts.known(tx, ids),
+        counts=queries.count_headlines(tx, lately=_LATELY),
+        jobs=sorted(queries.job_names(tx)),
+        queues=apps.queue_names(tx),
+        paused=sorted(apps.paused_queues(tx)),
+        at_work=bool(workers.alive(tx)),
+    )
+
+
+def _pretty(text: str) -> _Message:
+    """Lay the message out over lines if it is small; a large one is cut."""
+    if len(text) > _MESSAGE_SHOWN:
+        return _Message(text[:_MESSAGE_SHOWN], cut=True)
+    try:
+        return _Message(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
+    except (ValueError, RecursionError):
+        return _Message(text)

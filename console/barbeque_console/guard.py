@@ -1,0 +1,103 @@
+"""What every request passes first: its host, where it comes from, and the net under the pages."""
+
+import logging
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger("barbeque.console")
+
+_CONTENT = (
+    b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    b"object-src 'none'"
+)
+HEADERS = (
+    (b"content-security-policy", _CONTENT),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    # `no-referrer` would make browsers hide the Origin of our own forms from us.
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_READING = frozenset({"GET", "HEAD"})
+
+Refuse = Callable[[Scope, int, str], Response]
+
+
+class Guard:
+    """Refuses strange hosts and forms of other sites, and puts the headers on every answer.
+
+    There are no logins yet, so a form proves by what the browser says of its origin that one of
+    our own pages sent it; a POST without such a word is refused.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, refuse: Refuse, hosts: frozenset[str] | None, host_url: str | None
+    ) -> None:
+        self._app = app
+        self._refuse = refuse
+        own = urlsplit(host_url or "")
+        self._own_netloc = own.netloc.lower()
+        names = frozenset({own.hostname} if own.hostname else ())
+        self._hosts = None if hosts is None else hosts | names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*_kept(message), *HEADERS]
+            await send(message)
+
+        fault = self._fault(scope)
+        if fault is not None:
+            await self._refuse(scope, *fault)(scope, receive, send_guarded)
+            return
+        try:
+            await self._app(scope, receive, send_guarded)
+        except Exception:
+            if started:
+                raise
+            log.exception("a page failed: %s", ascii(scope["path"]))
+            sentence = "Something is wrong in barbeque_py itself; its log says more."
+            await self._refuse(scope, 500, sentence)(scope, receive, send_guarded)
+
+    def _fault(self, scope: Scope) -> tuple[int, str] | None:
+        headers = {name: value.decode("latin-1").lower() for name, value in scope["headers"]}
+        host = headers.get(b"host", "")
+        if self._hosts is not None and _name(host) not in self._hosts:
+            return 400, "This address does not answer to that host name: use localhost."
+        if scope["method"] in _READING or self._is_ours(headers, host):
+            return None
+        return 403, "This form was not sent by one of the console's own pages."
+
+    def _is_ours(self, headers: dict[bytes, str], host: str) -> bool:
+        site = headers.get(b"sec-fetch-site")
+        if site is not None:
+            return site == "same-origin"
+        sent_from = headers.get(b"origin", "").partition("://")[2]
+        return bool(sent_from) and sent_from in (host, self._own_netloc)
+
+
+def _kept(message: Message) -> list[tuple[bytes, bytes]]:
+    """Return the answer's own headers; what says nothing about caches is not to be kept."""
+    headers = list(message.get("headers", ()))
+    if not any(name == b"cache-control" for name, _ in headers):
+        headers.append((b"cache-control", b"no-store"))
+    return headers
+
+
+def _name(host: str) -> str:
+    """Return the host's name without its port; an IPv6 address without its brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

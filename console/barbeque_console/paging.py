@@ -1,0 +1,73 @@
+"""Older and Newer: pages that begin where another one ended, never at an offset."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+from urllib.parse import urlencode
+
+ROWS = 50
+"""On one page."""
+
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+
+
+class Numbered(Protocol):
+    """A row of a list."""
+
+    @property
+    def id(self) -> int:
+        """By which the list is ordered."""
+        ...
+
+
+Row = TypeVar("Row", bound=Numbered)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch(Generic[Row]):
+    """One page of a list, the newest first, and the queries of its neighbours."""
+
+    rows: Sequence[Row]
+    newest: str | None
+    newer: str | None
+    older: str | None
+
+
+def read_number(text: str | None) -> int | None:
+    """Return the number that stands in a query, None when there is none."""
+    return int(text) if text and _NUMBER.fullmatch(text) else None
+
+
+def stretch(
+    read_older: Callable[[int | None, int], Sequence[Row]],
+    read_newer: Callable[[int, int], Sequence[Row]] | None,
+    *,
+    before: int | None,
+    after: int | None,
+    kept: dict[str, str],
+) -> Stretch[Row]:
+    """Return the page below `before`, else above `after`, else the first one.
+
+    Both readers take a row's number and how many rows to return; without the second there is no
+    way to newer pages but the first. `kept` stays in every link.
+    """
+    if after is not None and before is None and read_newer is not None:
+        found = read_newer(after, ROWS + 1)
+        more = len(found) > ROWS
+        rows = found[1:] if more else found
+        newer, older = more, True
+    else:
+        found = read_older(before, ROWS + 1)
+        rows = found[:ROWS]
+        newer, older = before is not None and read_newer is not None, len(found) > ROWS
+    return Stretch(
+        rows=rows,
+        newest=_query(kept) if before is not None or after is not None else None,
+        newer=_query(kept | {"after": str(rows[0].id)}) if newer and rows else None,
+        older=_query(kept | {"before": str(rows[-1].id)}) if older and rows else None,
+    )
+
+
+def _query(facts: dict[str, str]) -> str:
+    return "?" + urlencode(facts)

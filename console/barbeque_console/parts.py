@@ -1,0 +1,22 @@
+"""What the console is made of: live parts; wiring puts them together."""
+
+from dataclasses import dataclass
+
+from barbeque_py.broker import Broker
+from barbeque_py.logstore import LogStore
+from barbeque_py.store import Store
+from barbeque_py.wake import Bell
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one console shows and acts on."""
+
+    store: Store
+    broker: Broker
+    logs: LogStore
+    bell: Bell
+    host_url: str | None = None
+    """The console's address as people reach it, when a proxy gives it another one."""
+    allowed_hosts: frozenset[str] | None = None
+    """Host names, without port, that requests may name; None takes any."""

@@ -1,0 +1,74 @@
+"""The queues, and the messages that could not become executions."""
+
+import json
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from barbeque_console.executions import READ
+from barbeque_console.pages import NOTICES, Pages
+from barbeque_console.paging import read_number, stretch
+from barbeque_console.parts import Shown
+from barbeque_py.store import dead, queries
+
+_BODY_SHOWN = 2_000
+"""Characters of a dead message's body on the page."""
+
+
+class QueuePages:
+    """Shows queues and dead messages."""
+
+    def __init__(self, parts: Shown, pages: Pages) -> None:
+        self._parts = parts
+        self._pages = pages
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        router = APIRouter()
+        router.add_api_route("/queues", self.show_queues, methods=READ)
+        router.add_api_route("/dead_messages", self.show_dead, methods=READ)
+        return router
+
+    def show_queues(self, request: Request) -> Response:
+        """Show every queue and what is on it."""
+        now, found = self._parts.store.read(lambda tx: (tx.now, queries.queue_states(tx)))
+        return self._pages.render(
+            request.scope, "queues.html", now=now, queues=found, notice=_notice(request)
+        )
+
+    def show_dead(self, request: Request) -> Response:
+        """Show the dead messages, the newest first."""
+        before = read_number(request.query_params.get("before"))
+        now, found = self._parts.store.read(
+            lambda tx: (
+                tx.now,
+                stretch(
+                    lambda number, most: dead.newest(tx, before=number, most=most),
+                    None,
+                    before=before,
+                    after=None,
+                    kept={},
+                ),
+            )
+        )
+        return self._pages.render(
+            request.scope,
+            "dead_messages.html",
+            now=now,
+            found=found,
+            shown=_BODY_SHOWN,
+            can_be_sent=can_be_sent,
+            notice=_notice(request),
+        )
+
+
+def can_be_sent(body: str) -> bool:
+    """Tell whether the body has a chance when it is sent again: it must be a JSON object."""
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _notice(request: Request) -> str | None:
+    return NOTICES.get(request.query_params.get("notice", ""))

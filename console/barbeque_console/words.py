@@ -1,0 +1,163 @@
+"""Facts in words for people: times, reasons, exit codes; and text made harmless to look at."""
+
+import re
+import signal
+from datetime import UTC, datetime, timedelta
+
+from barbeque_py.executions import AttemptState, Stage, State
+from barbeque_py.outcomes import Reason
+from barbeque_py.store.attempts import Attempt
+from barbeque_py.store.executions import Execution
+
+_ESCAPE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, moves of the cursor
+    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: titles, links
+    r"|\x1b[PX^_][^\x1b]*(?:\x1b\\)?"  # DCS, SOS, PM, APC
+    r"|\x1b[ -/]*[0-~]?"
+)
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_C0 = 0x20
+_SIGNALLED = 128
+
+_EXIT_CODES = {
+    0: "success",
+    1: "an error of the command's own",
+    2: "wrong usage of the command",
+    125: "the container could not be run",
+    126: "the command can't be executed",
+    127: "the command was not found",
+    137: "killed (SIGKILL): out of memory, or stopped by force",
+    139: "crashed (SIGSEGV)",
+    143: "asked to end (SIGTERM)",
+}
+
+_REASONS: dict[str, str] = {
+    Reason.OUT_OF_MEMORY: "ran out of memory",
+    Reason.TIMED_OUT: "ran longer than its timeout",
+    Reason.CANCELLED: "was cancelled",
+    Reason.INTERRUPTED: "was interrupted through no fault of its own",
+    Reason.NEVER_STARTED: "could not be started",
+    Reason.VANISHED: "vanished without a trace",
+}
+
+
+def plain(text: str) -> str:
+    """Return the text without terminal escapes; other invisible characters become visible.
+
+    Newlines and tabs stay. A line that redraws itself with carriage returns shows its last state.
+    """
+    bare = _ESCAPE.sub("", text)
+    if "\r" in bare:
+        bare = "\n".join(map(_last_state, bare.split("\n")))
+    return _HIDDEN.sub(_mark, bare)
+
+
+def _last_state(line: str) -> str:
+    return next((part for part in reversed(line.split("\r")) if part), "")
+
+
+def _mark(found: re.Match[str]) -> str:
+    """Draw a control character as its picture, and any other as the replacement character."""
+    code = ord(found[0])
+    return chr(0x2400 + code) if code < _C0 else "\N{REPLACEMENT CHARACTER}"
+
+
+def shorten(message_id: str) -> str:
+    """Return the ends of an id: its beginning tells the time, its end tells it apart."""
+    return f"{message_id[:8]}…{message_id[-6:]}"
+
+
+def iso(instant: datetime) -> str:
+    """Write the instant for `<time datetime>`."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def exact(instant: datetime) -> str:
+    """Write the instant for people, to the second."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def relative(instant: datetime, now: datetime) -> str:
+    """Say how long ago the instant was, or how soon it will be."""
+    distance = now - instant
+    if abs(distance) < timedelta(seconds=1):
+        return "just now"
+    if distance < timedelta(0):
+        return f"in {_coarse(-distance)}"
+    return f"{_coarse(distance)} ago"
+
+
+def _coarse(duration: timedelta) -> str:
+    seconds = int(duration.total_seconds())
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size * (2 if unit == "d" else 1):
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def lasting(duration: timedelta) -> str:
+    """Write how long something took, in two units at most."""
+    seconds = max(duration, timedelta(0)).total_seconds()
+    if seconds < 10:  # noqa: PLR2004 - below this tenths matter
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    for unit, size, lower, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60)):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // part} {lower}"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"  # noqa: PLR2004
+
+
+def exit_meaning(code: int) -> str:
+    """Say what an exit code usually means; nothing when only the command knows."""
+    if code in _EXIT_CODES:
+        return _EXIT_CODES[code]
+    try:
+        return f"ended by {signal.Signals(code - _SIGNALLED).name}"
+    except ValueError:
+        return ""
+
+
+def outcome(attempt: Attempt) -> str:
+    """Return one word for where the attempt stands, or how it ended."""
+    if attempt.state is not AttemptState.ENDED:
+        return str(attempt.state)
+    if attempt.reason == Reason.EXITED:
+        return State.SUCCEEDED if attempt.exit_code == 0 else State.FAILED
+    if attempt.reason in (Reason.CANCELLED, Reason.INTERRUPTED):
+        return str(attempt.reason)
+    return State.FAILED
+
+
+def why_ended(attempt: Attempt) -> str:
+    """Say in words how the attempt ended."""
+    if attempt.reason is None:
+        return "is being stopped" if attempt.stop_requested_at else ""
+    return _REASONS.get(attempt.reason, attempt.reason)
+
+
+def why_waiting(execution: Execution, now: datetime, *, paused: bool) -> str:
+    """Say what an open execution that does not run waits for; nothing for any other."""
+    if execution.state is State.RUNNING:
+        return "A cancel was asked for: it is being stopped." * bool(execution.cancel_requested_at)
+    match execution.stage:
+        case Stage.SCHEDULED:
+            what = "The next attempt" if execution.attempts else "It"
+            verb = "is due" if execution.due_at > now else "was due"
+            because = "; but its queue is paused" if paused else ""
+            return f"{what} {verb} {relative(execution.due_at, now)}{because}."
+        case Stage.HELD:
+            return f"It waits for room: the limit of {_limit(execution.held_by)} is full."
+        case Stage.READY if paused:
+            return f"It waits because the queue {execution.queue} is paused."
+        case Stage.READY:
+            return "It waits for a worker with a free slot."
+        case _:
+            return ""
+
+
+def _limit(scope: str | None) -> str:
+    kind, _, name = (scope or "").partition(":")
+    return f"the {'concurrency key' if kind == 'key' else kind} {name}".strip()
