@@ -34,8 +34,8 @@ fix: $(READY) ## Format, and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## Measure: each script of bench/ in turn
-	@set -e; for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+bench: $(READY) ## Measure, in about five minutes: ratios to the bare thing, interleaved
+	@$(BIN)/python -m bench $(ARGS)
 
 soak: $(READY) ## The crash suite at its full numbers
 	$(BIN)/pytest -m soak -o timeout=0 $(ARGS)
