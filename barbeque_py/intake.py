@@ -1,7 +1,7 @@
 """Make executions of messages: one transaction, duplicates ignored, deleted after the commit."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -106,12 +106,15 @@ class Intake:
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - kept with its reason, never dropped
-            reason = f"the database refused it: {error}"
+            reason = f"the database refused it: {getattr(error, 'orig', error)}"
             self._store.write(lambda tx: _bury(tx, delivery, reason))
             return Sorting(done=[delivery])
 
     def _put_large(self, delivery: Delivery) -> str | None:
-        """Put a large message into the log store under its fixed key; a repeat overwrites it."""
+        """Put a large message into the log store under its fixed key, before it has a row.
+
+        A repeat overwrites what a crash left there, but never the content of a recorded message.
+        """
         if len(delivery.body) <= INLINE:
             return None
         try:
@@ -121,7 +124,9 @@ class Intake:
         if not isinstance(job, JobMessage) or len(job.message) <= INLINE:
             return None
         key = message_key(job.app, job.job, job.message_id)
-        self._logs.put(key, [job.message.encode()])
+        known = self._store.read(lambda tx: rows.by_message_id(tx, job.message_id))
+        if known is None or known.tombstone:
+            self._logs.put(key, [job.message.encode()])
         return key
 
 
@@ -184,6 +189,7 @@ def _record_jobs(
 ) -> None:
     defined = {pair: apps.get_job(tx, *pair) for pair in {(job.app, job.job) for _, job in jobs}}
     new: dict[str, dict[str, Any]] = {}
+    repeats: list[dict[str, Any]] = []
     for delivery, job in jobs:
         definition = defined[job.app, job.job]
         if definition is None:
@@ -192,12 +198,13 @@ def _record_jobs(
         priority = job.options.priority
         row = _row(tx, delivery, job, keys.get(delivery.receipt))
         row["priority_rank"] = -(definition.priority if priority is None else priority)
-        new.setdefault(job.message_id, row)
+        if new.setdefault(job.message_id, row) is not row:
+            repeats.append(row)
         outcome.done.append(delivery)
     if new:
         rows.add_missing(tx, list(new.values()))
-        for message_id, found in rows.many_by_message_id(tx, new).items():
-            _reconcile(tx, found, new[message_id])
+        _reconcile(tx, new.values())
+        _reconcile(tx, repeats)
 
 
 def _row(tx: Tx, delivery: Delivery, job: JobMessage, key: str | None) -> dict[str, Any]:
@@ -222,22 +229,27 @@ def _due_at(tx: Tx, job: JobMessage) -> datetime:
     return tx.now if run_at is None or run_at < tx.now else run_at
 
 
-def _reconcile(tx: Tx, found: Execution, row: dict[str, Any]) -> None:
-    """Fill a tombstone that stood in the way, or note a repeat with other content."""
-    if found.tombstone:
-        cancelled_it = found.app in ("", row["app"])
-        keep = ("state", "stage", "reason", "finished_at") if cancelled_it else ()
-        rows.fill_tombstone(
-            tx,
-            found.message_id,
-            {name: value for name, value in row.items() if name not in keep},
-        )
-        return
-    same = (found.app, found.job) == (row["app"], row["job"]) and (
-        found.message is None or row["message"] is None or found.message == row["message"]
-    )
-    if not same and found.note is None:
-        rows.note(tx, found.id, "a repeat of this message with other content was ignored")
+def _reconcile(tx: Tx, wanted: Collection[dict[str, Any]]) -> None:
+    """Fill tombstones that stood in the way, and note repeats with other content."""
+    recorded = rows.many_by_message_id(tx, [row["message_id"] for row in wanted]) if wanted else {}
+    for row in wanted:
+        found = recorded[row["message_id"]]
+        if found.tombstone:
+            _fill(tx, found, row)
+        elif found.note is None and not _same(found, row):
+            rows.note(tx, found.id, "a repeat of this message with other content was ignored")
+
+
+def _fill(tx: Tx, tombstone: Execution, row: dict[str, Any]) -> None:
+    cancelled_it = tombstone.app in ("", row["app"])
+    keep = ("state", "stage", "reason", "finished_at") if cancelled_it else ()
+    content = {name: value for name, value in row.items() if name not in keep}
+    rows.fill_tombstone(tx, tombstone.message_id, content)
+
+
+def _same(found: Execution, row: dict[str, Any]) -> bool:
+    """Tell whether the row says what was recorded; of large messages only that they are large."""
+    return all(getattr(found, name) == row[name] for name in ("app", "job", "message"))
 
 
 def _put_off(tx: Tx, outcome: Sorting, delivery: Delivery, reason: str) -> None:

@@ -23,7 +23,8 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from barbeque_py import clock
@@ -33,6 +34,23 @@ Result = TypeVar("Result")
 
 _TRY_AGAIN = {1205, 1213, 1020}
 """MySQL: lock wait timeout, deadlock, and MariaDB's record-has-changed."""
+
+_REFUSED = {1118, 1153, 1644, 1690, 3819, 4025}
+"""MySQL: a row is too large or breaks a rule, which PyMySQL calls operational, too."""
+
+_CURES = {
+    "locked": "another program holds its write lock; end that program",
+    "unable to open": (
+        "run `barbeque migrate` to make it, or check the path and who may write there"
+    ),
+    "readonly": "let the user barbeque runs as write the file and its directory",
+    "not a database": "it is a file of another kind; name another one",
+    "malformed": "the file is damaged; restore a backup",
+    "is full": "free space on its disk",
+    "Access denied": "check name and password, and what that user may do there",
+    "Unknown database": "create that database, or name another one",
+}
+_CURE = "is it running, are name and password right?"
 
 _TRIES = 10
 
@@ -153,14 +171,19 @@ def translated(error: SQLAlchemyError, url: str) -> Exception:
         return StoreUnavailable(
             f"BARBEQUE_DATABASE {url} has no tables of ours yet: run `barbeque migrate`"
         )
-    if isinstance(error, OperationalError) and not isinstance(error, ProgrammingError):
-        cure = "is it running, are name and password right?"
-        if "locked" in reason:
-            cure = "another program holds its write lock; end that program"
-        elif "unable to open" in reason:
-            cure = "run `barbeque migrate` to make it, or check the path and who may write there"
+    if _is_unavailable(error):
+        cure = next((cure for sign, cure in _CURES.items() if sign in reason), _CURE)
         return StoreUnavailable(f"BARBEQUE_DATABASE {url} can't be used ({reason}): {cure}")
     return error
+
+
+def _is_unavailable(error: SQLAlchemyError) -> bool:
+    """Tell whether the database is at fault, and not a statement or a row."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, PoolTimeout)
+    unusable = type(error) is DatabaseError  # SQLite: not a database, or a damaged one
+    operational = isinstance(error, OperationalError) and _code(error) not in _REFUSED
+    return unusable or operational or error.connection_invalidated
 
 
 def _code_is(error: SQLAlchemyError, code: int) -> bool:

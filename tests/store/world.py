@@ -63,7 +63,7 @@ def a_body(
 def a_delivery(body: str, *, queue: str = QUEUE, receives: int = 1, **facts: Any) -> Delivery:
     """Return a message as a broker hands it out."""
     known: dict[str, Any] = {"sent_at": clock.now(), "broker_id": str(uuid.uuid4())}
-    return Delivery(queue, body, str(uuid.uuid4()), receives=receives, **(known | facts))
+    return Delivery(queue, body, f"0/{uuid.uuid4()}", receives=receives, **(known | facts))
 
 
 def take_in(store: Store, *bodies: str, **facts: Any) -> Sorting:
