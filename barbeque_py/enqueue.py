@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from barbeque_py.broker import BATCH, Broker, Parcel
+from barbeque_py.broker import BATCH, Broker, Parcel, SharedBroker
 from barbeque_py.messages import JobMessage, write
+
+_SHARED_BATCH = 100
+"""A broker in the store's own database has no limit of a call: the more in a commit, the better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,17 +20,23 @@ class Request:
     delay: timedelta = timedelta(0)
 
 
+def batch_size(broker: Broker) -> int:
+    """Return how many requests this broker is best sent together."""
+    return _SHARED_BATCH if isinstance(broker, SharedBroker) else BATCH
+
+
 def enqueue(broker: Broker, requests: Sequence[Request]) -> None:
     """Send the requests' messages; when this returns, none of them can be lost.
 
     Raises `OutsideError` when it is not certain that all were sent; sending the same requests
     again is harmless, because each carries its own message id.
     """
+    size = batch_size(broker)
     for queue in dict.fromkeys(request.queue for request in requests):
         parcels = [
             Parcel(body=write(request.job), app=request.job.app, delay=request.delay)
             for request in requests
             if request.queue == queue
         ]
-        for first in range(0, len(parcels), BATCH):
-            broker.send(queue, parcels[first : first + BATCH])
+        for first in range(0, len(parcels), size):
+            broker.send(queue, parcels[first : first + size])

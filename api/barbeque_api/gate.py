@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from barbeque_api.problems import Refusal, answer, answer_error, describe
@@ -87,6 +88,8 @@ class Gate:
                 await self._app(scope, receive, send)
             else:
                 await self._pages(scope, receive, send)
+        except ClientDisconnect:
+            return  # nobody is left to be answered
         except Exception:
             log.exception("request %s failed", send.id, extra={"request_id": send.id})
             if send.status:

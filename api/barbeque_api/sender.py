@@ -10,8 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from barbeque_api.problems import unavailable
-from barbeque_py.broker import BATCH, Broker
-from barbeque_py.enqueue import Request, enqueue
+from barbeque_py.broker import Broker
+from barbeque_py.enqueue import Request, batch_size, enqueue
 from barbeque_py.wake import Bell
 
 LINGER = 0.001
@@ -42,6 +42,7 @@ class Sender:
     def __init__(self, broker: Broker, bell: Bell) -> None:
         self._broker = broker
         self._bell = bell
+        self._most = batch_size(broker)
         self._waiting: deque[_Waiting] = deque()
         self._size = 0
         self._change = threading.Condition()
@@ -78,7 +79,7 @@ class Sender:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
                 self._thread.start()
-            if len(self._waiting) in (1, BATCH):
+            if len(self._waiting) in (1, self._most):
                 self._change.notify()
 
     def _run(self) -> None:
@@ -90,10 +91,10 @@ class Sender:
         with self._change:
             self._change.wait_for(lambda: self._waiting or self._closed)
             if self._crowded and not self._closed:
-                self._change.wait_for(lambda: len(self._waiting) >= BATCH, LINGER)
+                self._change.wait_for(lambda: len(self._waiting) >= self._most, LINGER)
             batch: list[_Waiting] = []
             others: list[_Waiting] = []
-            while self._waiting and len(batch) < BATCH:
+            while self._waiting and len(batch) < self._most:
                 each = self._waiting.popleft()
                 same = not batch or each.request.queue == batch[0].request.queue
                 (batch if same else others).append(each)
