@@ -47,15 +47,16 @@ class MariaDb:
         if not self._data.exists():
             self._install()
         for _ in range(_TRIES):
-            self.port = _free_port()
+            self.port = self.port or _free_port()
             self._launch()
             if self._answers():
                 return
             self.stop()
+            self.port = 0
         pytest.fail(f"mariadbd does not start:\n{self.log.read_text()[-3000:]}")
 
     def stop(self) -> None:
-        """End the server; `start` starts it again on the same data."""
+        """End the server; `start` starts it again on the same data and port."""
         if self._process is None:
             return
         self._process.terminate()
@@ -64,6 +65,13 @@ class MariaDb:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._process = None
+
+    def kill(self) -> None:
+        """Kill the server (SIGKILL), as a crash would; `start` starts it again."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
         self._process = None
 
     @contextmanager

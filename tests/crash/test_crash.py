@@ -1,5 +1,6 @@
 """Whatever is killed, whenever: nothing is lost, nothing runs twice, no slot leaks."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from tests.crash.drill import Drill, run
 from tests.crash.marks import FileMarks, ServerMarks
 from tests.images import make_test_image
+from tests.stores import MariaDb
 
 
 @pytest.fixture
@@ -31,6 +33,56 @@ def test_processes_on_sqlite_survive_kills(tmp_path: Path, marks: FileMarks) -> 
     )
     assert report.faults == [], report
     assert report.kills >= 20
+
+
+@pytest.mark.mariadb
+def test_processes_on_mariadb_survive_kills(
+    tmp_path: Path, marks: FileMarks, mariadb: MariaDb
+) -> None:
+    with mariadb.database() as url:
+        report = run(
+            Drill(
+                database=url,
+                home=tmp_path,
+                executor="process:?slots=8",
+                jobs=60,
+                kills=20,
+                script=marks.script,
+            ),
+            read_marks=marks.read,
+        )
+    assert report.faults == [], report
+    assert report.kills >= 20
+
+
+@pytest.mark.mariadb
+def test_a_killed_mariadb_loses_nothing(
+    tmp_path: Path, marks: FileMarks, mariadb: MariaDb
+) -> None:
+    deaths: list[int] = []
+
+    def disturb(kills: int) -> None:
+        if kills % 4 == 0 and len(deaths) < 3:
+            mariadb.kill()
+            deaths.append(kills)
+            time.sleep(1)
+            mariadb.start()
+
+    with mariadb.database() as url:
+        report = run(
+            Drill(
+                database=url,
+                home=tmp_path,
+                executor="process:?slots=8",
+                jobs=60,
+                kills=16,
+                script=marks.script,
+                disturb=disturb,
+            ),
+            read_marks=marks.read,
+        )
+    assert report.faults == [], report
+    assert len(deaths) == 3
 
 
 @pytest.mark.docker

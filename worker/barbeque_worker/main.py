@@ -125,7 +125,7 @@ class Worker:
         self._preparing.stop()
         self._relay.stop()
         self._launcher.stop(_PATIENCE - 2)
-        self._shippers.stop()
+        self._shippers.stop(max(0.0, until - clock.monotonic()))
         for loop in self._loops:
             loop.join(max(0.0, until - clock.monotonic()))
         self._intakes.join(max(0.0, until - clock.monotonic()))

@@ -4,6 +4,7 @@ import logging
 import threading
 from dataclasses import dataclass
 
+from barbeque_py import clock
 from barbeque_py.errors import BarbequeError, LogStoreUnavailable, NoSuchLog
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogFacts, attempt_prefix
@@ -69,13 +70,19 @@ class Shippers:
             self._forget(attempt)
         return self._seal_from_start(attempt)
 
-    def stop(self) -> None:
-        """Stop shipping: another worker starts over."""
+    def stop(self, timeout: float) -> None:
+        """Stop shipping, which takes up to `timeout` seconds: another worker starts over."""
+        until = clock.monotonic() + timeout
         with self._guard:
             self._stopped = True
-            shipments = [each.shipment for each in self._running.values()] + self._sealing
+            running = dict(self._running)
+            shipments = [each.shipment for each in running.values()] + self._sealing
         for shipment in shipments:
             shipment.stop()
+        for attempt, each in running.items():
+            each.thread.join(max(0.0, until - clock.monotonic()))
+            if not each.thread.is_alive():
+                self._forget(attempt)
 
     def _seal_from_start(self, attempt: AttemptId) -> LogFacts | None:
         shipment = self._shipment(attempt)

@@ -1,0 +1,18 @@
+"""How tests wait: until something is true, and never for a fixed time."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from barbeque_py import clock
+
+Answer = TypeVar("Answer")
+
+
+def wait_until(answer: Callable[[], Answer | None], what: str, *, within: float = 30.0) -> Answer:
+    """Ask until there is a true answer, and return it; fail after so many seconds."""
+    deadline = clock.monotonic() + within
+    while not (found := answer()):
+        assert clock.monotonic() < deadline, f"waited in vain for {within} s until {what}"
+        time.sleep(0.01)
+    return found

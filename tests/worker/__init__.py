@@ -1,0 +1,1 @@
+"""The worker over real stores and real executors."""
