@@ -22,6 +22,8 @@ def prune(store: Store, logs: LogStore, keep: timedelta) -> int:
     """
     old = store.read(lambda tx: retention.ended_before(tx, tx.now - keep, _BATCH))
     for execution in old:
+        if not execution.job:  # a tombstone that no message has filled
+            continue
         folder = message_key(execution.app, execution.job, execution.message_id)
         logs.remove(logs.names(folder.rpartition("/")[0] + "/"))
     store.write(lambda tx: _forget(tx, [execution.id for execution in old]))

@@ -55,7 +55,13 @@ def put(  # noqa: PLR0913 - a row
 def take(
     tx: Tx, owner: str, places: Sequence[str], *, most: int, lease: timedelta, busy: Sequence[str]
 ) -> list[Item]:
-    """Lease up to `most` due items, one of each lane, whose lanes are not among the busy ones."""
+    """Lease up to `most` due items, one of each lane.
+
+    Lanes in `busy` are left out, and those of which another worker has an item on lease.
+    """
+    theirs = select(outbox.c.lane).where(
+        outbox.c.done_at.is_(None), outbox.c.owner != owner, outbox.c.lease_until > tx.now
+    )
     free = or_(
         outbox.c.lease_until.is_(None), outbox.c.lease_until <= tx.now, outbox.c.owner == owner
     )
@@ -67,6 +73,7 @@ def take(
             free,
             or_(outbox.c.place.is_(None), outbox.c.place.in_(list(places))),
             outbox.c.lane.not_in(list(busy)),
+            outbox.c.lane.not_in(theirs),
         )
         .order_by(outbox.c.due_at, outbox.c.id)
         .limit(most * 4)

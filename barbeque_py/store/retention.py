@@ -34,13 +34,15 @@ def ended_before(tx: Tx, cutoff: datetime, most: int) -> list[Old]:
 
 
 def forget(tx: Tx, numbers: Sequence[int]) -> None:
-    """Delete these executions with their attempts and retries' ids."""
-    if numbers:
-        tx.execute(delete(attempts).where(attempts.c.execution.in_(numbers)))
-        tx.execute(delete(retries).where(retries.c.execution.in_(numbers)))
-        tx.execute(
-            delete(executions).where(executions.c.id.in_(numbers), executions.c.stage == Stage.DONE)
-        )
+    """Delete these executions with their attempts and retries' ids, but for those open again."""
+    ended = select(executions.c.id).where(
+        executions.c.id.in_(numbers), executions.c.stage == Stage.DONE
+    )
+    old = [row.id for row in tx.execute(ended.with_for_update())]
+    if old:
+        tx.execute(delete(attempts).where(attempts.c.execution.in_(old)))
+        tx.execute(delete(retries).where(retries.c.execution.in_(old)))
+        tx.execute(delete(executions).where(executions.c.id.in_(old)))
 
 
 def forget_dead_messages(tx: Tx, age: timedelta, most: int) -> int:

@@ -53,10 +53,11 @@ def forget_silent(tx: Tx, age: timedelta) -> None:
 
 def take_duty(tx: Tx, name: str, owner: str, *, every: timedelta, lease: timedelta) -> bool:
     """Take the duty if it is due and nobody else has it; say whether it is ours now."""
-    row = tx.execute(select(duties).where(duties.c.name == name).with_for_update()).one_or_none()
+    locked = select(duties).where(duties.c.name == name).with_for_update()
+    row = tx.execute(locked).one_or_none()
     if row is None:
         _add_duty(tx, {"name": name, "owner": owner, "lease_until": tx.now + lease})
-        return True
+        return bool(tx.execute(locked).one().owner == owner)  # another may have been first
     done_lately = row.done_at is not None and row.done_at > tx.now - every
     if done_lately or (row.owner != owner and row.lease_until > tx.now):
         return False
