@@ -9,8 +9,8 @@ from pathlib import Path
 
 from barbeque_py import clock
 from barbeque_py.cli.exits import Failure
+from barbeque_py.cli.folders import make_folder
 from barbeque_py.cli.places import abandoned
-from barbeque_py.cli.up import make_folder
 from barbeque_py.client import Client
 from barbeque_py.errors import BarbequeError
 from barbeque_py.setting_values import ExecutorUrl

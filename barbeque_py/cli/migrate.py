@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from barbeque_py.cli.folders import make_folder
 from barbeque_py.cli.options import Json
 from barbeque_py.cli.screen import print_json, print_line
 from barbeque_py.cli.session import session_of
@@ -33,7 +34,6 @@ def migrate(context: typer.Context, as_json: Json = False) -> None:
 
 def make_tables(settings: Settings) -> "tuple[Store, str]":
     """Return the database with its tables, and the installation's name."""
-    from barbeque_py.cli.up import make_folder
     from barbeque_py.store import Store, schema
 
     store = Store(settings.database, create=True)

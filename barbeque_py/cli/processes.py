@@ -1,9 +1,10 @@
-"""`barbeque worker` and `barbeque api`: the processes of an installation, one by one."""
+"""`barbeque worker | api | console`: the processes of an installation, one by one."""
 
 import os
 import sys
 import threading
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -67,8 +68,25 @@ def api(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> 
 
     Does not make the database (`barbeque migrate` does). SIGTERM or Ctrl-C ends it.
     """
+    from barbeque_py.cli.site import build_api
+
+    _serve_alone(context, "api", build_api, host=host, port=port)
+
+
+def console(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> None:
+    """Serve the web console, and stay.
+
+    Does not make the database (`barbeque migrate` does). SIGTERM or Ctrl-C ends it.
+    """
+    from barbeque_py.cli.site import build_console
+
+    _serve_alone(context, "console", build_console, host=host, port=port)
+
+
+def _serve_alone(
+    context: typer.Context, name: str, build: Callable[..., Any], *, host: str, port: int
+) -> None:
     from barbeque_py.cli.serving import listen, make_server, serve, set_up_logging, url_of
-    from barbeque_py.cli.site import build_site
     from barbeque_py.wiring import open_front
 
     settings = session_of(context).settings()
@@ -76,8 +94,8 @@ def api(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> 
     with listen(host, port) as listening:
         front = open_front(settings)
         try:
-            server = make_server(build_site(front, host=listening.getsockname()[0], console=False))
-            print_line(f"barbeque api listens at {url_of(listening)}")
+            server = make_server(build(front, host=listening.getsockname()[0]))
+            print_line(f"barbeque {name} listens at {url_of(listening)}")
             serve(server, listening)
         finally:
             front.close()

@@ -15,7 +15,7 @@ from barbeque_py.cli.executions import cancel, list_executions, retry, status
 from barbeque_py.cli.exits import LEGEND, Code, explain, quit_quietly
 from barbeque_py.cli.logs import logs
 from barbeque_py.cli.migrate import migrate
-from barbeque_py.cli.processes import api, worker
+from barbeque_py.cli.processes import api, console, worker
 from barbeque_py.cli.queues import pause, queues, resume
 from barbeque_py.cli.screen import print_line
 from barbeque_py.cli.session import Session
@@ -74,7 +74,7 @@ def root(
 app.callback(help=_flow(root.__doc__))(root)
 
 _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run it": (up, api, worker, migrate, check),
+    "Run it": (up, api, worker, console, migrate, check),
     "Jobs": (enqueue, status, logs, list_executions, retry, cancel),
     "Definitions and queues": (apply, queues, pause, resume),
 }

@@ -1,5 +1,6 @@
 """Serves HTTP on one address: refuses what is unsafe, and says what to do when it is taken."""
 
+import asyncio
 import contextlib
 import errno
 import ipaddress
@@ -8,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
@@ -18,6 +19,8 @@ from barbeque_py.cli.exits import Code, Failure
 PORT = 3003
 _GRACE = 4
 """Seconds that requests under way may take at a stop."""
+
+_GONE = {"type": "http.disconnect"}
 
 
 def set_up_logging(*, requests: bool = True) -> None:
@@ -80,27 +83,63 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _Impatient:
+    """The app, but once the server is ending, readers who wait for news are told to go."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """Let nobody wait any more."""
+        self._ending.set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        await self._app(scope, self._listening(receive) if reads else receive, send)
+
+    def _listening(self, receive: Any) -> Callable[[], Awaitable[Any]]:
+        async def receive_or_leave() -> Any:
+            if self._ending.is_set():  # whoever only looks in cancels us at our first await
+                return _GONE
+            said = asyncio.ensure_future(receive())
+            ending = asyncio.ensure_future(self._ending.wait())
+            try:
+                await asyncio.wait({said, ending}, return_when=asyncio.FIRST_COMPLETED)
+                return said.result() if said.done() else _GONE
+            finally:
+                said.cancel()
+                ending.cancel()
+
+        return receive_or_leave
+
+
 class _Server(uvicorn.Server):
     """A server that tells at once that it is going to end, before requests under way have."""
 
     at_end: Callable[[], None] = staticmethod(lambda: None)
 
+    def __init__(self, app: Any) -> None:
+        self._readers = _Impatient(app)
+        config = uvicorn.Config(
+            self._readers,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        super().__init__(config)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._readers.end()
         self.at_end()
         await super().shutdown(sockets)
 
 
 def make_server(app: Any) -> _Server:
     """Return a server for the app that ends at SIGTERM and SIGINT, from this moment on."""
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE,
-    )
-    server = _Server(config)
+    server = _Server(app)
     # uvicorn takes the signals over while it serves, and raises them again after its end.
     signal.signal(signal.SIGTERM, server.handle_exit)
     signal.signal(signal.SIGINT, server.handle_exit)

@@ -1,22 +1,45 @@
-"""What one port serves: the API, and under `up` the console at every other address."""
+"""What one port serves: the API, the console, or both; pages are what is not the API's."""
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
-from barbeque_api.app import Served, create_app
+from barbeque_api.app import create_app as create_api
+from barbeque_api.parts import Served
+from barbeque_console.app import create_app as create_console
+from barbeque_console.parts import Shown
 from barbeque_py.wiring import Front
 
-LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-
-CONSOLE = "barbeque_console.app"
-HAS_CONSOLE = find_spec(CONSOLE) is not None
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Other names of this machine are refused: a page elsewhere could make one up (DNS rebinding)."""
 
 
-def build_site(front: Front, *, host: str, console: bool) -> Any:
-    """Return the app to serve on that loopback address; it answers to loopback's names only."""
+def build_both(front: Front, *, host: str, url: str) -> Any:
+    """Return API and console as one app, to be served on that loopback address."""
+    pages = build_console(front, host=host)
+    return create_api(_served(front, host, front.settings.host_url or url), pages=pages)
+
+
+def build_api(front: Front, *, host: str) -> Any:
+    """Return the API alone."""
+    return create_api(_served(front, host, front.settings.host_url))
+
+
+def build_console(front: Front, *, host: str) -> Any:
+    """Return the console alone."""
+    return create_console(
+        Shown(
+            store=front.store,
+            broker=front.broker,
+            logs=front.logs,
+            bell=front.bell,
+            host_url=front.settings.host_url,
+            allowed_hosts=_LOCAL_NAMES | {host},
+        )
+    )
+
+
+def _served(front: Front, host: str, host_url: str | None) -> Served:
     settings = front.settings
-    served = Served(
+    return Served(
         store=front.store,
         broker=front.broker,
         logs=front.logs,
@@ -24,9 +47,7 @@ def build_site(front: Front, *, host: str, console: bool) -> Any:
         home=settings.home,
         default_queue=settings.default_queue,
         verify_enqueued_jobs=settings.verify_enqueued_jobs,
-        host_url=settings.host_url,
+        host_url=host_url,
         max_body=settings.max_body,
-        allowed_hosts=LOCAL_NAMES | {host.strip("[]")},
+        allowed_hosts=_LOCAL_NAMES | {host},
     )
-    pages = import_module(CONSOLE).create_app(front) if console and HAS_CONSOLE else None
-    return create_app(served, pages=pages)

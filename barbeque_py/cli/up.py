@@ -1,12 +1,10 @@
 """`barbeque up`: everything in one command."""
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from barbeque_py.cli.exits import Code, Failure
+from barbeque_py.cli.folders import make_folder
 from barbeque_py.cli.options import Host, Port
 from barbeque_py.cli.screen import print_line
 from barbeque_py.cli.session import Session, session_of
@@ -38,15 +36,16 @@ def up(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> N
 def _stay(session: Session, settings: Settings, listening: "socket.socket", *, where: str) -> None:
     from barbeque_py.cli.child import Child
     from barbeque_py.cli.serving import make_server, serve, url_of
-    from barbeque_py.cli.site import build_site
+    from barbeque_py.cli.site import build_both
     from barbeque_py.wiring import open_front
 
     front = open_front(settings)
     worker = Child(_worker_arguments(session))
+    url = url_of(listening)
     try:
-        server = make_server(build_site(front, host=listening.getsockname()[0], console=True))
+        server = make_server(build_both(front, host=listening.getsockname()[0], url=url))
         worker.start()
-        print_line(f"barbeque is up at {url_of(listening)}")
+        print_line(f"barbeque is up at {url}")
         print_line(f"  home      {settings.home}")
         print_line(f"  database  {front.store.shown_url}")
         print_line(f"  jobs run  {where}")
@@ -67,20 +66,6 @@ def prepare(settings: Settings) -> str:
         return settle_executor(store, settings)[1]
     finally:
         store.close()
-
-
-def make_folder(folder: Path, setting: str) -> None:
-    """Make the folder if needed; raise `Failure` when nothing can be written there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return
-    except OSError as error:
-        raise Failure(
-            f"{setting} {folder} can't be written ({error.strerror}): "
-            "let this user write there, or name another folder",
-            Code.USAGE,
-        ) from None
 
 
 def _worker_arguments(session: Session) -> list[str]:

@@ -68,7 +68,7 @@ def look(client: Client, message_id: str) -> dict[str, Any]:
         "message_id": message_id,
         "state": _UNSEEN.get(status, "queued"),
         "status": status,
-        "note": _NOTES.get(status, "no worker has seen it yet, or there is no such execution"),
+        "note": _NOTES.get(status, "no worker has seen this id yet"),
         "attempts": [],
     }
 
