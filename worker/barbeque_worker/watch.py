@@ -48,10 +48,11 @@ class Watch:
         """Look at every live attempt of the place; return how long to rest."""
         station = self._station
         place = station.executor.place()
+        mine_before = frozenset(station.mine)  # what is claimed meanwhile is not among the live
         live = station.store.read(lambda tx: attempts.live_at(tx, [place]))
         for attempt, sighting in self._look_at(live):
             self._judge(attempt, sighting)
-        station.mine.intersection_update({attempt.id for attempt in live})
+        station.mine.difference_update(mine_before - {attempt.id for attempt in live})
         self._sweep_former_places()
         return _SWEEP
 
