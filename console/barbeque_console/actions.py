@@ -1,7 +1,7 @@
 """What a person may do here: every button is a form that is answered with a redirect."""
 
-import json
 import logging
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
@@ -11,6 +11,7 @@ from barbeque_console.executions import find
 from barbeque_console.pages import redirect
 from barbeque_console.parts import Shown
 from barbeque_console.queues import can_be_sent
+from barbeque_py import strict_json
 from barbeque_py.broker import Parcel
 from barbeque_py.cancel import Cancelled, cancel
 from barbeque_py.errors import UnknownQueue
@@ -18,9 +19,11 @@ from barbeque_py.ids import new_message_id
 from barbeque_py.retry import retry
 from barbeque_py.store import Tx, apps, dead
 from barbeque_py.store.dead import DeadMessage
-from barbeque_py.strict_json import dumps
 
 log = logging.getLogger("barbeque.console")
+
+_MOST_KEYS = 10_100
+"""A request may have 10,000; what is wrapped around its message has a few more."""
 
 _CANCELLED = {
     Cancelled.AT_ONCE: "cancelled",
@@ -88,11 +91,15 @@ class Actions:
 
         It keeps its id, so one that is sent twice is one execution.
         """
-        message = self._parts.store.read(lambda tx: dead.get(tx, number))
+        message, queues = self._parts.store.read(
+            lambda tx: (dead.get(tx, number), apps.queue_names(tx))
+        )
         if message is None:
             raise HTTPException(404, "This dead message is gone: it was sent again or dropped.")
-        if not can_be_sent(message.body):
-            raise HTTPException(409, "This message can't be sent again: it is not a JSON object.")
+        if message.queue not in queues:
+            raise HTTPException(409, "Its queue is gone: make the queue again first.")
+        if not can_be_sent(message):
+            raise HTTPException(409, "As it stands this message can't be a job.")
         self._parts.broker.send(message.queue, [_parcel(message)])
         self._parts.store.write(lambda tx: dead.drop(tx, number))
         return self._leave(request, "/dead_messages", "sent")
@@ -113,7 +120,8 @@ class Actions:
 
 def _parcel(message: DeadMessage) -> Parcel:
     """Return the message as it was, with the id under which it is known."""
-    body = json.loads(message.body)
-    body.setdefault("MessageId", message.message_id or message.broker_id)
-    app = body.get("Application")
-    return Parcel(body=dumps(body), app=app if isinstance(app, str) else "")
+    facts: Any = strict_json.loads(message.body.encode(), max_keys=_MOST_KEYS)
+    if facts.get("Type") == "Notification":
+        return Parcel(body=message.body, app="")
+    text = strict_json.dumps(facts | {"MessageId": message.message_id or message.broker_id})
+    return Parcel(body=text, app=str(facts.get("Application", "")))

@@ -1,7 +1,5 @@
 """The queues, and the messages that could not become executions."""
 
-import json
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -9,7 +7,9 @@ from barbeque_console.executions import READ
 from barbeque_console.pages import NOTICES, Pages
 from barbeque_console.paging import read_number, stretch
 from barbeque_console.parts import Shown
+from barbeque_py.messages import TooNew, Unreadable, parse
 from barbeque_py.store import dead, queries
+from barbeque_py.store.dead import DeadMessage
 
 _BODY_SHOWN = 2_000
 """Characters of a dead message's body on the page."""
@@ -62,12 +62,15 @@ class QueuePages:
         )
 
 
-def can_be_sent(body: str) -> bool:
-    """Tell whether the body has a chance when it is sent again: it must be a JSON object."""
+def can_be_sent(message: DeadMessage) -> bool:
+    """Tell whether the message has a chance when it is sent again as it is."""
     try:
-        return isinstance(json.loads(body), dict)
-    except (ValueError, RecursionError):
+        parse(message.body, broker_id=message.broker_id)
+    except TooNew:
+        return True  # a worker that was upgraded meanwhile may read it
+    except Unreadable:
         return False
+    return True
 
 
 def _notice(request: Request) -> str | None:

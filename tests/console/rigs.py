@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from barbeque_console.app import create_app
@@ -198,7 +200,17 @@ def open_place(home: Path, *, defined: bool = True) -> Iterator[Place]:
     store = Store(f"sqlite:///{home}/barbeque.db", create=True)
     migrate(store)
     if defined:
-        store.write(_define)
+        store.write(define)
+    try:
+        with place_on(store, home) as place:
+            yield place
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def place_on(store: Store, home: Path) -> Iterator[Place]:
+    """Hand out the installation whose database this is."""
     logs = DirectoryLogStore(home / "logs")
     bell = Bell(home)
     broker = DatabaseBroker(store)
@@ -206,10 +218,10 @@ def open_place(home: Path, *, defined: bool = True) -> Iterator[Place]:
         yield Place(store, logs, Shown(store=store, broker=broker, logs=logs, bell=bell), home)
     finally:
         bell.close()
-        store.close()
 
 
-def _define(tx: Tx) -> None:
+def define(tx: Tx) -> None:
+    """Define one app, three jobs and two queues."""
     apps.put_app(tx, App("media", image="media:latest"))
     for name in ("Thumbnail", "Encode", "Flaky"):
         apps.put_job(tx, JobDefinition("media", name, command=("run",)))
@@ -218,16 +230,15 @@ def _define(tx: Tx) -> None:
 
 
 @contextlib.contextmanager
-def serve(app: ASGIApp, *, root_path: str = "") -> Iterator[str]:
+def serve(app: ASGIApp) -> Iterator[str]:
     """Serve the app on a free port and hand out its address."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, access_log=False, root_path=root_path)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
         wait_until(lambda: server.started)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}{root_path}"
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()
@@ -235,7 +246,8 @@ def serve(app: ASGIApp, *, root_path: str = "") -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def serve_console(place: Place, *, root_path: str = "") -> Iterator[str]:
-    """Serve the place's console and hand out its address."""
-    with serve(create_app(place.parts), root_path=root_path) as address:
-        yield address
+def serve_console(place: Place, *, prefix: str = "") -> Iterator[str]:
+    """Serve the place's console, mounted under the prefix, and hand out its address."""
+    site = Starlette(routes=[Mount(prefix or "/", app=create_app(place.parts))])
+    with serve(site) as address:
+        yield address + prefix

@@ -1,0 +1,29 @@
+"""A place with a console, on SQLite."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.console.rigs import Place, open_place, serve_console
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with open_place(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def address(place: Place) -> Iterator[str]:
+    with serve_console(place) as found:
+        yield found
+
+
+@pytest.fixture
+def browser(address: str) -> Iterator[httpx.Client]:
+    """A client that says of its forms what a browser says of the console's own."""
+    headers = {"sec-fetch-site": "same-origin", "origin": address}
+    with httpx.Client(base_url=address, headers=headers) as client:
+        yield client

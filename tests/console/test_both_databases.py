@@ -1,0 +1,40 @@
+"""What the console asks, on each database."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from barbeque_py.executions import State
+from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.store import Store, queries
+from barbeque_py.store import executions as rows
+from tests.console.rigs import define, place_on, serve_console, stored
+
+
+def test_every_page_is_shown_over_each_database(store: Store, tmp_path: Path) -> None:
+    store.write(define)
+    with place_on(store, tmp_path) as place, serve_console(place) as address:
+        message_id = place.enqueue()
+        place.settle(place.start(), Fate(Reason.EXITED, 0), lines=[stored("x")])
+        place.bury("{}", "Type is missing")
+        for path in ("/", f"/job_executions/{message_id}", "/queues", "/dead_messages"):
+            assert httpx.get(address + path).status_code == 200
+        assert message_id in httpx.get(f"{address}/?state=succeeded&app=media").text
+
+
+def test_counts_end_where_people_stop_counting(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(define)
+    monkeypatch.setattr(queries, "MOST_COUNTED", 3)
+    with place_on(store, tmp_path) as place, serve_console(place) as address:
+        numbers = [place.enqueue() for _ in range(6)]
+        assert "<b>3+</b> queued" in httpx.get(address).text
+        failed = place.store.read(lambda tx: rows.by_message_id(tx, numbers[0]))
+        assert failed is not None
+        place.start()
+        place.store.write(
+            lambda tx: rows.move(tx, failed.id, State.FAILED, set_={"finished_at": tx.now})
+        )
+        assert "<b>1</b> failed in the last hour" in httpx.get(address).text
