@@ -147,7 +147,8 @@ def why_waiting(execution: Execution, now: datetime, *, paused: bool) -> str:
             what = "The next attempt" if execution.attempts else "It"
             verb = "is due" if execution.due_at > now else "was due"
             because = "; but its queue is paused" if paused else ""
-            return f"{what} {verb} {relative(execution.due_at, now)}{because}."
+            when = relative(execution.due_at, now).removeprefix("just ")
+            return f"{what} {verb} {when}{because}."
         case Stage.HELD:
             return f"It waits for room: the limit of {_limit(execution.held_by)} is full."
         case Stage.READY if paused:
