@@ -32,11 +32,13 @@ def settle(tx: Tx, attempt_id: AttemptId, fate: Fate) -> Settlement | None:
         return None
     fate = _as_asked(fate, attempt)
     execution = rows.by_id(tx, attempt.execution, lock=True)
-    if execution is None or not attempts.end(tx, attempt_id, _end_of(tx, attempt, fate)):
+    if execution is None:
         return None
     settlement = _decide(tx, execution, fate)
+    end = _end_of(tx, attempt, fate, counted=settlement.counted)
+    if not attempts.end(tx, attempt_id, end):
+        return None
     _move(tx, execution, fate, settlement)
-    _count(tx, attempt_id, settlement)
     limits.give_back(tx, attempt.scopes)
     outbox.put(
         tx,
@@ -63,13 +65,14 @@ def _as_asked(fate: Fate, attempt: Attempt) -> Fate:
     return fate if succeeded else replace(fate, reason=Reason.CANCELLED)
 
 
-def _end_of(tx: Tx, attempt: Attempt, fate: Fate) -> dict[str, Any]:
+def _end_of(tx: Tx, attempt: Attempt, fate: Fate, *, counted: bool) -> dict[str, Any]:
     return {
         "reason": fate.reason,
         "exit_code": fate.exit_code,
         "detail": fate.detail[:4000] or None,
         "started_at": attempt.started_at or fate.started_at,
         "finished_at": fate.finished_at or tx.now,
+        "counted": counted,
     }
 
 
@@ -103,7 +106,3 @@ def _move(tx: Tx, execution: Execution, fate: Fate, settlement: Settlement) -> N
         change["finished_at"] = fate.finished_at or tx.now
     if not rows.move_from(tx, execution.id, [State.RUNNING], settlement.state, set_=change):
         raise AssertionError(f"attempt of {execution.message_id} ended in {execution.state}")
-
-
-def _count(tx: Tx, attempt_id: AttemptId, settlement: Settlement) -> None:
-    attempts.set_counted(tx, attempt_id, counted=settlement.counted)

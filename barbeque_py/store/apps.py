@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from barbeque_py.apps import App, JobDefinition, Queue
 from barbeque_py.backoff import RetryPolicy
@@ -44,13 +44,19 @@ def put_app(tx: Tx, app: App) -> None:
 
 def get_app(tx: Tx, name: str) -> App | None:
     """Return the app with this name."""
-    row = tx.execute(select(apps).where(apps.c.name == name)).one_or_none()
+    row = tx.execute(_APP, {"key": name}).one_or_none()
     return None if row is None else _app(row)
+
+
+_APP = select(apps).where(apps.c.name == bindparam("key"))
 
 
 def all_apps(tx: Tx) -> list[App]:
     """Return every app, by name."""
-    return [_app(row) for row in tx.execute(select(apps).order_by(apps.c.name))]
+    return [_app(row) for row in tx.execute(_ALL_APPS)]
+
+
+_ALL_APPS = select(apps).order_by(apps.c.name)
 
 
 def set_image(tx: Tx, name: str, image: str) -> bool:
@@ -93,11 +99,13 @@ def _seconds(value: object) -> float:
 
 def get_job(tx: Tx, app: str, name: str) -> JobDefinition | None:
     """Return the job definition."""
-    query = select(job_definitions).where(
-        job_definitions.c.app == app, job_definitions.c.name == name
-    )
-    row = tx.execute(query).one_or_none()
+    row = tx.execute(_JOB, {"owner": app, "key": name}).one_or_none()
     return None if row is None else _job(row)
+
+
+_JOB = select(job_definitions).where(
+    job_definitions.c.app == bindparam("owner"), job_definitions.c.name == bindparam("key")
+)
 
 
 def all_jobs(tx: Tx) -> list[JobDefinition]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, insert, or_, select, update
+from sqlalchemy import Row, and_, bindparam, insert, or_, select, update
 
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
@@ -72,8 +72,11 @@ def add(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
 
 def get(tx: Tx, attempt: AttemptId) -> Attempt | None:
     """Return the attempt with this id."""
-    row = tx.execute(select(attempts).where(attempts.c.id == attempt)).one_or_none()
+    row = tx.execute(_BY_ID, {"key": attempt}).one_or_none()
     return None if row is None else read(row)
+
+
+_BY_ID = select(attempts).where(attempts.c.id == bindparam("key"))  # made once: building is slow
 
 
 def known(tx: Tx, ids: Sequence[AttemptId]) -> dict[AttemptId, Attempt]:
@@ -102,12 +105,14 @@ def live_places(tx: Tx) -> list[str]:
 
 def due_to_stop(tx: Tx, place: str) -> list[Attempt]:
     """Return the running attempts that are past their deadline or whose cancel was asked for."""
-    query = select(attempts).where(
-        attempts.c.place == place,
-        attempts.c.state == AttemptState.RUNNING,
-        or_(attempts.c.deadline_at <= tx.now, attempts.c.cancel_requested_at.is_not(None)),
-    )
-    return [read(row) for row in tx.execute(query)]
+    return [read(row) for row in tx.execute(_DUE_TO_STOP, {"there": place, "now": tx.now})]
+
+
+_DUE_TO_STOP = select(attempts).where(
+    attempts.c.place == bindparam("there"),
+    attempts.c.state == AttemptState.RUNNING,
+    or_(attempts.c.deadline_at <= bindparam("now"), attempts.c.cancel_requested_at.is_not(None)),
+)
 
 
 def mark_running(
@@ -229,8 +234,3 @@ def live_scopes(tx: Tx) -> list[tuple[str, ...]]:
     """Return the scopes of every live attempt, for the recount."""
     query = select(attempts.c.scopes).where(attempts.c.state.in_(LIVE))
     return [tuple(json.loads(row.scopes)) for row in tx.execute(query)]
-
-
-def set_counted(tx: Tx, attempt: AttemptId, *, counted: bool) -> None:
-    """Record whether the attempt used one of the round's tries."""
-    tx.execute(update(attempts).where(attempts.c.id == attempt).values(counted=counted))

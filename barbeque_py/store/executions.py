@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, insert, select, update
+from sqlalchemy import Row, Select, and_, bindparam, insert, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.executions import MOVES, Stage, State
@@ -120,23 +120,29 @@ def add_missing(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
 
 def by_message_id(tx: Tx, message_id: str, *, lock: bool = False) -> Execution | None:
     """Return the execution with this public id, or that of which it is a retry's id."""
-    found = _where(tx, executions.c.message_id == message_id, lock=lock)
+    found = _one(tx, _LOCK_BY_MESSAGE_ID if lock else _BY_MESSAGE_ID, message_id)
     if found is not None:
         return found
     retried = select(retries.c.execution).where(retries.c.message_id == message_id)
     number = tx.execute(retried).scalar_one_or_none()
-    return None if number is None else _where(tx, executions.c.id == number, lock=lock)
+    return None if number is None else by_id(tx, number, lock=lock)
 
 
 def by_id(tx: Tx, number: int, *, lock: bool = False) -> Execution | None:
     """Return the execution with this row id."""
-    return _where(tx, executions.c.id == number, lock=lock)
+    return _one(tx, _LOCK_BY_ID if lock else _BY_ID, number)
 
 
-def _where(tx: Tx, condition: Any, *, lock: bool) -> Execution | None:
-    query = select(executions).where(condition)
-    row = tx.execute(query.with_for_update() if lock else query).one_or_none()
+def _one(tx: Tx, query: Select[Any], key: object) -> Execution | None:
+    row = tx.execute(query, {"key": key}).one_or_none()
     return None if row is None else read(row)
+
+
+# Made once: SQLAlchemy takes longer to build and to recognise a statement than to run it.
+_BY_ID = select(executions).where(executions.c.id == bindparam("key"))
+_LOCK_BY_ID = _BY_ID.with_for_update()
+_BY_MESSAGE_ID = select(executions).where(executions.c.message_id == bindparam("key"))
+_LOCK_BY_MESSAGE_ID = _BY_MESSAGE_ID.with_for_update()
 
 
 def many_by_message_id(tx: Tx, message_ids: Iterable[str]) -> dict[str, Execution]:
@@ -233,6 +239,18 @@ def scopes_that_hold(tx: Tx) -> list[str]:
     return [row.held_by for row in tx.execute(query)]
 
 
+def those_that_hold(tx: Tx, scopes: Iterable[str]) -> list[str]:
+    """Return which of these limits hold executions back."""
+    return [row.held_by for row in tx.execute(_THOSE_THAT_HOLD, {"scopes": sorted(set(scopes))})]
+
+
+_THOSE_THAT_HOLD = (
+    select(executions.c.held_by)
+    .where(executions.c.held_by.in_(bindparam("scopes", expanding=True)))
+    .distinct()
+)
+
+
 def ripen(tx: Tx, count: int) -> int:
     """Make up to `count` scheduled executions whose time has come ready; return how many."""
     due = and_(executions.c.stage == Stage.SCHEDULED, executions.c.due_at <= tx.now)
@@ -254,13 +272,15 @@ def ripen(tx: Tx, count: int) -> int:
 
 def next_due(tx: Tx) -> datetime | None:
     """Return when the next scheduled execution is due."""
-    query = (
-        select(executions.c.due_at)
-        .where(executions.c.stage == Stage.SCHEDULED)
-        .order_by(executions.c.due_at)
-        .limit(1)
-    )
-    return tx.execute(query).scalar_one_or_none()
+    return tx.execute(_NEXT_DUE).scalar_one_or_none()
+
+
+_NEXT_DUE = (
+    select(executions.c.due_at)
+    .where(executions.c.stage == Stage.SCHEDULED)
+    .order_by(executions.c.due_at)
+    .limit(1)
+)
 
 
 def waiting_groups(
@@ -272,11 +292,10 @@ def waiting_groups(
     with the number of executions.
     """
     groups: list[tuple[int, str]] = []
-    ready = and_(executions.c.queue == queue, executions.c.stage == Stage.READY)
     skipped = set(leave_out)
     rank, app = -1000, ""
     for _ in range(most):
-        found = _next_group(tx, ready, rank, app)
+        found = _next_group(tx, queue, rank, app)
         if found is None:
             break
         rank, app = found
@@ -285,16 +304,23 @@ def waiting_groups(
     return groups
 
 
-def _next_group(tx: Tx, ready: Any, rank: int, app: str) -> tuple[int, str] | None:
-    columns = executions.c
-    in_order = select(columns.priority_rank, columns.app).limit(1)
-    in_order = in_order.order_by(columns.priority_rank, columns.app)
-    row = tx.execute(
-        in_order.where(ready, columns.priority_rank == rank, columns.app > app)
-    ).one_or_none()
+def _next_group(tx: Tx, queue: str, rank: int, app: str) -> tuple[int, str] | None:
+    row = tx.execute(_NEXT_APP, {"lane": queue, "rank": rank, "last": app}).one_or_none()
     if row is None:
-        row = tx.execute(in_order.where(ready, columns.priority_rank > rank)).one_or_none()
+        row = tx.execute(_NEXT_RANK, {"lane": queue, "rank": rank}).one_or_none()
     return None if row is None else (row.priority_rank, row.app)
+
+
+_FIRST_GROUP = (
+    select(executions.c.priority_rank, executions.c.app)
+    .where(executions.c.queue == bindparam("lane"), executions.c.stage == Stage.READY)
+    .order_by(executions.c.priority_rank, executions.c.app)
+    .limit(1)
+)
+_NEXT_APP = _FIRST_GROUP.where(
+    executions.c.priority_rank == bindparam("rank"), executions.c.app > bindparam("last")
+)
+_NEXT_RANK = _FIRST_GROUP.where(executions.c.priority_rank > bindparam("rank"))
 
 
 def lock_ready(tx: Tx, queue: str, group: tuple[int, str], count: int) -> list[Execution]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store import executions as rows
@@ -68,8 +68,12 @@ def _add_if_missing(tx: Tx, row: dict[str, object]) -> None:
 
 def read(tx: Tx, scopes: Iterable[str]) -> dict[str, Limit]:
     """Return the limits that exist, without locking them."""
-    query = select(limits).where(limits.c.scope.in_(sorted(set(scopes))))
-    return {row.scope: Limit(row.scope, row.max, row.used) for row in tx.execute(query)}
+    found = tx.execute(_OF_SCOPES, {"scopes": sorted(set(scopes))})
+    return {row.scope: Limit(row.scope, row.max, row.used) for row in found}
+
+
+_OF_SCOPES = select(limits).where(limits.c.scope.in_(bindparam("scopes", expanding=True)))
+_LOCK_SCOPES = _OF_SCOPES.order_by(limits.c.scope).with_for_update()
 
 
 def read_all(tx: Tx, prefix: str = "") -> list[Limit]:
@@ -81,10 +85,9 @@ def read_all(tx: Tx, prefix: str = "") -> list[Limit]:
 def lock(tx: Tx, scopes: Iterable[str]) -> dict[str, Limit]:
     """Lock the limits until the end of the transaction and return them; missing ones are made."""
     wanted = sorted(set(scopes))
-    query = select(limits).where(limits.c.scope.in_(wanted)).order_by(limits.c.scope)
     found = {
         row.scope: Limit(row.scope, row.max, row.used)
-        for row in tx.execute(query.with_for_update())
+        for row in tx.execute(_LOCK_SCOPES, {"scopes": wanted})
     }
     if len(found) == len(wanted):
         return found
@@ -94,9 +97,10 @@ def lock(tx: Tx, scopes: Iterable[str]) -> dict[str, Limit]:
 
 def take(tx: Tx, taken: Counter[str]) -> None:
     """Count these slots as used; the limits are locked and have room."""
-    for scope in sorted(taken):
+    for count in sorted(set(taken.values())):
+        scopes = sorted(scope for scope in taken if taken[scope] == count)
         tx.execute(
-            update(limits).where(limits.c.scope == scope).values(used=limits.c.used + taken[scope])
+            update(limits).where(limits.c.scope.in_(scopes)).values(used=limits.c.used + count)
         )
 
 
@@ -117,7 +121,8 @@ def give_back(tx: Tx, scopes: Iterable[str]) -> None:
 def wake(tx: Tx, scopes: Iterable[str]) -> int:
     """Make as many executions held by each of these locked limits ready as it has free slots."""
     woken = 0
-    for scope, limit in sorted(read(tx, scopes).items()):
+    holding = rows.those_that_hold(tx, scopes)
+    for scope, limit in sorted(read(tx, holding).items() if holding else ()):
         room = limit.free
         woken += rows.wake_held(tx, scope, 1000 if room is None else room)
     return woken

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store.database import Tx
@@ -157,12 +157,21 @@ def forget_done(tx: Tx, age: timedelta, most: int) -> int:
     return len(numbers)
 
 
-def any_due(tx: Tx) -> bool:
-    """Tell whether anything is due, without locking it."""
-    query = (
-        select(outbox.c.id).where(outbox.c.done_at.is_(None), outbox.c.due_at <= tx.now).limit(1)
+def any_due(tx: Tx, *, but: Sequence[str] = ()) -> bool:
+    """Tell whether anything is due, without locking it; `but` names lanes that don't count."""
+    found = tx.execute(_ANY_DUE, {"now": tx.now, "busy": list(but)})
+    return found.one_or_none() is not None
+
+
+_ANY_DUE = (
+    select(outbox.c.id)
+    .where(
+        outbox.c.done_at.is_(None),
+        outbox.c.due_at <= bindparam("now"),
+        outbox.c.lane.not_in(bindparam("busy", expanding=True)),
     )
-    return tx.execute(query).one_or_none() is not None
+    .limit(1)
+)
 
 
 def oldest_due(tx: Tx) -> Item | None:
