@@ -15,14 +15,15 @@ class Bell:
         self._folder = home / _FOLDER
         self._socket: socket.socket | None = None
 
-    def ring(self) -> None:
-        """Tell every worker to look; never waits and never fails."""
+    def ring(self, *, but: "Ear | None" = None) -> None:
+        """Tell every worker to look, but the one with this ear; never waits and never fails."""
         try:
             names = [path.name for path in self._folder.iterdir()]
         except OSError:
             return
         for name in names:
-            self._tell(name)
+            if but is None or name != but.name:
+                self._tell(name)
 
     def _tell(self, name: str) -> None:
         try:
@@ -51,7 +52,7 @@ class Ear:
     def __init__(self, home: Path) -> None:
         folder = home / _FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        name = uuid.uuid4().hex[:12]
+        self.name = name = uuid.uuid4().hex[:12]
         self._path = folder / name
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with _short(folder) as short:

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _REST = 1.0
 _IDLE_REST = 5.0
+_SHORTEST_REST = 0.01
 _FRESH = 10.0
 """Seconds for which a prepared image is taken as it was."""
 _RE_READ = 10.0
@@ -106,13 +107,13 @@ class Dispatch:
     def step(self) -> float:
         """Ripen what is due and claim what there is room for; return how long to rest."""
         self._re_read_queues()
-        self._ripen()
+        until_due = self._ripen()
         claimed = sum(self._claim_from(queue) for queue in self._in_turn())
         if claimed:
             self._idle = 0
             return 0
         self._idle += 1
-        return min(_REST if self._idle < 10 else _IDLE_REST, self._until_due())  # noqa: PLR2004
+        return min(_REST if self._idle < 10 else _IDLE_REST, until_due)  # noqa: PLR2004
 
     def _in_turn(self) -> list[str]:
         self._turn += 1
@@ -124,15 +125,13 @@ class Dispatch:
             self._queues = served_queues(self._station.store, self._only)
             self._queues_read_at = clock.monotonic()
 
-    def _ripen(self) -> None:
+    def _ripen(self) -> float:
+        """Make ready what is due; return how many seconds there are until something else is."""
         store = self._station.store
-        while store.read(_something_is_due):
-            if store.write(lambda tx: rows.ripen(tx, _RIPEN_BATCH)) < _RIPEN_BATCH:
-                return
-
-    def _until_due(self) -> float:
-        left = self._station.store.read(_seconds_until_due)
-        return _IDLE_REST if left is None else max(0.01, left)
+        while (left := store.read(_seconds_until_due)) is not None and left <= 0:
+            if store.write(lambda tx: rows.ripen(tx, _RIPEN_BATCH)) == 0:
+                return _SHORTEST_REST  # another worker has them locked
+        return _IDLE_REST if left is None else max(_SHORTEST_REST, left)
 
     def _claim_from(self, queue: str) -> int:
         room = self._launcher.room
@@ -152,11 +151,6 @@ class Dispatch:
         for each in claims:
             self._launcher.submit(each)
         return len(claims)
-
-
-def _something_is_due(tx: Tx) -> bool:
-    due = rows.next_due(tx)
-    return due is not None and due <= tx.now
 
 
 def _seconds_until_due(tx: Tx) -> float | None:

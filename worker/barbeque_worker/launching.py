@@ -134,9 +134,11 @@ class Launcher:
             log.exception("starting attempt %s failed; it is tried again", attempt)
         finally:
             with self._guard:
+                was_full = len(self._under_way) >= self._threads
                 self._under_way.discard(attempt)
                 self._landed.notify_all()
-            self._on_free()
+            if was_full:
+                self._on_free()
 
     def _start(self, attempt: AttemptId, order: _Order) -> None:
         pause = _SHORTEST_PAUSE

@@ -45,13 +45,13 @@ class Worker:
             self._station,
             self._shippers,
             threads=threads,
-            on_free=self._nudge_dispatch,
+            on_free=self._dispatch_soon,
             on_settled=self._settled,
         )
         self._relay = Relay(self._station, self._shippers)
         self._watch = Watch(self._station, self._launcher, self._shippers, on_settled=self._settled)
         self._rescue = Rescue(self._station, self._launcher, self._shippers)
-        self._preparing = Preparing(self._station, on_ready=self._nudge_dispatch)
+        self._preparing = Preparing(self._station, on_ready=self._dispatch_soon)
         dispatch = Dispatch(self._station, self._launcher, self._preparing, queues)
         self._dispatch = Loop("dispatch", dispatch.step)
         self._outbox = Loop("relay", self._relay.step)
@@ -60,7 +60,7 @@ class Worker:
             parts.store,
             Intake(parts.store, parts.broker, parts.logs),
             queues,
-            on_recorded=self._nudge_dispatch,
+            on_recorded=self._dispatch_soon,
         )
         self._loops = [
             Loop("heartbeat", Heartbeat(self._station, self._relay).step),
@@ -74,17 +74,17 @@ class Worker:
         ]
         self._relay.on_free = self._outbox.nudge
         self._stop = threading.Event()
+        self._ear = Ear(parts.settings.home)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then end within ten seconds; running jobs go on."""
         self._begin()
-        ear = Ear(self._parts.settings.home)
         try:
             while not stop.is_set():
-                if ear.listen():
+                if self._ear.listen():
                     self._wake()
         finally:
-            ear.close()
+            self._ear.close()
             self._end()
 
     def _begin(self) -> None:
@@ -107,14 +107,14 @@ class Worker:
         self._dispatch.nudge()
         self._enforce.nudge()
 
-    def _nudge_dispatch(self) -> None:
+    def _dispatch_soon(self) -> None:
         self._dispatch.nudge()
-        self._outbox.nudge()
 
     def _settled(self) -> None:
         """Look at once: a slot is free and a log waits, here and for the other workers."""
-        self._nudge_dispatch()
-        self._parts.bell.ring()
+        self._dispatch.nudge()
+        self._outbox.nudge()
+        self._parts.bell.ring(but=self._ear)
 
     def _end(self) -> None:
         until = clock.monotonic() + _PATIENCE

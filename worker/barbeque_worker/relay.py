@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
+from barbeque_py import clock
 from barbeque_py.errors import OutsideError
 from barbeque_py.ids import AttemptId
 from barbeque_py.settle import SEAL
@@ -19,6 +20,7 @@ from barbeque_worker.watch import former_places
 log = logging.getLogger(__name__)
 
 _REST = 1.0
+_RE_READ = 5.0
 _LONGEST_WAIT = timedelta(minutes=5)
 
 
@@ -33,16 +35,18 @@ class Relay:
         self._crew = Crew(threads, "relay")
         self._busy: dict[str, int] = {}
         self._guard = threading.Lock()
+        self._former: list[str] = []
+        self._former_read_at = -_RE_READ
         self.on_free: Callable[[], None] = lambda: None
 
     def step(self) -> float:
         """Take what is due and hand it to the pool; return how long to rest."""
-        room = self._threads - len(self._busy)
-        if room <= 0 or not self._station.store.read(outbox.any_due):
-            return _REST
-        places = [self._station.executor.place(), *former_places(self._station)]
         with self._guard:
             busy = list(self._busy)
+        room = self._threads - len(busy)
+        if room <= 0 or not self._station.store.read(lambda tx: outbox.any_due(tx, but=busy)):
+            return _REST
+        places = [self._station.executor.place(), *self._former_places()]
         items = self._station.store.write(
             lambda tx: outbox.take(
                 tx, self._station.owner, places, most=room, lease=self._lease, busy=busy
@@ -52,7 +56,14 @@ class Relay:
             with self._guard:
                 self._busy[item.lane] = item.id
             self._crew.submit(partial(self._work, item))
-        return 0 if items else _REST
+        return 0 if len(items) == room else _REST
+
+    def _former_places(self) -> list[str]:
+        """Look for them as seldom as the sweep does."""
+        if clock.monotonic() - self._former_read_at >= _RE_READ:
+            self._former = former_places(self._station)
+            self._former_read_at = clock.monotonic()
+        return self._former
 
     def keep(self) -> None:
         """Renew the leases of what is being worked on."""
