@@ -3,14 +3,17 @@
 Strictly alternating: bare create+start, a job through HTTP, bare create+start once more (raw
 against raw is the noise of the machine). Both ends are by one definition: the engine's `StartedAt`
 minus the moment before the first byte was sent. The engine's `Created`, which it notes as the
-create call comes in, parts the time before the engine from the engine's own.
+create call comes in, parts the time before the engine from the engine's own. Before the engine
+stand three commits (the message, the execution, the attempt), so a disk's sync is measured, too.
 """
 
 import http.client
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,10 +48,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         connection = http.client.HTTPConnection(urlsplit(url).netloc)
         description = description_of(site.engine, load_image(site, job.name), JOB)
         site.settle_down()
-        samples = [_sample(site, connection, description) for _ in range(given.samples)]
+        samples, syncs = [], []
+        for _ in range(given.samples):
+            samples.append(_sample(site, connection, description))
+            syncs.append(_sync(site.front.settings.home))
         connection.close()
     report = Report("POST to container started, network none, one at a time", given.json)
     _tell(report, samples)
+    report.times("one durable write to the same disk; ours are three", syncs)
     report.show()
 
 
@@ -78,6 +85,16 @@ def _start_ours(site: Site, connection: http.client.HTTPConnection) -> Start:
     wait_until(lambda: site.count("succeeded") > done, "the job has succeeded")
     site.settle_down()
     return seen
+
+
+def _sync(home: Path) -> float:
+    """Return the seconds that 4 KiB take to the disk, right after the engine wrote there."""
+    with (home / "probe").open("ab") as probe:
+        probe.write(bytes(4096))
+        probe.flush()
+        began = clock.monotonic()
+        os.fdatasync(probe.fileno())
+        return clock.monotonic() - began
 
 
 def _post(connection: http.client.HTTPConnection) -> None:
