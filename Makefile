@@ -38,7 +38,7 @@ bench: $(READY) ## Measure, in about five minutes: ratios to the bare thing, int
 	@$(BIN)/python -m bench $(ARGS)
 
 soak: $(READY) ## The crash suite at its full numbers
-	$(BIN)/pytest -m soak -o timeout=0 $(ARGS)
+	$(BIN)/pytest -m soak -s -o timeout=0 $(ARGS)
 
 lock: $(READY) ## Write requirements/*.txt anew from pyproject.toml
 	@sh .ci/lock $(ARGS)

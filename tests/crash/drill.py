@@ -38,8 +38,10 @@ class Drill:
     workers: int = 4
     lease: float = 3.0
     mutant: str = ""
-    patience: float = 240.0
+    patience: float = 900.0
     probability: float = 0.02
+    only: str = ""
+    """The named point at which workers kill themselves; all of them when empty."""
     image: str = ""
     disturb: Callable[[int], None] = field(default=lambda _kills: None)
     """Called after each kill with how many there were; may stop a database for a while."""
@@ -119,6 +121,7 @@ class _Course:
             "journal": str(self.journal),
             "log": str(drill.home / "workers.log"),
             "mutant": drill.mutant,
+            "only": drill.only,
         }
 
     def run(self, report: Report) -> None:

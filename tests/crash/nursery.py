@@ -62,7 +62,7 @@ def work(order: dict[str, Any]) -> None:
     )
     random.seed()
     settings = Settings.from_environment(order["environment"])
-    fuse = Fuse(order["probability"], order["journal"])
+    fuse = Fuse(order["probability"], order["journal"], only=order["only"])
     parts = _mutated(_fused(open_parts(settings), fuse), fuse, order["mutant"])
     worker.run(parts)
 

@@ -20,13 +20,14 @@ Result = TypeVar("Result")
 class Fuse:
     """Kills this process (SIGKILL) with a probability at each named point it reaches."""
 
-    def __init__(self, probability: float, journal: str) -> None:
+    def __init__(self, probability: float, journal: str, *, only: str = "") -> None:
         self._probability = probability
+        self._only = only
         self._journal = Path(journal)
         self._chance = random.Random()
 
     def reach(self, point: str) -> None:
-        if self._chance.random() < self._probability:
+        if self._only in point and self._chance.random() < self._probability:
             with self._journal.open("a") as journal:
                 journal.write(point + "\n")
             os.kill(os.getpid(), signal.SIGKILL)

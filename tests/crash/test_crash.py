@@ -12,6 +12,17 @@ from tests.images import make_test_image
 from tests.stores import MariaDb
 
 
+def sizes(*short: int, whole: tuple[int, int]) -> pytest.MarkDecorator:
+    """Run with few jobs and kills, and with an issue's full numbers in the soak."""
+    return pytest.mark.parametrize(
+        ("jobs", "kills"),
+        [
+            pytest.param(*short, id="short"),
+            pytest.param(*whole, id="whole", marks=[pytest.mark.soak, pytest.mark.timeout(0)]),
+        ],
+    )
+
+
 @pytest.fixture
 def marks(tmp_path: Path) -> Iterator[FileMarks]:
     marks = FileMarks(tmp_path)
@@ -19,25 +30,30 @@ def marks(tmp_path: Path) -> Iterator[FileMarks]:
     marks.close()
 
 
-def test_processes_on_sqlite_survive_kills(tmp_path: Path, marks: FileMarks) -> None:
+@sizes(60, 20, whole=(300, 100))
+def test_processes_on_sqlite_survive_kills(
+    tmp_path: Path, marks: FileMarks, jobs: int, kills: int
+) -> None:
     report = run(
         Drill(
             database=f"sqlite:///{tmp_path}/barbeque.db",
             home=tmp_path,
             executor="process:?slots=8",
-            jobs=60,
-            kills=20,
+            jobs=jobs,
+            kills=kills,
             script=marks.script,
         ),
         read_marks=marks.read,
     )
+    print(report)
     assert report.faults == [], report
-    assert report.kills >= 20
+    assert report.kills >= kills
 
 
 @pytest.mark.mariadb
+@sizes(60, 20, whole=(300, 100))
 def test_processes_on_mariadb_survive_kills(
-    tmp_path: Path, marks: FileMarks, mariadb: MariaDb
+    tmp_path: Path, marks: FileMarks, mariadb: MariaDb, jobs: int, kills: int
 ) -> None:
     with mariadb.database() as url:
         report = run(
@@ -45,26 +61,28 @@ def test_processes_on_mariadb_survive_kills(
                 database=url,
                 home=tmp_path,
                 executor="process:?slots=8",
-                jobs=60,
-                kills=20,
+                jobs=jobs,
+                kills=kills,
                 script=marks.script,
             ),
             read_marks=marks.read,
         )
+    print(report)
     assert report.faults == [], report
-    assert report.kills >= 20
+    assert report.kills >= kills
 
 
 @pytest.mark.mariadb
+@sizes(60, 16, whole=(300, 100))
 def test_a_killed_mariadb_loses_nothing(
-    tmp_path: Path, marks: FileMarks, mariadb: MariaDb
+    tmp_path: Path, marks: FileMarks, mariadb: MariaDb, jobs: int, kills: int
 ) -> None:
     deaths: list[int] = []
 
-    def disturb(kills: int) -> None:
-        if kills % 4 == 0 and len(deaths) < 3:
+    def disturb(died: int) -> None:
+        if died % 4 == 0 and len(deaths) < 3:
             mariadb.kill()
-            deaths.append(kills)
+            deaths.append(died)
             time.sleep(1)
             mariadb.start()
 
@@ -74,19 +92,21 @@ def test_a_killed_mariadb_loses_nothing(
                 database=url,
                 home=tmp_path,
                 executor="process:?slots=8",
-                jobs=60,
-                kills=16,
+                jobs=jobs,
+                kills=kills,
                 script=marks.script,
                 disturb=disturb,
             ),
             read_marks=marks.read,
         )
+    print(report)
     assert report.faults == [], report
     assert len(deaths) == 3
 
 
 @pytest.mark.docker
-def test_containers_survive_kills(tmp_path: Path) -> None:
+@sizes(30, 8, whole=(100, 30))
+def test_containers_survive_kills(tmp_path: Path, jobs: int, kills: int) -> None:
     marks = ServerMarks()
     try:
         report = run(
@@ -95,8 +115,8 @@ def test_containers_survive_kills(tmp_path: Path) -> None:
                 home=tmp_path,
                 executor="docker:?slots=8",
                 image=make_test_image(),
-                jobs=30,
-                kills=8,
+                jobs=jobs,
+                kills=kills,
                 lease=12.0,
                 script=marks.script,
             ),
@@ -104,20 +124,21 @@ def test_containers_survive_kills(tmp_path: Path) -> None:
         )
     finally:
         marks.close()
+    print(report)
     assert report.faults == [], report
-    assert report.kills >= 8
+    assert report.kills >= kills
 
 
 @pytest.mark.parametrize(
-    ("mutant", "symptom"),
+    ("mutant", "point", "symptom"),
     [
-        ("deletes before the commit", "lost: "),
-        ("rescues nothing", " is running, not "),
-        ("starts without a stable name", " times: "),
+        ("deletes before the commit", "between delete and commit", "lost: "),
+        ("rescues nothing", "before start", " is running, not "),
+        ("starts without a stable name", "after start", " times: "),
     ],
 )
 def test_a_worker_that_is_wrong_on_purpose_is_caught(
-    tmp_path: Path, marks: FileMarks, mutant: str, symptom: str
+    tmp_path: Path, marks: FileMarks, mutant: str, point: str, symptom: str
 ) -> None:
     report = run(
         Drill(
@@ -125,9 +146,10 @@ def test_a_worker_that_is_wrong_on_purpose_is_caught(
             home=tmp_path,
             executor="process:?slots=8",
             jobs=40,
-            kills=25,
-            probability=0.1,
-            patience=35.0,
+            kills=12,
+            probability=0.5,
+            only=point,
+            patience=20.0,
             mutant=mutant,
             script=marks.script,
         ),
