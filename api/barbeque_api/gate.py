@@ -47,12 +47,12 @@ class Gate:
         *,
         hosts: frozenset[str] | None,
         host_url: str | None,
-        direct: Mapping[tuple[str, str], Endpoint],
+        direct: Mapping[tuple[str, str], Endpoint] | None = None,
         pages: ASGIApp | None,
     ) -> None:
         self._app = app
         self._pages = pages
-        self._direct = direct
+        self._direct = direct or {}
         own = urlsplit(host_url or "")
         self._own_netloc = own.netloc.lower()
         own_name = frozenset({own.hostname} if own.hostname else ())
