@@ -6,6 +6,7 @@ BarbequeError
     UnknownJob
     UnknownExecution
     UnknownApp
+    NoDeadMessage
     StillOpen             the execution has not ended, so it can't be retried
   OutsideError            another system failed; trying again may help
     StoreUnavailable
@@ -39,6 +40,10 @@ class UnknownExecution(RequestError):  # noqa: N818
 
 class UnknownApp(RequestError):  # noqa: N818
     """No app has this name."""
+
+
+class NoDeadMessage(RequestError):  # noqa: N818
+    """The dead message is gone: it was sent again or dropped."""
 
 
 class StillOpen(RequestError):  # noqa: N818

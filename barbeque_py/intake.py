@@ -13,6 +13,7 @@ from barbeque_py.logstore import LogStore
 from barbeque_py.messages import (
     JobMessage,
     Notification,
+    Options,
     RetryMessage,
     TooNew,
     Unreadable,
@@ -164,6 +165,9 @@ def _place(
     parsed: Parsed,
 ) -> None:
     match parsed:
+        case JobMessage(options=Options(body_key=str(key))) if key != _key_of(parsed):
+            _bury(tx, delivery, f"body_key {key} is not where this message would be kept")
+            outcome.done.append(delivery)
         case JobMessage():
             jobs.append((delivery, parsed))
         case RetryMessage():
@@ -196,7 +200,7 @@ def _record_jobs(
             _put_off_unknown(tx, outcome, delivery, job)
             continue
         priority = job.options.priority
-        row = _row(tx, delivery, job, keys.get(delivery.receipt))
+        row = _row(tx, delivery, job, keys.get(delivery.receipt) or job.options.body_key)
         row["priority_rank"] = -(definition.priority if priority is None else priority)
         if new.setdefault(job.message_id, row) is not row:
             repeats.append(row)
@@ -208,7 +212,7 @@ def _record_jobs(
 
 
 def _row(tx: Tx, delivery: Delivery, job: JobMessage, key: str | None) -> dict[str, Any]:
-    options = replace(job.options, run_at=None, priority=None)
+    options = replace(job.options, run_at=None, priority=None, body_key=None)
     return rows.new_row(
         message_id=job.message_id,
         app=job.app,
@@ -250,6 +254,10 @@ def _fill(tx: Tx, tombstone: Execution, row: dict[str, Any]) -> None:
 def _same(found: Execution, row: dict[str, Any]) -> bool:
     """Tell whether the row says what was recorded; of large messages only that they are large."""
     return all(getattr(found, name) == row[name] for name in ("app", "job", "message"))
+
+
+def _key_of(job: JobMessage) -> str:
+    return message_key(job.app, job.job, job.message_id)
 
 
 def _put_off(tx: Tx, outcome: Sorting, delivery: Delivery, reason: str) -> None:

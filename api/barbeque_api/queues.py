@@ -11,15 +11,13 @@ from barbeque_api.bodies import read_object, read_text, shown
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.times import written
-from barbeque_py import strict_json
-from barbeque_py.broker import Parcel
-from barbeque_py.errors import UnknownQueue
-from barbeque_py.messages import Notification, TooNew, Unreadable, parse
+from barbeque_py.errors import NoDeadMessage, UnknownQueue
+from barbeque_py.messages import Unreadable
+from barbeque_py.resend import resend
 from barbeque_py.store import Tx, apps, dead, queries
 from barbeque_py.store.dead import DeadMessage
 from barbeque_py.store.queries import QueueState
 
-_MOST_KEYS = 10_100
 _LARGEST_ID = (1 << 63) - 1
 
 _Number = Annotated[int, Path(ge=1, le=_LARGEST_ID)]
@@ -104,35 +102,15 @@ class DeadMessages:
         return Response(status_code=204)
 
     def _send(self, number: int, edited: str | None) -> str:
-        """Send, then forget: a crash in between leaves a repeat that intake will recognise."""
-        found, queues = self._parts.store.read(
-            lambda tx: (dead.get(tx, number), apps.queue_names(tx))
-        )
-        if found is None:
-            raise _unknown(number)
-        if found.queue not in queues:
-            raise UnknownQueue(f"the queue {found.queue} of this message is gone; make it again")
-        message_id = found.message_id or found.broker_id
-        parcel = _write_again(found, found.body if edited is None else edited, message_id)
-        self._parts.broker.send(found.queue, [parcel])
+        try:
+            message_id = resend(self._parts.store, self._parts.broker, number, body=edited)
+        except NoDeadMessage:
+            raise _unknown(number) from None
+        except Unreadable as error:
+            fault = f"the message can't be a job yet: {error}; send a `body`"
+            raise refusal(400, fault) from None
         self._parts.bell.ring()
-        self._parts.store.write(lambda tx: dead.drop(tx, number))
         return message_id
-
-
-def _write_again(found: DeadMessage, body: str, message_id: str) -> Parcel:
-    """Return the body with its public id in it; refuses (400) what would die at once again."""
-    try:
-        parsed = parse(body, broker_id=found.broker_id)
-        if isinstance(parsed, Notification):
-            return Parcel(body=body, app="")
-    except TooNew:
-        pass  # a worker that was upgraded meanwhile may read it
-    except Unreadable as error:
-        raise refusal(400, f"the message can't be a job yet: {error}; send a `body`") from None
-    facts: Any = strict_json.loads(body.encode(), max_keys=_MOST_KEYS)
-    text = strict_json.dumps(facts | {"MessageId": message_id})
-    return Parcel(body=text, app=str(facts.get("Application", "")))
 
 
 def _unknown(number: int) -> Exception:

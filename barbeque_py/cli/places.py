@@ -3,16 +3,20 @@
 from barbeque_py.cli.exits import Failure
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.seal import seal
 from barbeque_py.settle import settle
-from barbeque_py.store import Tx, attempts, workers
+from barbeque_py.store import Tx, attempts, outbox, workers
 from barbeque_py.wiring import Front
 
 
 def abandoned(tx: Tx) -> dict[str, int]:
-    """Return the places without a live worker, with how many attempts wait there."""
+    """Return the places without a live worker, with how many attempts have not ended there.
+
+    None have where only logs wait to be sealed.
+    """
     served = workers.places(workers.alive(tx))
-    places = [place for place in attempts.live_places(tx) if place not in served]
-    return {place: len(attempts.live_at(tx, [place])) for place in places}
+    places = {*attempts.live_places(tx), *outbox.places(tx)} - served
+    return {place: len(attempts.live_at(tx, [place])) for place in sorted(places)}
 
 
 def forget(front: Front, place: str) -> list[str]:
@@ -26,8 +30,14 @@ def forget(front: Front, place: str) -> list[str]:
     fate = Fate(Reason.VANISHED, detail=f"its place {place} was given up by an operator")
     waiting_there = front.store.read(lambda tx: attempts.live_at(tx, [place]))
     settled = [each.id for each in waiting_there if _settle(front, each.id, fate)]
+    front.store.write(lambda tx: _give_up_logs(tx, place))
     front.bell.ring()
     return [str(each) for each in settled]
+
+
+def _give_up_logs(tx: Tx, place: str) -> None:
+    for item in outbox.at_place(tx, place):
+        seal(tx, item, None)
 
 
 def _settle(front: Front, attempt: AttemptId, fate: Fate) -> bool:

@@ -25,6 +25,11 @@ class DeadMessage:
     sent_at: datetime
     died_at: datetime
 
+    @property
+    def public_id(self) -> str:
+        """The id under which its sender knows it."""
+        return self.message_id or self.broker_id
+
 
 def bury(tx: Tx, delivery: Delivery, *, reason: str, message_id: str | None) -> None:
     """Keep the message with its reason; a second burial of the same message changes nothing."""

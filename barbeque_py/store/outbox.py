@@ -148,6 +148,15 @@ def owners(tx: Tx) -> list[str]:
     return [row.owner for row in tx.execute(query)]
 
 
+def at_place(tx: Tx, place: str) -> list[Item]:
+    """Return what is left to be done at the place."""
+    query = select(outbox).where(outbox.c.done_at.is_(None), outbox.c.place == place)
+    return [
+        Item(row.id, row.kind, row.lane, row.subject, row.tries, row.last_error)
+        for row in tx.execute(query)
+    ]
+
+
 def forget_done(tx: Tx, age: timedelta, most: int) -> int:
     """Delete up to `most` items that were done that long ago."""
     old = select(outbox.c.id).where(outbox.c.done_at < tx.now - age).limit(most)

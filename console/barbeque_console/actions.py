@@ -1,7 +1,6 @@
 """What a person may do here: every button is a form that is answered with a redirect."""
 
 import logging
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
@@ -10,20 +9,17 @@ from starlette.responses import Response
 from barbeque_console.executions import find
 from barbeque_console.pages import redirect
 from barbeque_console.parts import Shown
-from barbeque_console.queues import can_be_sent
-from barbeque_py import strict_json
-from barbeque_py.broker import Parcel
 from barbeque_py.cancel import Cancelled, cancel
-from barbeque_py.errors import UnknownQueue
+from barbeque_py.errors import NoDeadMessage, UnknownQueue
 from barbeque_py.ids import new_message_id
+from barbeque_py.messages import Unreadable
+from barbeque_py.resend import resend
 from barbeque_py.retry import retry
 from barbeque_py.store import Tx, apps, dead
-from barbeque_py.store.dead import DeadMessage
 
 log = logging.getLogger("barbeque.console")
 
-_MOST_KEYS = 10_100
-"""A request may have 10,000; what is wrapped around its message has a few more."""
+_GONE = "This dead message is gone: it was sent again or dropped."
 
 _CANCELLED = {
     Cancelled.AT_ONCE: "cancelled",
@@ -91,23 +87,20 @@ class Actions:
 
         It keeps its id, so one that is sent twice is one execution.
         """
-        message, queues = self._parts.store.read(
-            lambda tx: (dead.get(tx, number), apps.queue_names(tx))
-        )
-        if message is None:
-            raise HTTPException(404, "This dead message is gone: it was sent again or dropped.")
-        if message.queue not in queues:
-            raise HTTPException(409, "Its queue is gone: make the queue again first.")
-        if not can_be_sent(message):
-            raise HTTPException(409, "As it stands this message can't be a job.")
-        self._parts.broker.send(message.queue, [_parcel(message)])
-        self._parts.store.write(lambda tx: dead.drop(tx, number))
+        try:
+            resend(self._parts.store, self._parts.broker, number)
+        except NoDeadMessage:
+            raise HTTPException(404, _GONE) from None
+        except UnknownQueue:
+            raise HTTPException(409, "Its queue is gone: make the queue again first.") from None
+        except Unreadable:
+            raise HTTPException(409, "As it stands this message can't be a job.") from None
         return self._leave(request, "/dead_messages", "sent")
 
     def drop(self, request: Request, number: int) -> Response:
         """Forget the dead message."""
         if not self._parts.store.write(lambda tx: dead.drop(tx, number)):
-            raise HTTPException(404, "This dead message is gone: it was sent again or dropped.")
+            raise HTTPException(404, _GONE)
         return self._leave(request, "/dead_messages", "dropped")
 
     def _leave(self, request: Request, path: str, notice: str) -> Response:
@@ -116,12 +109,3 @@ class Actions:
         asker = request.client.host if request.client else "-"
         log.info("%s by %s: %s", ascii(request.url.path)[1:-1], asker, notice)
         return redirect(request.scope, f"{path}?notice={notice}")
-
-
-def _parcel(message: DeadMessage) -> Parcel:
-    """Return the message as it was, with the id under which it is known."""
-    facts: Any = strict_json.loads(message.body.encode(), max_keys=_MOST_KEYS)
-    if facts.get("Type") == "Notification":
-        return Parcel(body=message.body, app="")
-    text = strict_json.dumps(facts | {"MessageId": message.message_id or message.broker_id})
-    return Parcel(body=text, app=str(facts.get("Application", "")))

@@ -7,9 +7,8 @@ from barbeque_console.executions import READ
 from barbeque_console.pages import NOTICES, Pages
 from barbeque_console.paging import read_number, stretch
 from barbeque_console.parts import Shown
-from barbeque_py.messages import TooNew, Unreadable, parse
+from barbeque_py.resend import can_be_sent
 from barbeque_py.store import dead, queries
-from barbeque_py.store.dead import DeadMessage
 
 _BODY_SHOWN = 2_000
 """Characters of a dead message's body on the page."""
@@ -60,17 +59,6 @@ class QueuePages:
             can_be_sent=can_be_sent,
             notice=_notice(request),
         )
-
-
-def can_be_sent(message: DeadMessage) -> bool:
-    """Tell whether the message has a chance when it is sent again as it is."""
-    try:
-        parse(message.body, broker_id=message.broker_id)
-    except TooNew:
-        return True  # a worker that was upgraded meanwhile may read it
-    except Unreadable:
-        return False
-    return True
 
 
 def _notice(request: Request) -> str | None:

@@ -9,8 +9,9 @@ from functools import partial
 from barbeque_py import clock
 from barbeque_py.errors import OutsideError
 from barbeque_py.ids import AttemptId
+from barbeque_py.seal import seal
 from barbeque_py.settle import SEAL
-from barbeque_py.store import Tx, attempts, outbox
+from barbeque_py.store import outbox
 from barbeque_py.store.outbox import Item
 from barbeque_worker.crew import Crew
 from barbeque_worker.shipping import Shippers
@@ -90,26 +91,11 @@ class Relay:
             self.on_free()
 
     def _do(self, item: Item) -> None:
-        if item.kind == SEAL:
-            self._seal(AttemptId(item.subject), item.id)
-            return
-        raise NotImplementedError(item.kind)
-
-    def _seal(self, attempt: AttemptId, number: int) -> None:
         """Seal the log, record it, and only then free what the executor keeps of the attempt."""
+        assert item.kind == SEAL, f"nobody puts a {item.kind} into the outbox"
+        attempt = AttemptId(item.subject)
         facts = self._shippers.finish(attempt)
-        values = {
-            "log_lines": facts.lines if facts else 0,
-            "log_bytes": facts.bytes if facts else 0,
-            "log_error_lines": facts.error_lines if facts else 0,
-            "log_truncated": facts.truncated if facts else False,
-        }
-
-        def record(tx: Tx) -> None:
-            attempts.record_seal(tx, attempt, values)
-            outbox.finish(tx, number)
-
-        self._station.store.write(record)
+        self._station.store.write(lambda tx: seal(tx, item, facts))
         self._station.executor.remove(attempt)
 
     def _postpone(self, item: Item, error: str) -> None:

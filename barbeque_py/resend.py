@@ -1,0 +1,53 @@
+"""Send a dead message again, under the public id it had, and forget it."""
+
+from typing import Any
+
+from barbeque_py import strict_json
+from barbeque_py.broker import Broker, Parcel
+from barbeque_py.errors import NoDeadMessage, UnknownQueue
+from barbeque_py.messages import Notification, TooNew, Unreadable, parse
+from barbeque_py.store import Store, apps, dead
+from barbeque_py.store.dead import DeadMessage
+
+_MOST_KEYS = 10_100
+"""A request may have 10,000; what is wrapped around its message has a few more."""
+
+
+def resend(store: Store, broker: Broker, number: int, *, body: str | None = None) -> str:
+    """Put the message back on its queue, edited or as it is; return its public id.
+
+    It is sent first and forgotten then: a crash in between leaves a repeat that intake recognises.
+    Raises `NoDeadMessage`, `UnknownQueue`, and `Unreadable` for what would only die again.
+    """
+    found, queues = store.read(lambda tx: (dead.get(tx, number), apps.queue_names(tx)))
+    if found is None:
+        raise NoDeadMessage(f"there is no dead message {number}")
+    if found.queue not in queues:
+        raise UnknownQueue(f"the queue {found.queue} of this message is gone; make it again")
+    broker.send(found.queue, [_parcel(found, found.body if body is None else body)])
+    store.write(lambda tx: dead.drop(tx, number))
+    return found.public_id
+
+
+def can_be_sent(found: DeadMessage, body: str | None = None) -> bool:
+    """Tell whether the message has a chance: it can be read, or a newer worker may read it."""
+    try:
+        _read(found, found.body if body is None else body)
+    except Unreadable:
+        return False
+    return True
+
+
+def _read(found: DeadMessage, body: str) -> object:
+    try:
+        return parse(body, broker_id=found.broker_id)
+    except TooNew:
+        return None
+
+
+def _parcel(found: DeadMessage, body: str) -> Parcel:
+    if isinstance(_read(found, body), Notification):
+        return Parcel(body=body, app="")
+    facts: Any = strict_json.loads(body.encode(), max_keys=_MOST_KEYS)
+    text = strict_json.dumps(facts | {"MessageId": found.public_id})
+    return Parcel(body=text, app=str(facts.get("Application", "")))
