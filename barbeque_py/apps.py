@@ -16,6 +16,13 @@ DEFAULT_TIMEOUT = timedelta(hours=1)
 DEFAULT_GRACE = timedelta(seconds=30)
 
 
+def with_registry(image: str, registry: str | None) -> str:
+    """Return the image under the registry, unless it names one: a first part like a host's."""
+    first, slash, _ = image.partition("/")
+    names_one = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    return f"{registry}/{image}" if registry and image and not names_one else image
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """An owner of one image and some jobs."""

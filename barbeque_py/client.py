@@ -95,20 +95,17 @@ class Client:
         message: Any,
         *,
         queue: str | None = None,
-        idempotency_key: str | None = None,
         **options: Any,
     ) -> dict[str, Any]:
         """Ask for one run of the job; the answer has its `message_id`.
 
         `options` are further fields of the request: `delay_seconds`, `run_at`, `priority`,
         `concurrency_key`, `user_id`, `notify`, `tags` and so on; None leaves a field out, an
-        instant or a length of time is written as the API wants it. With an idempotency key
-        a repeated call answers the same `message_id` and runs nothing more.
+        instant or a length of time is written as the API wants it.
         """
         wanted = {"application": app, "job": job, "queue": queue} | options
         body = {name: _written(value) for name, value in wanted.items() if value is not None}
-        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
-        return self._dict("POST", _EXECUTIONS, json=body | {"message": message}, headers=headers)
+        return self._dict("POST", _EXECUTIONS, json=body | {"message": message})
 
     def status(self, message_id: str) -> str:
         """Return Barbeque's word: pending, running, retried, success, failed, error, cancelled."""

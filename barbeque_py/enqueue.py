@@ -1,9 +1,10 @@
 """Accept a request to run a job: the message only, so it needs no schedule database."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from barbeque_py import clock
 from barbeque_py.broker import BATCH, Broker, Parcel, SharedBroker
 from barbeque_py.messages import JobMessage, write
 
@@ -31,6 +32,8 @@ def enqueue(broker: Broker, requests: Sequence[Request]) -> None:
     Raises `OutsideError` when it is not certain that all were sent; sending the same requests
     again is harmless, because each carries its own message id.
     """
+    if isinstance(broker, SharedBroker):
+        requests = [_due_later(request) for request in requests]
     size = batch_size(broker)
     for queue in dict.fromkeys(request.queue for request in requests):
         parcels = [
@@ -40,3 +43,11 @@ def enqueue(broker: Broker, requests: Sequence[Request]) -> None:
         ]
         for first in range(0, len(parcels), size):
             broker.send(queue, parcels[first : first + size])
+
+
+def _due_later(request: Request) -> Request:
+    """Let the schedule hide what is due later, where it can be seen and cancelled meanwhile."""
+    if not request.delay:
+        return request
+    options = replace(request.job.options, run_at=clock.now() + request.delay)
+    return replace(request, job=replace(request.job, options=options), delay=timedelta(0))

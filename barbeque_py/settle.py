@@ -60,9 +60,9 @@ def _as_asked(fate: Fate, attempt: Attempt) -> Fate:
     if fate.finished_at is not None and fate.finished_at < asked_at:
         return fate
     if attempt.stop_reason == Reason.TIMED_OUT:
-        return replace(fate, reason=Reason.TIMED_OUT)
+        return replace(fate, reason=Reason.TIMED_OUT, detail="")
     succeeded = fate.reason is Reason.EXITED and fate.exit_code == 0
-    return fate if succeeded else replace(fate, reason=Reason.CANCELLED)
+    return fate if succeeded else replace(fate, reason=Reason.CANCELLED, detail="")
 
 
 def _end_of(tx: Tx, attempt: Attempt, fate: Fate, *, counted: bool) -> dict[str, Any]:

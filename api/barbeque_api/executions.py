@@ -111,7 +111,6 @@ def _execution(execution: Execution) -> dict[str, Any]:
     return _shared(execution) | {
         "status": status_of(execution),
         "uncounted": execution.uncounted,
-        "retries": execution.counted_before,
         "options": dict(execution.options),
     }
 

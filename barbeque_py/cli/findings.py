@@ -77,6 +77,8 @@ def _home(settings: Settings) -> Finding:
 
 
 def _logs(settings: Settings) -> Finding:
+    if settings.logs.path.is_relative_to(settings.home):
+        _home(settings)
     store, key = open_logs(settings), f"{_PROBE}/{uuid.uuid4().hex}"
     store.put(key, [b"probe"])
     store.read(key)

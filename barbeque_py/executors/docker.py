@@ -299,12 +299,15 @@ class DockerExecutor:
         }
 
     def _confine(self, launch: Launch) -> dict[str, Any]:
-        """Write what the container may use; more CPUs than there are is an error of the engine."""
+        """Write what the container may use.
+
+        The engine refuses more CPUs than it has, and less than a hundredth of one.
+        """
         memory = launch.memory * _MIB
         return {
             "Memory": memory,
             "MemorySwap": memory,
-            "NanoCpus": int(min(launch.cpu / _VCPU, self._facts["NCPU"]) * 10**9),
+            "NanoCpus": int(max(0.01, min(launch.cpu / _VCPU, self._facts["NCPU"])) * 10**9),
             "PidsLimit": launch.pids,
             "Init": True,
             "SecurityOpt": ["no-new-privileges"],

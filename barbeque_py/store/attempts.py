@@ -119,17 +119,18 @@ def mark_running(
     tx: Tx, attempt: AttemptId, *, handle: str, started_at: datetime, deadline_at: datetime
 ) -> bool:
     """Record that the attempt was seen running; False when it was known or is over."""
-    marked = tx.execute(
-        update(attempts)
-        .where(attempts.c.id == attempt, attempts.c.state == AttemptState.STARTING)
-        .values(
-            state=AttemptState.RUNNING,
-            handle=handle[:200],
-            started_at=started_at,
-            deadline_at=deadline_at,
-        )
-    )
-    return marked.rowcount == 1
+    values = {
+        "state": AttemptState.RUNNING,
+        "handle": handle[:200],
+        "started_at": started_at,
+        "deadline_at": deadline_at,
+    }
+    return tx.execute(_CHANGE_STARTING, {"key": attempt, **values}).rowcount == 1
+
+
+_CHANGE = update(attempts).where(attempts.c.id == bindparam("key"))
+_CHANGE_STARTING = _CHANGE.where(attempts.c.state == AttemptState.STARTING)
+_CHANGE_LIVE = _CHANGE.where(attempts.c.state.in_(LIVE))
 
 
 def request_stop(tx: Tx, attempt: AttemptId, reason: str) -> bool:
@@ -157,12 +158,8 @@ def request_cancel(tx: Tx, execution: int) -> None:
 
 def end(tx: Tx, attempt: AttemptId, values: Mapping[str, Any]) -> bool:
     """End the attempt; only the first caller wins. The launch request is erased with it."""
-    ended = tx.execute(
-        update(attempts)
-        .where(attempts.c.id == attempt, attempts.c.state.in_(LIVE))
-        .values(state=AttemptState.ENDED, request=None, **values)
-    )
-    return ended.rowcount == 1
+    over = {"state": AttemptState.ENDED, "request": None}
+    return tx.execute(_CHANGE_LIVE, {"key": attempt, **over, **values}).rowcount == 1
 
 
 def renew(tx: Tx, owner: str, lease: timedelta) -> int:
@@ -225,9 +222,7 @@ def owners_at(tx: Tx, places: Sequence[str]) -> list[str]:
 
 def record_seal(tx: Tx, attempt: AttemptId, values: Mapping[str, Any]) -> None:
     """Record that the attempt's log is sealed, and what it holds."""
-    tx.execute(
-        update(attempts).where(attempts.c.id == attempt).values(log_sealed_at=tx.now, **values)
-    )
+    tx.execute(_CHANGE, {"key": attempt, "log_sealed_at": tx.now, **values})
 
 
 def live_scopes(tx: Tx) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, bindparam, insert, select, update
+from sqlalchemy import Integer, Row, Select, and_, bindparam, insert, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.executions import MOVES, Stage, State
@@ -154,23 +154,24 @@ def many_by_message_id(tx: Tx, message_ids: Iterable[str]) -> dict[str, Executio
 def move(tx: Tx, number: int, to: State, *, set_: Columns) -> bool:
     """Move the execution if its state allows; say whether this call moved it."""
     origins = [state for state, nexts in MOVES.items() if to in nexts]
-    moved = tx.execute(
-        update(executions)
-        .where(executions.c.id == number, executions.c.state.in_(origins))
-        .values(state=to, **set_)
-    )
-    return moved.rowcount == 1
+    return _move(tx, number, origins, {"state": to, **set_})
 
 
 def move_from(tx: Tx, number: int, origins: Iterable[State], to: State, *, set_: Columns) -> bool:
     """Move the execution if it stands in one of `origins` and the machine allows the move."""
     allowed = [state for state in origins if to in MOVES[state]]
-    moved = tx.execute(
-        update(executions)
-        .where(executions.c.id == number, executions.c.state.in_(allowed))
-        .values(state=to, **set_)
-    )
+    return _move(tx, number, allowed, {"state": to, **set_})
+
+
+def _move(tx: Tx, number: int, origins: list[State], values: Columns) -> bool:
+    moved = tx.execute(_MOVE, {"number": number, "origins": origins, **values})
     return moved.rowcount == 1
+
+
+_MOVE = update(executions).where(
+    executions.c.id == bindparam("number"),
+    executions.c.state.in_(bindparam("origins", expanding=True)),
+)
 
 
 def fill_tombstone(tx: Tx, message_id: str, row: Columns) -> bool:
@@ -326,19 +327,22 @@ _NEXT_RANK = _FIRST_GROUP.where(executions.c.priority_rank > bindparam("rank"))
 def lock_ready(tx: Tx, queue: str, group: tuple[int, str], count: int) -> list[Execution]:
     """Lock and return the oldest ready executions of the group that nobody else has locked."""
     rank, app = group
-    query = (
-        select(executions)
-        .where(
-            executions.c.queue == queue,
-            executions.c.stage == Stage.READY,
-            executions.c.priority_rank == rank,
-            executions.c.app == app,
-        )
-        .order_by(executions.c.id)
-        .limit(count)
-        .with_for_update(skip_locked=True)
+    asked = {"lane": queue, "rank": rank, "owner": app, "most": count}
+    return [read(row) for row in tx.execute(_LOCK_READY, asked)]
+
+
+_LOCK_READY = (
+    select(executions)
+    .where(
+        executions.c.queue == bindparam("lane"),
+        executions.c.stage == Stage.READY,
+        executions.c.priority_rank == bindparam("rank"),
+        executions.c.app == bindparam("owner"),
     )
-    return [read(row) for row in tx.execute(query)]
+    .order_by(executions.c.id)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
 
 
 def count_startable(tx: Tx, queue: str, most: int) -> int:

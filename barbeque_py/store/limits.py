@@ -99,9 +99,7 @@ def take(tx: Tx, taken: Counter[str]) -> None:
     """Count these slots as used; the limits are locked and have room."""
     for count in sorted(set(taken.values())):
         scopes = sorted(scope for scope in taken if taken[scope] == count)
-        tx.execute(
-            update(limits).where(limits.c.scope.in_(scopes)).values(used=limits.c.used + count)
-        )
+        tx.execute(_TAKE, {"scopes": scopes, "count": count})
 
 
 def give_back(tx: Tx, scopes: Iterable[str]) -> None:
@@ -110,12 +108,13 @@ def give_back(tx: Tx, scopes: Iterable[str]) -> None:
     if not names:
         return
     lock(tx, names)
-    tx.execute(
-        update(limits)
-        .where(limits.c.scope.in_(names), limits.c.used > 0)
-        .values(used=limits.c.used - 1)
-    )
+    tx.execute(_GIVE_BACK, {"scopes": names})
     wake(tx, names)
+
+
+_THESE = limits.c.scope.in_(bindparam("scopes", expanding=True))
+_TAKE = update(limits).where(_THESE).values(used=limits.c.used + bindparam("count"))
+_GIVE_BACK = update(limits).where(_THESE, limits.c.used > 0).values(used=limits.c.used - 1)
 
 
 def wake(tx: Tx, scopes: Iterable[str]) -> int:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -72,13 +73,15 @@ def test_without_a_queue_the_default_one_is_taken(sqlite_store: Store, tmp_path:
         assert queues == {"default": 0, "slow": 1}
 
 
-def test_a_delay_hides_the_message(api: Running) -> None:
-    api.enqueue(delay_seconds=900)
-    assert api.take_in() == 0
-    assert api.messages() == 1
+def test_what_is_delayed_is_taken_in_and_scheduled(api: Running) -> None:
+    late = api.enqueue(delay_seconds=900)
     api.enqueue(delay_seconds=0)
     api.enqueue(delay_seconds=None)
-    assert api.take_in() == 2
+    assert api.take_in() == 3
+    execution = api.get(f"/v2/job_executions/{late}").json()
+    due = datetime.fromisoformat(execution["due_at"]) - datetime.fromisoformat(execution["sent_at"])
+    assert execution["stage"] == "scheduled"
+    assert due.total_seconds() == pytest.approx(900, abs=5)
 
 
 @pytest.mark.parametrize("delay", [901, -1, 10**30])

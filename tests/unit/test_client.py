@@ -103,11 +103,6 @@ def test_lengths_of_time_are_seconds_and_whole_ones_integers(
     assert json.loads(server.said.asked[1][3]) == {"delay_seconds": 3}
 
 
-def test_an_idempotency_key_is_a_header(server: Server, client: Client) -> None:
-    client.enqueue("shop", "Echo", {}, idempotency_key="order-1")
-    assert server.said.asked[0][2]["Idempotency-Key"] == "order-1"
-
-
 def test_status_is_barbeques_word(server: Server, client: Client) -> None:
     server.said.answer(200, {"message_id": ID, "status": "retried", "id": 1})
     assert client.status(ID) == "retried"

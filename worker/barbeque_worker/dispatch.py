@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from barbeque_py import clock
+from barbeque_py.apps import with_registry
 from barbeque_py.errors import ExecutorUnavailable, LaunchRefused
 from barbeque_py.executor import Preparation
 from barbeque_py.start import claim
@@ -24,7 +25,7 @@ _IDLE_REST = 5.0
 _SHORTEST_REST = 0.01
 _FRESH = 10.0
 """Seconds for which a prepared image is taken as it was."""
-_RE_READ = 10.0
+_RE_READ = 1.0
 _RIPEN_BATCH = 500
 
 
@@ -139,7 +140,9 @@ class Dispatch:
             return 0
         place = self._station.executor.place()
         images = self._station.store.read(lambda tx: _startable_images(tx, queue, place))
-        prepared = self._preparing.of_apps(images)
+        registry = self._station.docker_registry
+        named = {app: with_registry(image, registry) for app, image in images.items()}
+        prepared = self._preparing.of_apps(named)
         if not prepared:
             return 0
         asked_at = clock.monotonic()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from barbeque_py import clock
 from barbeque_py.intake import Intake
 from barbeque_py.store import Store, apps
 from barbeque_py.store import executions as rows
@@ -12,6 +13,8 @@ _LONG_POLL = timedelta(seconds=20)
 _REST = 1.0
 _IDLE_REST = 5.0
 _RE_READ = 10.0
+_FRESH = 1.0
+"""Seconds for which the list of queues is not read again, however often the bell rings."""
 WAITING_MARK = 100_000
 """Startable executions of a queue above which the broker keeps the rest."""
 
@@ -71,9 +74,13 @@ class Intakes:
         self._only = set(queues)
         self._on_recorded = on_recorded
         self._loops: dict[str, Loop] = {}
+        self._read_at = -_FRESH
 
     def step(self) -> float:
         """Start loops for new queues and stop those of queues that are gone."""
+        if clock.monotonic() - self._read_at < _FRESH:
+            return _FRESH
+        self._read_at = clock.monotonic()
         wanted = set(served_queues(self._store, self._only))
         for queue in wanted - self._loops.keys():
             one = QueueIntake(queue, self._intake, self._store, on_recorded=self._on_recorded)

@@ -62,6 +62,7 @@ class Worker:
             queues,
             on_recorded=self._dispatch_soon,
         )
+        self._queues = Loop("queues", self._intakes.step)
         self._loops = [
             Loop("heartbeat", Heartbeat(self._station, self._relay).step),
             Loop("rescue", self._rescue.step),
@@ -69,7 +70,7 @@ class Worker:
             self._enforce,
             self._outbox,
             self._dispatch,
-            Loop("queues", self._intakes.step),
+            self._queues,
             Loop("prune", Prune(self._station, parts.settings.retention).step),
         ]
         self._relay.on_free = self._outbox.nudge
@@ -103,6 +104,7 @@ class Worker:
                 self._stop.wait(1.0)
 
     def _wake(self) -> None:
+        self._queues.nudge()
         self._intakes.nudge()
         self._dispatch.nudge()
         self._enforce.nudge()
@@ -191,4 +193,5 @@ def _station(parts: Parts) -> Station:
         logs=parts.logs,
         lease=Lease(parts.settings.lease),
         shipping=Shipping(spool_folder=spool),
+        docker_registry=parts.settings.docker_registry,
     )

@@ -47,6 +47,7 @@ class Station:
     logs: LogStore
     lease: Lease
     shipping: Shipping
+    docker_registry: str | None = None
     mine: set[AttemptId] = field(default_factory=set)
     """Live attempts that this worker started or adopted: it acts on their events at once."""
 
