@@ -1,0 +1,97 @@
+"""The migrations make what the tables say, once, whoever comes first."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from barbeque_py.errors import ConfigurationError, StoreUnavailable
+from barbeque_py.store import Store, apps
+from barbeque_py.store.schema import check_schema, migrate, newest_revision
+from barbeque_py.store.tables import metadata
+from tests.stores import MariaDb
+
+PROGRAM = """
+import sys
+from barbeque_py.store import Store
+from barbeque_py.store.schema import migrate
+store = Store(sys.argv[1], create=True)
+print(migrate(store))
+store.close()
+"""
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'new.db'}"
+        return
+    server: MariaDb = request.getfixturevalue("mariadb")
+    with server.database() as url:
+        yield url
+
+
+def test_fresh_migrations_make_exactly_the_tables(empty_url: str) -> None:
+    with closing(Store(empty_url, create=True)) as store:
+        migrate(store)
+        check_schema(store)
+        with store.engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            assert compare_metadata(context, metadata) == []
+
+
+def test_four_that_migrate_at_once_make_one_installation(empty_url: str) -> None:
+    working = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, empty_url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    said = [each.communicate(timeout=120) for each in working]
+    assert [each.returncode for each in working] == [0] * 4, said
+    assert len({out for out, _ in said}) == 1
+    assert len(said[0][0].strip()) == 6
+
+
+def test_the_first_to_migrate_names_the_installation_and_another_name_is_refused(
+    empty_url: str,
+) -> None:
+    with closing(Store(empty_url, create=True)) as store:
+        assert migrate(store, name="first1") == "first1"
+        assert migrate(store) == "first1"
+        assert migrate(store, name="first1") == "first1"
+        with pytest.raises(ConfigurationError, match="BARBEQUE_INSTALLATION is second"):
+            migrate(store, name="second")
+        assert store.read(apps.installation_name) == "first1"
+
+
+def test_a_database_without_or_with_old_tables_says_what_to_do(empty_url: str) -> None:
+    with closing(Store(empty_url, create=True)) as store:
+        with pytest.raises(
+            StoreUnavailable, match=r"no tables of ours yet: run `barbeque migrate`"
+        ):
+            check_schema(store)
+        migrate(store)
+        stamp = text("UPDATE alembic_version SET version_num = :to")
+        store.write(lambda tx: tx.execute(stamp, {"to": "0000"}))
+        with pytest.raises(StoreUnavailable, match=r"has schema 0000.*run `barbeque migrate`"):
+            check_schema(store)
+        store.write(lambda tx: tx.execute(stamp, {"to": newest_revision()}))
+        check_schema(store)
+
+
+def test_the_chosen_executor_is_stored(empty_url: str) -> None:
+    with closing(Store(empty_url, create=True)) as store:
+        migrate(store)
+        assert store.read(apps.stored_executor) is None
+        store.write(lambda tx: apps.store_executor(tx, "process:"))
+        assert store.read(apps.stored_executor) == "process:"
