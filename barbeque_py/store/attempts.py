@@ -97,6 +97,21 @@ def live_at(tx: Tx, places: Sequence[str]) -> list[Attempt]:
     return [read(row) for row in tx.execute(query)]
 
 
+_JUST_CLAIMED = timedelta(seconds=5)
+"""How long a claim may take from its commit to the thread that starts it."""
+
+
+def unstarted_of(tx: Tx, place: str, owner: str) -> list[Attempt]:
+    """Return the owner's attempts that were claimed a while ago and not seen running since."""
+    query = select(attempts).where(
+        attempts.c.place == place,
+        attempts.c.state == AttemptState.STARTING,
+        attempts.c.owner == owner,
+        attempts.c.claimed_at < tx.now - _JUST_CLAIMED,
+    )
+    return [read(row) for row in tx.execute(query)]
+
+
 def live_places(tx: Tx) -> list[str]:
     """Return the places at which attempts have not ended."""
     query = select(attempts.c.place).where(attempts.c.state.in_(LIVE)).distinct()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from barbeque_py.apps import App, JobDefinition, Queue
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.enqueue import Request, enqueue
 from barbeque_py.executions import ENDED, Stage
+from barbeque_py.executor import Executor
 from barbeque_py.logs import attempt_prefix, raw_chunks
 from barbeque_py.messages import JobMessage, Options
 from barbeque_py.settings import Settings
@@ -71,9 +73,15 @@ class Office:
         self.parts.bell.ring()
         return message_id
 
-    def work(self, queues: tuple[str, ...] = ()) -> Callable[[], None]:
-        """Start a worker in a thread; returns what stops it."""
+    def work(
+        self,
+        queues: tuple[str, ...] = (),
+        *,
+        wrap: Callable[[Executor], Executor] = lambda executor: executor,
+    ) -> Callable[[], None]:
+        """Start a worker in a thread, its executor wrapped; returns what stops it."""
         parts = open_parts(self.settings)
+        parts = replace(parts, executor=wrap(parts.executor))
         stop = threading.Event()
         thread = threading.Thread(
             target=main.run, args=(parts,), kwargs={"queues": queues, "stop": stop}

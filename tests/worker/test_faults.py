@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.broker import Parcel
-from barbeque_py.executor import Launch
+from barbeque_py.executor import Executor, Launch, Sighting
 from barbeque_py.ids import attempt_id, new_message_id
 from barbeque_py.store import apps, dead
 from tests.contracts.own_engine import OwnEngine
@@ -215,3 +216,30 @@ def test_an_unknown_job_is_dead_after_a_while_and_can_be_sent_again(
     office.parts.broker.send("default", [Parcel(buried.body, "app")])
     office.parts.bell.ring()
     assert office.end_of(message_id).state == "succeeded"
+
+
+class _Stumbles:
+    """An executor whose first start breaks in a way that nobody foresaw."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._stumbled = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    def start(self, launch: Launch, message: str) -> Sighting:
+        if not self._stumbled:
+            self._stumbled = True
+            raise RuntimeError("nobody foresaw this")
+        return self._executor.start(launch, message)
+
+
+def test_a_start_that_broke_is_made_again_by_the_worker_that_holds_its_lease(
+    office: Office,
+) -> None:
+    office.define("job", "true")
+    office.work(wrap=lambda executor: cast("Executor", _Stumbles(executor)))
+    message_id = office.enqueue("job")
+    execution = office.end_of(message_id, seconds=20)
+    assert (execution.state, execution.attempts) == ("succeeded", 1)

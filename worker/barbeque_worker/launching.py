@@ -9,6 +9,7 @@ from functools import partial
 
 from barbeque_py import clock
 from barbeque_py.errors import ExecutorUnavailable, LaunchRefused, OutsideError
+from barbeque_py.executions import AttemptState
 from barbeque_py.executor import Launch, Sighting, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
@@ -142,11 +143,14 @@ class Launcher:
 
     def _start(self, attempt: AttemptId, order: _Order) -> None:
         pause = _SHORTEST_PAUSE
-        while not self._stopped.is_set() and self._station.lease.good():
-            message = self._message_if_wanted(attempt)
-            if message is None:
+        while not self._stopped.is_set():
+            row, execution = self._station.store.read(lambda tx: _rows_of(tx, attempt))
+            if execution is None or not self._may_start(row):
+                return  # Rescue looks again: here while the lease is held, elsewhere after it.
+            if execution.cancel_requested_at is not None:
                 self._call_off(attempt, order)
                 return
+            message = self._message_of(execution)
             try:
                 sighting = self._station.executor.start(
                     _with_message(order.launch, message), message
@@ -163,11 +167,16 @@ class Launcher:
             self.seen(attempt, sighting, timeout=order.launch.timeout)
             return
 
-    def _message_if_wanted(self, attempt: AttemptId) -> str | None:
-        """Return the message to start with, or None when a cancel was asked for meanwhile."""
-        execution = self._station.store.read(lambda tx: _execution_of(tx, attempt))
-        if execution is None or execution.cancel_requested_at is not None:
-            return None
+    def _may_start(self, row: Attempt | None) -> bool:
+        """Tell whether it is for this worker to start the attempt, under a lease that lasts."""
+        return (
+            row is not None
+            and row.state is AttemptState.STARTING
+            and row.owner == self._station.owner
+            and self._station.lease.good()
+        )
+
+    def _message_of(self, execution: rows.Execution) -> str:
         if execution.message is not None or execution.message_key is None:
             return execution.message or "null"
         return self._station.logs.read(execution.message_key).decode()
@@ -188,9 +197,9 @@ class Launcher:
             self._on_settled()
 
 
-def _execution_of(tx: Tx, attempt_id: AttemptId) -> rows.Execution | None:
+def _rows_of(tx: Tx, attempt_id: AttemptId) -> tuple[Attempt | None, rows.Execution | None]:
     attempt = attempts.get(tx, attempt_id)
-    return None if attempt is None else rows.by_id(tx, attempt.execution)
+    return attempt, None if attempt is None else rows.by_id(tx, attempt.execution)
 
 
 def _refusal(refused: LaunchRefused) -> Fate:

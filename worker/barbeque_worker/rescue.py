@@ -32,6 +32,7 @@ class Rescue:
     def step(self) -> float:
         """Do one round; return how long to rest, 10 s at the usual lease of 90 s."""
         self.adopt()
+        self._resume_own()
         self._station.store.write(_free_outbox)
         self._wake_held()
         self._tidy()
@@ -49,6 +50,18 @@ class Rescue:
             log.info("attempt %s is taken over from %s", attempt.id, attempt.owner)
             self._go_on(attempt)
 
+    def _resume_own(self) -> None:
+        """Start again what this worker holds and no thread of it is starting any more.
+
+        A start that broke off (the database was away, an error nobody foresaw) keeps its lease,
+        because the heartbeat renews it, so nobody else may take it up.
+        """
+        station = self._station
+        place = station.executor.place()
+        live = station.store.read(lambda tx: attempts.unstarted_of(tx, place, station.owner))
+        for attempt in live:
+            self._launcher.resume(attempt)
+
     def _go_on(self, attempt: Attempt) -> None:
         if attempt.state is AttemptState.STARTING:
             self._launcher.resume(attempt)
@@ -65,6 +78,7 @@ class Rescue:
         station = self._station
         remains = station.executor.remains()
         known = station.store.read(lambda tx: attempts.known(tx, remains))
+        self._shippers.drop({each.id for each in known.values() if each.log_sealed_at})
         for attempt in remains:
             row = known.get(attempt)
             if row is None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from barbeque_py import clock
@@ -69,6 +70,13 @@ class Shippers:
                 return facts
             self._forget(attempt)
         return self._seal_from_start(attempt)
+
+    def drop(self, sealed: Collection[AttemptId]) -> None:
+        """Forget what another worker has sealed meanwhile."""
+        with self._guard:
+            ended = [each for each in self._running if each in sealed]
+        for attempt in ended:
+            self._forget(attempt)
 
     def stop(self, timeout: float) -> None:
         """Stop shipping, which takes up to `timeout` seconds: another worker starts over."""

@@ -33,7 +33,7 @@ class Lease:
     def good(self) -> bool:
         """Tell whether a start may be called now: the lease outlives the call by far."""
         with self._guard:
-            margin = self.length.total_seconds() / 3
+            margin = self.length.total_seconds() / 2
             return clock.monotonic() < self._valid_until - margin
 
 
