@@ -13,6 +13,7 @@ import pytest
 
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.broker import Parcel
+from barbeque_py.executions import Stage
 from barbeque_py.executor import Executor, Launch, Sighting
 from barbeque_py.ids import attempt_id, new_message_id
 from barbeque_py.store import apps, dead
@@ -243,3 +244,17 @@ def test_a_start_that_broke_is_made_again_by_the_worker_that_holds_its_lease(
     message_id = office.enqueue("job")
     execution = office.end_of(message_id, seconds=20)
     assert (execution.state, execution.attempts) == ("succeeded", 1)
+
+
+def test_a_message_that_is_gone_from_the_log_store_fails_the_job_naming_it(office: Office) -> None:
+    office.define("job", "true", retry=RetryPolicy(limit=0))
+    office.store.write(lambda tx: apps.pause_queue(tx, "default"))
+    office.work()
+    message_id = office.enqueue("job", json.dumps("x" * 50_000))
+    office.staged(message_id, Stage.READY)
+    (message,) = office.home.glob(f"logs/app/job/{message_id}/message.json")
+    message.unlink()
+    office.store.write(lambda tx: apps.resume_queue(tx, "default"))
+    office.parts.bell.ring()
+    assert office.end_of(message_id).could_not_start
+    assert "message.json" in (office.attempts(message_id)[0].detail or "")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from barbeque_py import clock
-from barbeque_py.errors import ExecutorUnavailable, LaunchRefused, OutsideError
+from barbeque_py.errors import ExecutorUnavailable, LaunchRefused, NoSuchLog, OutsideError
 from barbeque_py.executions import AttemptState
 from barbeque_py.executor import Launch, Sighting, Standing
 from barbeque_py.ids import AttemptId
@@ -150,8 +150,8 @@ class Launcher:
             if execution.cancel_requested_at is not None:
                 self._call_off(attempt, order)
                 return
-            message = self._message_of(execution)
             try:
+                message = self._message_of(execution)
                 sighting = self._station.executor.start(
                     _with_message(order.launch, message), message
                 )
@@ -179,7 +179,11 @@ class Launcher:
     def _message_of(self, execution: rows.Execution) -> str:
         if execution.message is not None or execution.message_key is None:
             return execution.message or "null"
-        return self._station.logs.read(execution.message_key).decode()
+        try:
+            return self._station.logs.read(execution.message_key).decode()
+        except NoSuchLog:
+            reason = f"its message is gone from the log store: no {execution.message_key}"
+            raise LaunchRefused(reason, blame_definition=True) from None
 
     def _call_off(self, attempt: AttemptId, order: _Order) -> None:
         """Settle a cancelled attempt that has not run; one that may have is left to the watch."""
