@@ -168,7 +168,8 @@ def forget_done(tx: Tx, age: timedelta, most: int) -> int:
 
 def any_due(tx: Tx, *, but: Sequence[str] = ()) -> bool:
     """Tell whether anything is due, without locking it; `but` names lanes that don't count."""
-    found = tx.execute(_ANY_DUE, {"now": tx.now, "busy": list(but)})
+    nothing = [""]  # an empty list would become a query of its own
+    found = tx.execute(_ANY_DUE, {"now": tx.now, "busy": list(but) or nothing})
     return found.one_or_none() is not None
 
 
