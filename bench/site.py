@@ -16,6 +16,7 @@ from barbeque_py import clock
 from barbeque_py.apps import App, JobDefinition, Queue
 from barbeque_py.cli.migrate import make_tables
 from barbeque_py.enqueue import Request, enqueue
+from barbeque_py.errors import ExecutorUnavailable
 from barbeque_py.executors.engine import Engine
 from barbeque_py.ids import new_message_id
 from barbeque_py.messages import JobMessage
@@ -90,7 +91,7 @@ class Site:
         wait_until(lambda: not self.containers(), "the containers are removed", every=0.02)
 
     def _remove_containers(self) -> None:
-        with ThreadPoolExecutor(8) as pool:
+        with contextlib.suppress(ExecutorUnavailable), ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda found: remove(self.engine, found), self.containers()))
 
 
