@@ -401,6 +401,7 @@ def store() -> Iterator[Store]:
             yield opened
 
 
+@pytest.mark.timeout(600)  # a failure is made small first, for up to five minutes
 def test_an_execution_lives_by_the_rules_whatever_happens_to_it(store: Store) -> None:
     class Here(Lives):
         def __init__(self) -> None:
