@@ -30,7 +30,7 @@ class Round:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    given = read_options(argv, __doc__, rounds=3, jobs=12, slots=4)
+    given = read_options(argv, __doc__, rounds=3, jobs=24, slots=4)
     jobs = [JobDefinition(APP, name, ("true",), network=name) for name in NETWORKS]
     jobs += [JobDefinition(APP, f"look-{name}", ("sleep", "1"), network=name) for name in NETWORKS]
     with opened(given.slots, jobs) as site:
