@@ -51,8 +51,9 @@ class AttemptState(StrEnum):
 def barbeque_status(state: State, *, round_: int, counted: int, could_not_start: bool) -> str:
     """Return the v1/v2 word for a state.
 
-    `counted` are the counted attempts of the round that have ended; `could_not_start` tells that
-    the last attempt failed because it could not be started, which Barbeque calls `error`.
+    `counted` are the counted attempts that have ended, those of earlier rounds too;
+    `could_not_start` tells that the last attempt failed because it could not be started, which
+    Barbeque calls `error`.
     """
     match state:
         case State.SUCCEEDED:

@@ -340,4 +340,4 @@ def _part(name: str) -> str:
     """Return the name as one part of a key, which `.`, `..` and nothing can't be."""
     if not name:
         raise ValueError("a part of a key can't be empty")
-    return name.replace(".", "%2E") if set(name) == {"."} else quote(name, safe="")
+    return name.replace(".", "%2E") if set(name) == {"."} else quote(name, safe=":")

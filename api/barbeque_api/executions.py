@@ -101,7 +101,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
     status = barbeque_status(
         entry.state,
         round_=entry.round,
-        counted=entry.counted,
+        counted=entry.counted_before,
         could_not_start=entry.could_not_start,
     )
     return _shared(entry) | {"status": status, "attempts": entry.attempts}

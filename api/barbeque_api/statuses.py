@@ -121,7 +121,7 @@ def status_of(execution: Execution) -> str:
     return barbeque_status(
         execution.state,
         round_=execution.round,
-        counted=execution.counted,
+        counted=execution.counted_before,
         could_not_start=execution.could_not_start,
     )
 

@@ -40,6 +40,7 @@ class Entry:
     held_by: str | None
     round: int
     counted: int
+    counted_before: int
     attempts: int
     could_not_start: bool
     reason: str | None

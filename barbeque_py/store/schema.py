@@ -21,8 +21,8 @@ from barbeque_py.store.tables import installation
 INSTALLATION = re.compile(r"[a-z0-9]{6}")
 
 _LOCK = "barbeque-migrate"
-_PATIENCE = 60
-"""Seconds to wait for another migration to end."""
+_PATIENCE = 50
+"""Seconds to wait for another migration to end: less than a connection waits for an answer."""
 
 
 def migrate(store: Store, *, name: str | None = None) -> str:

@@ -225,7 +225,7 @@ def test_a_retry_has_an_id_of_its_own_that_answers_for_the_execution(
     assert retry_id != message_id
     first, again = (api.get(f"/v1/job_executions/{each}").json() for each in (message_id, retry_id))
     assert first == again
-    assert first["status"] == "pending"
+    assert first["status"] == "retried"
     api.start()
     assert api.get(f"/v1/job_executions/{retry_id}").json()["status"] == "retried"
 

@@ -35,6 +35,8 @@ def test_only_a_retry_by_hand_leaves_an_ended_state() -> None:
     [
         (Q, 1, 0, False, "pending"),
         (Q, 1, 1, False, "retried"),
+        (Q, 2, 0, False, "pending"),
+        (Q, 2, 6, False, "retried"),
         (R, 1, 0, False, "running"),
         (R, 1, 1, False, "retried"),
         (R, 2, 0, False, "retried"),
