@@ -22,6 +22,9 @@ from barbeque_py.ids import is_message_id
 
 VERSION = 1
 
+LARGEST = 64 * 1024 * 1024
+"""Characters of a body: the largest request the API can be set to take, escaped to ASCII."""
+
 LONGEST_TIMEOUT = timedelta(days=30)
 HIGHEST_PRIORITY = 100
 
@@ -183,6 +186,8 @@ def write_options(options: Options) -> dict[str, object]:
 
 
 def _load_object(body: str) -> dict[str, object]:
+    if len(body) > LARGEST:
+        raise Unreadable(f"the body is too large: {len(body):,} characters, {LARGEST:,} at most")
     try:
         facts = strict_json.loads(body.encode(), max_keys=_MAX_KEYS)
     except UnicodeEncodeError:

@@ -10,6 +10,7 @@ from hypothesis import strategies as some
 
 from barbeque_py import strict_json
 from barbeque_py.messages import (
+    LARGEST,
     JobMessage,
     Notification,
     Options,
@@ -257,3 +258,8 @@ def test_any_value_under_any_key_is_a_job_or_a_named_fault(key: str, value: obje
     except (Unreadable, TooNew):
         return
     assert isinstance(parsed, JobMessage)
+
+
+def test_a_body_that_is_too_large_is_unreadable_and_says_so() -> None:
+    with pytest.raises(Unreadable, match="too large"):
+        parse(" " * (LARGEST + 1), broker_id=BROKER_ID)
