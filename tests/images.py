@@ -5,7 +5,8 @@ import io
 import tarfile
 from pathlib import Path
 
-from barbeque_py.executors.engine import Engine
+from barbeque_py.executors.engine import Engine, engine_answers
+from tests.parts import need
 
 IMAGE = "barbeque-test:latest"
 BUSYBOX = Path("/bin/busybox")
@@ -32,7 +33,12 @@ APPLETS = (
 
 @functools.cache
 def make_test_image(socket: str = "/var/run/docker.sock") -> str:
-    """Import the image into this engine unless it is there; return its name."""
+    """Import the image into this engine unless it is there; return its name.
+
+    A test that asks for it on a machine without an engine is skipped, or fails under CI.
+    """
+    need("a Docker engine", engine_answers(socket), f"none answers at {socket}")
+    need("a static busybox", BUSYBOX.exists(), "Debian's busybox-static is not installed")
     engine = Engine(socket, timeout=60)
     try:
         if engine.call("GET", f"/images/{IMAGE}/json").status == 404:

@@ -12,3 +12,9 @@ def missing(part: str, reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":  # noqa: TID251 - tells a build machine from a laptop
         pytest.fail(sentence)
     pytest.skip(sentence)
+
+
+def need(part: str, there: object, reason: str) -> None:
+    """Go on where the part is there; else as `missing`."""
+    if not there:
+        missing(part, reason)

@@ -9,7 +9,9 @@ from barbeque_py import clock
 Answer = TypeVar("Answer")
 
 
-def wait_until(answer: Callable[[], Answer | None], what: str, *, within: float = 30.0) -> Answer:
+def wait_until(
+    answer: Callable[[], Answer | None], what: str = "it holds", *, within: float = 60.0
+) -> Answer:
     """Ask until there is a true answer, and return it; fail after so many seconds."""
     deadline = clock.monotonic() + within
     while not (found := answer()):

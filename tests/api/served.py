@@ -4,7 +4,6 @@ import gzip
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +17,6 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from barbeque_api.app import Served, create_app
-from barbeque_py import clock
 from barbeque_py.apps import App, JobDefinition, Queue
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.broker import Parcel
@@ -34,6 +32,7 @@ from barbeque_py.start import Claimant, claim
 from barbeque_py.store import Store, Tx, apps
 from barbeque_py.store import executions as rows
 from barbeque_py.wake import Bell
+from tests.waiting import wait_until
 
 T = TypeVar("T")
 
@@ -159,15 +158,6 @@ def _listening(app: FastAPI) -> Iterator[tuple[str, Callable[[], None]]]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}", stop
         finally:
             stop()
-
-
-def wait_until(answer: Callable[[], T], what: str, within: float = 20.0) -> T:
-    """Ask until there is a true answer, and return it; fail after a while."""
-    deadline = clock.monotonic() + within
-    while not (found := answer()):
-        assert clock.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.01)
-    return found
 
 
 def error_code(answer: httpx.Response) -> str:

@@ -29,9 +29,9 @@ from tests.api.served import (
     error_code,
     parts_of,
     serving,
-    wait_until,
 )
 from tests.stores import MariaDb, opened
+from tests.waiting import wait_until
 
 
 @contextmanager

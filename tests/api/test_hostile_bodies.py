@@ -19,9 +19,9 @@ from tests.api.served import (
     error_code,
     parts_of,
     serving,
-    wait_until,
 )
 from tests.stores import opened
+from tests.waiting import wait_until
 
 
 @pytest.fixture(

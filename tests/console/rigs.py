@@ -3,8 +3,7 @@
 import contextlib
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,17 +30,10 @@ from barbeque_py.store import Store, Tx, apps, attempts, dead, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.store.schema import migrate
 from barbeque_py.wake import Bell
+from tests.waiting import wait_until
 
 PLACE = "docker:ABCD:EFGH:IJKL:MNOP:QRST:UVWX:YZ23:4567:ABCD:EFGH:IJKL:MNOP"
 _BEGAN = datetime(2026, 11, 21, 20, 0, tzinfo=UTC)
-
-
-def wait_until(done: Callable[[], object], *, within: float = 20.0) -> None:
-    """Wait until the condition holds; fail after so many seconds."""
-    until = time.monotonic() + within
-    while not done():
-        assert time.monotonic() < until, "waited too long"
-        time.sleep(0.02)
 
 
 def stored(text: str, *, number: int = 0, stream: str = "out") -> bytes:

@@ -7,17 +7,17 @@ import tempfile
 from pathlib import Path
 
 from barbeque_py.executors.engine import engine_answers
-from tests.contracts.docker_rig import require
-from tests.contracts.rigs import wait_until
+from tests.parts import need
+from tests.waiting import wait_until
 
 
 class OwnEngine:
     """A dockerd beside the machine's; needs root, shares no folder, socket or network with it."""
 
     def __init__(self) -> None:
-        require(os.geteuid() == 0, "a dockerd of one's own needs root")
+        need("a Docker engine of one's own", os.geteuid() == 0, "it needs root")
         for program in ("dockerd", "containerd", "unshare"):
-            require(shutil.which(program) is not None, f"there is no {program}")
+            need("a Docker engine of one's own", shutil.which(program), f"there is no {program}")
         self.home = Path(tempfile.mkdtemp(prefix="bbq-engine-"))
         self.socket = str(self.home / "docker.sock")
         address = self.home / "containerd.sock"

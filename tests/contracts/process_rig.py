@@ -7,7 +7,7 @@ from pathlib import Path
 from barbeque_py.executor import Launch, Standing
 from barbeque_py.executors.process import ProcessExecutor
 from barbeque_py.ids import attempt_id, new_message_id
-from tests.contracts.rigs import wait_until
+from tests.waiting import wait_until
 
 
 class ProcessRig:

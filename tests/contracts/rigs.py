@@ -1,15 +1,14 @@
 """What the executor's contract suite needs of an implementation, and its words for waiting."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
-from barbeque_py import clock
 from barbeque_py.executor import Executor, Launch, Sighting, Standing
 from barbeque_py.ids import AttemptId, attempt_id, new_message_id
 from barbeque_py.logs import LogSource
 from barbeque_py.outcomes import Fate
+from tests.waiting import wait_until
 
 T = TypeVar("T")
 PATIENCE = timedelta(seconds=30)
@@ -34,15 +33,6 @@ class Rig(Protocol):
     def close(self) -> None:
         """Remove everything that was made."""
         ...
-
-
-def wait_until(answer: Callable[[], T | None], what: str, within: timedelta = PATIENCE) -> T:
-    """Ask until there is a true answer, and return it; fail after a while."""
-    deadline = clock.monotonic() + within.total_seconds()
-    while not (found := answer()):
-        assert clock.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.01)
-    return found
 
 
 def look(executor: Executor, attempt: AttemptId) -> Sighting:

@@ -1,7 +1,5 @@
 """What every broker promises: at least once, hidden while borrowed, gone when deleted."""
 
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -12,6 +10,7 @@ from barbeque_py.broker import BATCH, Broker, Delivery, Parcel
 from barbeque_py.brokers.database import DatabaseBroker
 from barbeque_py.ids import is_message_id
 from barbeque_py.store import Store
+from tests.waiting import wait_until
 
 QUEUE, OTHER = "default", "other"
 NOW = timedelta(0)
@@ -35,13 +34,6 @@ def receive(broker: Broker, wait: timedelta = NOW) -> list[Delivery]:
 
 def bodies(deliveries: list[Delivery]) -> set[str]:
     return {each.body for each in deliveries}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = clock.monotonic() + 20
-    while not condition():
-        assert clock.monotonic() < until
-        time.sleep(0.02)
 
 
 def test_what_is_sent_is_received(broker: Broker) -> None:

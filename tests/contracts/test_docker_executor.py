@@ -7,7 +7,6 @@ import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -27,7 +26,7 @@ from barbeque_py.outcomes import Fate, Reason
 from tests.contracts.docker_rig import DockerRig
 from tests.contracts.own_engine import OwnEngine
 from tests.contracts.registry import Registry, digest_of
-from tests.contracts.rigs import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -283,7 +282,7 @@ def test_an_image_built_anew_under_its_tag_is_used_within_seconds(
         wait_until(
             lambda: executor.prepare(name).image != first.image,
             "the new image is used",
-            within=timedelta(seconds=4),
+            within=4.0,
         )
     finally:
         engine.call("DELETE", f"/images/{name}")

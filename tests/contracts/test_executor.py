@@ -22,9 +22,9 @@ from tests.contracts.rigs import (
     run,
     stored,
     unknown_attempt,
-    wait_until,
     written,
 )
+from tests.waiting import wait_until
 
 OBEDIENT = "trap 'echo finishing; exit 7' TERM; echo ready; sleep 60 & wait"
 """Waits to be told to end, and takes its time to do so properly."""

@@ -6,12 +6,13 @@ import re
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import wait_until
 
 BARBEQUE = str(Path(sys.executable).parent / "barbeque")
 PATIENCE = 30.0
@@ -137,13 +138,6 @@ class Place:
             check=False,
         )
         return [int(pid) for pid in listed.stdout.split()]
-
-
-def wait_until(holds: Callable[[], object]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < until, "it did not become true in time"
-        time.sleep(0.1)
 
 
 def free_port() -> int:

@@ -14,8 +14,8 @@ from tests.flows.place import (
     is_alive,
     one_line,
     shop,
-    wait_until,
 )
+from tests.waiting import wait_until
 
 __all__ = ["alone", "shop"]
 

@@ -22,6 +22,7 @@ from barbeque_py.store.schema import check_schema, migrate
 from tests.store.conftest import migrated
 from tests.store.world import QUEUE, define, enqueue, everything
 from tests.stores import MariaDb
+from tests.waiting import wait_until
 
 NOBODY = 65534
 PROGRAM = f"""
@@ -186,26 +187,17 @@ def test_a_server_killed_in_the_middle_leaves_whole_transactions_only(
 
         with ThreadPoolExecutor(4) as pool:
             working = [pool.submit(go_on) for _ in range(4)]
-            wait_for(lambda: len(known) > 50)
+            wait_until(lambda: len(known) > 50)
             kill(own_mariadb)
             start_again(own_mariadb)
             before = len(known)
-            wait_for(lambda: len(known) > before + 20)
+            wait_until(lambda: len(known) > before + 20)
             over.set()
             for each in working:
                 each.result()
         recorded = {each.message_id for each in everything(store)}
         assert set(known) <= recorded
         assert len(recorded) <= len(known) + 4
-
-
-def wait_for(condition: object) -> None:
-    """Wait until it holds."""
-    assert callable(condition)
-    until = clock.monotonic() + 60
-    while not condition():
-        assert clock.monotonic() < until
-        time.sleep(0.02)
 
 
 @pytest.mark.mariadb
