@@ -1,7 +1,7 @@
 """Claim executions for one attempt each, under every limit, and say what to launch."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -56,20 +56,25 @@ def claim(tx: Tx, claimant: Claimant, queue: str, *, most: int, prepared: Prepar
     oldest. One whose limit is full is set aside until the limit has room. The attempt's row, its
     launch request and its slots are written in this transaction, before anything is started.
     """
-    unprepared = [app.name for app in apps.all_apps(tx) if app.name not in prepared]
+    known = {app.name: app for app in apps.all_apps(tx)}
+    unprepared = known.keys() - prepared.keys()
     claims: list[Claim] = []
     for number in range(_PASSES):
         room = most - len(claims)
         look_at = max(room, min(room << number, _FARTHEST))
         chosen = _choose(tx, queue, look_at, leave_out=unprepared)
         taken, lane_full = _take_slots(tx, claimant.place, chosen, most=room)
-        claims += [_record(tx, claimant, each, prepared.get(each.app)) for each in taken]
-        if lane_full or not chosen or len(claims) == most:
+        for each in taken:
+            app = known.get(each.app)
+            claims.append(_record(tx, claimant, each, app, prepared.get(each.app)))
+        # What is held by one limit may have woken what another held, so that is looked for again.
+        seen_all = len(chosen) < look_at and len(taken) == len(chosen)
+        if lane_full or seen_all or len(claims) == most:
             break
     return claims
 
 
-def _choose(tx: Tx, queue: str, most: int, *, leave_out: Sequence[str]) -> list[Execution]:
+def _choose(tx: Tx, queue: str, most: int, *, leave_out: Iterable[str]) -> list[Execution]:
     """Lock and return up to `most` ready executions in the order in which they may start."""
     groups = rows.waiting_groups(tx, queue, leave_out=leave_out)
     chosen: list[Execution] = []
@@ -140,10 +145,10 @@ def _record(
     tx: Tx,
     claimant: Claimant,
     execution: Execution,
+    app: App | None,
     prepared: Preparation | LaunchRefused | None,
 ) -> Claim:
     number = execution.attempts + 1
-    app = apps.get_app(tx, execution.app)
     job = apps.get_job(tx, execution.app, execution.job)
     refused = prepared if isinstance(prepared, LaunchRefused) else None
     if app is None or job is None:

@@ -52,8 +52,6 @@ class DatabaseBroker:
         self, queue: str, record: Callable[[Tx, Sequence[Delivery]], Sorting]
     ) -> tuple[int, list[Delivery]]:
         """Receive, record and delete in one transaction; returns the count and what is left."""
-        if not self._store.read(lambda tx: lanes.any_visible(tx, queue)):
-            return 0, []
         return self._store.write(lambda tx: self._take(tx, queue, record))
 
     def _take(

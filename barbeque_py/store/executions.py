@@ -306,7 +306,9 @@ def waiting_groups(
 
 
 def _next_group(tx: Tx, queue: str, rank: int, app: str) -> tuple[int, str] | None:
-    row = tx.execute(_NEXT_APP, {"lane": queue, "rank": rank, "last": app}).one_or_none()
+    row = None
+    if app:
+        row = tx.execute(_NEXT_APP, {"lane": queue, "rank": rank, "last": app}).one_or_none()
     if row is None:
         row = tx.execute(_NEXT_RANK, {"lane": queue, "rank": rank}).one_or_none()
     return None if row is None else (row.priority_rank, row.app)

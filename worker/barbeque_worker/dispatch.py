@@ -109,11 +109,15 @@ class Dispatch:
         """Ripen what is due and claim what there is room for; return how long to rest."""
         self._re_read_queues()
         until_due = self._ripen()
-        claimed = sum(self._claim_from(queue) for queue in self._in_turn())
-        if claimed:
-            self._idle = 0
+        claimed, perhaps_more = 0, False
+        for queue in self._in_turn():
+            room = self._launcher.room
+            found = self._claim_from(queue, room) if room else 0
+            claimed += found
+            perhaps_more |= 0 < found == room
+        self._idle = 0 if claimed else self._idle + 1
+        if perhaps_more:
             return 0
-        self._idle += 1
         return min(_REST if self._idle < 10 else _IDLE_REST, until_due)  # noqa: PLR2004
 
     def _in_turn(self) -> list[str]:
@@ -134,10 +138,7 @@ class Dispatch:
                 return _SHORTEST_REST  # another worker has them locked
         return _IDLE_REST if left is None else max(_SHORTEST_REST, left)
 
-    def _claim_from(self, queue: str) -> int:
-        room = self._launcher.room
-        if room == 0:
-            return 0
+    def _claim_from(self, queue: str, room: int) -> int:
         place = self._station.executor.place()
         images = self._station.store.read(lambda tx: _startable_images(tx, queue, place))
         registry = self._station.docker_registry

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from barbeque_py import clock
+from barbeque_py.broker import BATCH
 from barbeque_py.intake import Intake
 from barbeque_py.store import Store, apps
 from barbeque_py.store import executions as rows
@@ -41,7 +42,7 @@ class QueueIntake:
         if taken:
             self._idle = 0
             self._on_recorded()
-            return 0
+            return 0 if taken >= BATCH or self._intake.waits else _REST
         self._idle += 1
         if self._intake.waits:
             return 0

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from types import FrameType
@@ -28,6 +29,9 @@ from barbeque_worker.watch import Watch
 log = logging.getLogger(__name__)
 
 _MOST_LAUNCH_THREADS = 16
+_TURN = 0.0005
+"""Seconds after which a busy thread lets another in: most of ours wait, and wake in a hurry."""
+_LITTLE = 0.02
 _PATIENCE = 8.0
 """Seconds to wait for what is under way at a stop; a worker is gone within ten."""
 
@@ -63,6 +67,7 @@ class Worker:
             on_recorded=self._dispatch_soon,
         )
         self._queues = Loop("queues", self._intakes.step)
+        self._others = Loop("others", self._wake_others)
         self._loops = [
             Loop("heartbeat", Heartbeat(self._station, self._relay).step),
             Loop("rescue", self._rescue.step),
@@ -71,6 +76,7 @@ class Worker:
             self._outbox,
             self._dispatch,
             self._queues,
+            self._others,
             Loop("prune", Prune(self._station, parts.settings.retention).step),
         ]
         self._relay.on_free = self._outbox.nudge
@@ -89,6 +95,7 @@ class Worker:
             self._end()
 
     def _begin(self) -> None:
+        sys.setswitchinterval(_TURN)
         events = threading.Thread(target=self._follow, name="events", daemon=True)
         events.start()
         for loop in self._loops:
@@ -104,10 +111,16 @@ class Worker:
                 self._stop.wait(1.0)
 
     def _wake(self) -> None:
-        self._queues.nudge()
+        """Take messages in at once; whatever else the bell may mean comes a little later."""
         self._intakes.nudge()
+        self._others.nudge()
+
+    def _wake_others(self) -> float:
+        self._stop.wait(_LITTLE)
+        self._queues.nudge()
         self._dispatch.nudge()
         self._enforce.nudge()
+        return _PATIENCE
 
     def _dispatch_soon(self) -> None:
         self._dispatch.nudge()
