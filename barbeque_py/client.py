@@ -19,15 +19,15 @@ _ERRORS, _FAULTS, _NOT_FOUND = 400, 500, 404
 _EXECUTIONS = "/v2/job_executions"
 
 
-class Unreachable(OutsideError):  # noqa: N818 - reads as the fact it states
+class Unreachable(OutsideError):
     """No barbeque_py answered at the URL, or not in time; what it did is unknown."""
 
 
-class Faulty(OutsideError):  # noqa: N818
+class Faulty(OutsideError):
     """The server can't do it now (a status of 500 or above); the message is its own."""
 
 
-class Refused(RequestError):  # noqa: N818
+class Refused(RequestError):
     """The server refused the request; the message is its own."""
 
     def __init__(self, message: str, *, status: int, answer: Mapping[str, Any]) -> None:

@@ -26,27 +26,27 @@ class RequestError(BarbequeError):
     """The request can't be honoured as it stands; the message names the fault."""
 
 
-class UnknownQueue(RequestError):  # noqa: N818 - reads as the fact it states
+class UnknownQueue(RequestError):
     """No queue has this name."""
 
 
-class UnknownJob(RequestError):  # noqa: N818
+class UnknownJob(RequestError):
     """No such job is defined in this app."""
 
 
-class UnknownExecution(RequestError):  # noqa: N818
+class UnknownExecution(RequestError):
     """No execution has this id."""
 
 
-class UnknownApp(RequestError):  # noqa: N818
+class UnknownApp(RequestError):
     """No app has this name."""
 
 
-class NoDeadMessage(RequestError):  # noqa: N818
+class NoDeadMessage(RequestError):
     """The dead message is gone: it was sent again or dropped."""
 
 
-class StillOpen(RequestError):  # noqa: N818
+class StillOpen(RequestError):
     """The execution has not ended yet."""
 
 
@@ -54,19 +54,19 @@ class OutsideError(BarbequeError):
     """A system outside barbeque_py failed; the same call may succeed later."""
 
 
-class StoreUnavailable(OutsideError):  # noqa: N818
+class StoreUnavailable(OutsideError):
     """The database can't be reached, is locked, or lacks our schema."""
 
 
-class ExecutorUnavailable(OutsideError):  # noqa: N818
+class ExecutorUnavailable(OutsideError):
     """The executor did not answer; whether it acted is unknown."""
 
 
-class LogStoreUnavailable(OutsideError):  # noqa: N818
+class LogStoreUnavailable(OutsideError):
     """The log store can't be written or read: a full disk, a refused connection."""
 
 
-class LaunchRefused(BarbequeError):  # noqa: N818
+class LaunchRefused(BarbequeError):
     """The executor said a definite no: nothing was started and nothing will be.
 
     `blame_definition` tells whose fault it is: True for what the definition names (no such image,
@@ -80,7 +80,7 @@ class LaunchRefused(BarbequeError):  # noqa: N818
         self.blame_definition = blame_definition
 
 
-class NoSuchLog(BarbequeError):  # noqa: N818
+class NoSuchLog(BarbequeError):
     """The log store has no object under this key."""
 
 

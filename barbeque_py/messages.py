@@ -55,11 +55,11 @@ _TRACEPARENT = re.compile(
 )
 
 
-class Unreadable(RequestError):  # noqa: N818 - reads as the fact it states
+class Unreadable(RequestError):
     """The body will never be a job; the message tells an admin why."""
 
 
-class TooNew(RequestError):  # noqa: N818
+class TooNew(RequestError):
     """The body comes from a newer sender: a newer worker may read it."""
 
 

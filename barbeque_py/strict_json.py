@@ -55,7 +55,7 @@ class CharacterError(StrictJsonError):
     """A text holds NUL or half a surrogate pair."""
 
 
-class _Suspicion(Exception):  # noqa: N818 - never leaves this module
+class _Suspicion(Exception):
     """The fast reading met something to refuse; the slow one finds where."""
 
 

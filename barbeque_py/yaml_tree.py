@@ -50,7 +50,7 @@ class _Refused(yaml.MarkedYAMLError):
     """The text is a bomb, or what no plain value can be made of."""
 
 
-class _UnfitText(ValueError):  # noqa: N818 - reads as the fact it states
+class _UnfitText(ValueError):
     """A scalar that no plain value can be made of; the message is fit for people."""
 
 

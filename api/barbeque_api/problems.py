@@ -35,7 +35,7 @@ _CODES = {
 _UNKNOWN = (UnknownApp, UnknownExecution, UnknownJob, UnknownQueue)
 
 
-class Refusal(Exception):  # noqa: N818 - reads as the fact it states
+class Refusal(Exception):
     """The request is answered with this body instead of what it asked for."""
 
     def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:

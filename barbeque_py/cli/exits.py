@@ -40,7 +40,7 @@ _BAD_REQUESTS = (400, 413, 422)
 _UNKNOWN = (UnknownApp, UnknownExecution, UnknownJob, UnknownQueue)
 
 
-class Failure(BarbequeError):  # noqa: N818 - reads as the fact it states
+class Failure(BarbequeError):
     """The command failed; the message says what, and what to do."""
 
     def __init__(self, message: str, code: Code = Code.FAILED) -> None:

@@ -41,7 +41,7 @@ DECIDED = {"started", "exit.json"}  # where one of these is, nothing is ever sta
 PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ETXTBSY)
 
 
-class NeverStarted(Exception):  # noqa: N818 - reads as the fact it states
+class NeverStarted(Exception):
     """The command can't be started, by the definition's fault."""
 
     blame = True

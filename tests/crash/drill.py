@@ -21,7 +21,8 @@ from barbeque_py.store import Store, Tx, apps, outbox, schema
 from barbeque_py.store import executions as rows
 from barbeque_py.wake import Bell
 from barbeque_py.wiring import open_parts
-from tests.crash.judge import JOB_LIMIT, QUEUE_LIMIT, RETRIES, Mark, Report, judge
+from tests.crash.judge import JOB_LIMIT, QUEUE_LIMIT, RETRIES, Report, judge
+from tests.crash.marks import Marks
 from tests.crash.workers import Workers
 
 
@@ -31,10 +32,10 @@ class Drill:
 
     database: str
     home: Path
-    executor: str
-    script: Callable[[str, int], str]
+    marks: Marks
     jobs: int
     kills: int
+    executor: str = "process:?slots=8"
     workers: int = 4
     lease: float = 3.0
     mutant: str = ""
@@ -47,8 +48,8 @@ class Drill:
     """Called after each kill with how many there were; may stop a database for a while."""
 
 
-def run(drill: Drill, *, read_marks: Callable[[], list[Mark]]) -> Report:
-    """Run the drill; `read_marks` tells the jobs' own marks: attempt, start or end, when."""
+def run(drill: Drill) -> Report:
+    """Run the drill and judge it by the jobs' own marks."""
     began = time.monotonic()
     report = Report()
     environment = _environment(drill)
@@ -61,7 +62,7 @@ def run(drill: Drill, *, read_marks: Callable[[], list[Mark]]) -> Report:
     report.seconds = time.monotonic() - began
     parts = open_parts(settings)
     try:
-        report.faults += judge(store, parts, course.wanted, read_marks(), report)
+        report.faults += judge(store, parts, course.wanted, drill.marks.read(), report)
     finally:
         parts.close()
         store.close()
@@ -89,7 +90,7 @@ def _define(tx: Tx, drill: Drill) -> None:
                 JobDefinition(
                     "drill",
                     f"{name}-{failures}",
-                    ("sh", "-c", drill.script(name, failures)),
+                    ("sh", "-c", drill.marks.script(name, failures)),
                     retry=policy,
                     concurrency=most,
                     network="host",

@@ -4,6 +4,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Protocol
 
 from tests.crash.judge import Mark
 
@@ -14,6 +15,18 @@ sleep 0.{tenths}
 {end}
 [ "$BARBEQUE_RETRY_COUNT" -ge {failures} ]
 """
+
+
+class Marks(Protocol):
+    """How the jobs of a drill say that they ran."""
+
+    def script(self, name: str, failures: int) -> str:
+        """Return the shell script of a job that fails that often."""
+        ...
+
+    def read(self) -> list[Mark]:
+        """Return every mark so far."""
+        ...
 
 
 class FileMarks:

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.crash.drill import Drill, run
+from tests.crash.judge import Report
 from tests.crash.marks import FileMarks, ServerMarks
 from tests.images import make_test_image
 from tests.stores import MariaDb
@@ -30,24 +32,19 @@ def marks(tmp_path: Path) -> Iterator[FileMarks]:
     marks.close()
 
 
+def assert_all_kept(report: Report, kills: int) -> None:
+    print(report)
+    assert report.faults == [], report
+    assert report.kills >= kills
+
+
 @sizes(60, 20, whole=(300, 100))
 def test_processes_on_sqlite_survive_kills(
     tmp_path: Path, marks: FileMarks, jobs: int, kills: int
 ) -> None:
-    report = run(
-        Drill(
-            database=f"sqlite:///{tmp_path}/barbeque.db",
-            home=tmp_path,
-            executor="process:?slots=8",
-            jobs=jobs,
-            kills=kills,
-            script=marks.script,
-        ),
-        read_marks=marks.read,
-    )
-    print(report)
-    assert report.faults == [], report
-    assert report.kills >= kills
+    database = f"sqlite:///{tmp_path}/barbeque.db"
+    drill = Drill(database=database, home=tmp_path, marks=marks, jobs=jobs, kills=kills)
+    assert_all_kept(run(drill), kills)
 
 
 @pytest.mark.mariadb
@@ -55,21 +52,9 @@ def test_processes_on_sqlite_survive_kills(
 def test_processes_on_mariadb_survive_kills(
     tmp_path: Path, marks: FileMarks, mariadb: MariaDb, jobs: int, kills: int
 ) -> None:
-    with mariadb.database() as url:
-        report = run(
-            Drill(
-                database=url,
-                home=tmp_path,
-                executor="process:?slots=8",
-                jobs=jobs,
-                kills=kills,
-                script=marks.script,
-            ),
-            read_marks=marks.read,
-        )
-    print(report)
-    assert report.faults == [], report
-    assert report.kills >= kills
+    with mariadb.database() as database:
+        drill = Drill(database=database, home=tmp_path, marks=marks, jobs=jobs, kills=kills)
+        assert_all_kept(run(drill), kills)
 
 
 @pytest.mark.mariadb
@@ -86,21 +71,9 @@ def test_a_killed_mariadb_loses_nothing(
             time.sleep(1)
             mariadb.start()
 
-    with mariadb.database() as url:
-        report = run(
-            Drill(
-                database=url,
-                home=tmp_path,
-                executor="process:?slots=8",
-                jobs=jobs,
-                kills=kills,
-                script=marks.script,
-                disturb=disturb,
-            ),
-            read_marks=marks.read,
-        )
-    print(report)
-    assert report.faults == [], report
+    with mariadb.database() as database:
+        drill = Drill(database=database, home=tmp_path, marks=marks, jobs=jobs, kills=kills)
+        assert_all_kept(run(replace(drill, disturb=disturb)), kills)
     assert len(deaths) == 3
 
 
@@ -108,25 +81,20 @@ def test_a_killed_mariadb_loses_nothing(
 @sizes(30, 8, whole=(100, 30))
 def test_containers_survive_kills(tmp_path: Path, jobs: int, kills: int) -> None:
     marks = ServerMarks()
+    drill = Drill(
+        database=f"sqlite:///{tmp_path}/barbeque.db",
+        home=tmp_path,
+        marks=marks,
+        jobs=jobs,
+        kills=kills,
+        executor="docker:?slots=8",
+        image=make_test_image(),
+        lease=12.0,
+    )
     try:
-        report = run(
-            Drill(
-                database=f"sqlite:///{tmp_path}/barbeque.db",
-                home=tmp_path,
-                executor="docker:?slots=8",
-                image=make_test_image(),
-                jobs=jobs,
-                kills=kills,
-                lease=12.0,
-                script=marks.script,
-            ),
-            read_marks=marks.read,
-        )
+        assert_all_kept(run(drill), kills)
     finally:
         marks.close()
-    print(report)
-    assert report.faults == [], report
-    assert report.kills >= kills
 
 
 @pytest.mark.parametrize(
@@ -140,19 +108,16 @@ def test_containers_survive_kills(tmp_path: Path, jobs: int, kills: int) -> None
 def test_a_worker_that_is_wrong_on_purpose_is_caught(
     tmp_path: Path, marks: FileMarks, mutant: str, point: str, symptom: str
 ) -> None:
-    report = run(
-        Drill(
-            database=f"sqlite:///{tmp_path}/barbeque.db",
-            home=tmp_path,
-            executor="process:?slots=8",
-            jobs=40,
-            kills=12,
-            probability=0.5,
-            only=point,
-            patience=20.0,
-            mutant=mutant,
-            script=marks.script,
-        ),
-        read_marks=marks.read,
+    drill = Drill(
+        database=f"sqlite:///{tmp_path}/barbeque.db",
+        home=tmp_path,
+        marks=marks,
+        jobs=40,
+        kills=12,
+        probability=0.5,
+        only=point,
+        patience=20.0,
+        mutant=mutant,
     )
+    report = run(drill)
     assert [fault for fault in report.faults if symptom in fault], report
