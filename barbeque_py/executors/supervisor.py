@@ -290,7 +290,7 @@ def _become(launch: dict[str, Any], program: str, pipes: list[int]) -> NoReturn:
         os.chdir("work")
         for number, pipe in enumerate((os.open(os.devnull, os.O_RDONLY), *pipes[:2])):
             os.dup2(pipe, number)
-        for number in (*LISTENED, signal.SIGPIPE, signal.SIGXFSZ):
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
         fault = "!"
         os.execve(program, launch["command"], launch["environment"])  # noqa: S606 - no shell: meant
