@@ -80,6 +80,7 @@ def test_a_killed_mariadb_loses_nothing(
 @pytest.mark.docker
 @sizes(30, 8, whole=(100, 30))
 def test_containers_survive_kills(tmp_path: Path, jobs: int, kills: int) -> None:
+    image = make_test_image()
     marks = ServerMarks()
     drill = Drill(
         database=f"sqlite:///{tmp_path}/barbeque.db",
@@ -88,7 +89,7 @@ def test_containers_survive_kills(tmp_path: Path, jobs: int, kills: int) -> None
         jobs=jobs,
         kills=kills,
         executor="docker:?slots=8",
-        image=make_test_image(),
+        image=image,
         lease=12.0,
     )
     try:
