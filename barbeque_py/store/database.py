@@ -54,6 +54,9 @@ _CURE = "is it running, are name and password right?"
 
 _TRIES = 10
 
+_SQLITE_PATIENCE = 10
+"""Seconds to wait for another program's write lock on a SQLite file."""
+
 
 class Tx:
     """One transaction: statements, and the one instant at which all of it happens."""
@@ -215,8 +218,8 @@ def _open_sqlite(url: URL, *, create: bool, writing: bool) -> Engine:
         connection = sqlite3.connect(
             f"file:{path}?mode={mode}", uri=True, check_same_thread=False, isolation_level=None
         )
-        connection.execute("PRAGMA busy_timeout = 10000")
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA busy_timeout = {_SQLITE_PATIENCE * 1000}")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         return connection
 
@@ -230,3 +233,18 @@ def _open_sqlite(url: URL, *, create: bool, writing: bool) -> Engine:
     begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to WAL; SQLite doesn't wait here by itself while another one writes."""
+    until = time.monotonic() + _SQLITE_PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                connection.close()
+                raise
+            time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - not a secret
+        else:
+            return

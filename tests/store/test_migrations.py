@@ -1,7 +1,9 @@
 """The migrations make what the tables say, once, whoever comes first."""
 
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -60,6 +62,23 @@ def test_four_that_migrate_at_once_make_one_installation(empty_url: str) -> None
     assert [each.returncode for each in working] == [0] * 4, said
     assert len({out for out, _ in said}) == 1
     assert len(said[0][0].strip()) == 6
+
+
+def test_a_new_sqlite_file_that_another_one_writes_at_this_moment_is_waited_for(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    letting_go = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    letting_go.start()
+    try:
+        with closing(Store(f"sqlite:///{path}", create=True)) as store:
+            migrate(store)
+            check_schema(store)
+    finally:
+        letting_go.join()
+        other.close()
 
 
 def test_the_first_to_migrate_names_the_installation_and_another_name_is_refused(
