@@ -10,6 +10,7 @@ BarbequeError
     StillOpen             the execution has not ended, so it can't be retried
   OutsideError            another system failed; trying again may help
     StoreUnavailable
+    BrokerUnavailable
     ExecutorUnavailable
     LogStoreUnavailable
   LaunchRefused           the executor said a definite no: nothing was started
@@ -56,6 +57,10 @@ class OutsideError(BarbequeError):
 
 class StoreUnavailable(OutsideError):
     """The database can't be reached, is locked, or lacks our schema."""
+
+
+class BrokerUnavailable(OutsideError):
+    """The broker did not answer; what was sent may or may not be on its queue."""
 
 
 class ExecutorUnavailable(OutsideError):
