@@ -1,0 +1,1 @@
+"""AWS on one machine, for tests: an own SQS and ECS with faults, moto for the rest."""
