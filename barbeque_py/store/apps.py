@@ -19,6 +19,11 @@ def installation_name(tx: Tx) -> str:
     return str(tx.execute(select(installation.c.name)).scalar_one())
 
 
+def installation_secret(tx: Tx) -> bytes:
+    """Return the key under which this installation signs what it hands to its own jobs."""
+    return bytes.fromhex(tx.execute(select(installation.c.secret)).scalar_one())
+
+
 def stored_executor(tx: Tx) -> str | None:
     """Return the executor chosen when `up` first made the database."""
     value = tx.execute(select(installation.c.executor)).scalar_one()

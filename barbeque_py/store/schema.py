@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from barbeque_py.errors import ConfigurationError, StoreUnavailable
@@ -68,7 +68,12 @@ def _settle_name(connection: Connection, wanted: str | None) -> str:
     if found is None:
         found = wanted or _new_name()
         connection.execute(insert(installation).values(id=1, name=found))
-        connection.commit()
+    connection.execute(
+        update(installation)
+        .where(installation.c.secret.is_(None))
+        .values(secret=secrets.token_hex(32))
+    )
+    connection.commit()
     if wanted is not None and wanted != found:
         raise ConfigurationError(
             f"BARBEQUE_INSTALLATION is {wanted}, but this database belongs to the installation "

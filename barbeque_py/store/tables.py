@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     Index,
     Integer,
     MetaData,
@@ -63,6 +64,7 @@ installation = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("name", String(6), nullable=False),
     Column("executor", String(200)),
+    Column("secret", String(64)),
     **_BINARY,
 )
 
@@ -153,9 +155,15 @@ attempts = Table(
     Column("scopes", Text, nullable=False),
     Column("image", String(500), nullable=False),
     Column("handle", String(200)),
+    Column("launch_number", Integer, nullable=False, server_default="1"),
+    Column("first_called_at", Instant),
+    Column("log_at", String(900)),
+    Column("version", BigInteger),
+    Column("checked_at", Instant),
     Column("claimed_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("deadline_at", Instant),
+    Column("act_at", Instant),
     Column("cancel_requested_at", Instant),
     Column("stop_reason", String(20)),
     Column("stop_requested_at", Instant),
@@ -172,6 +180,8 @@ attempts = Table(
     UniqueConstraint("execution", "number"),
     Index("ix_attempts_place", "place", "state", "lease_until"),
     Index("ix_attempts_owner", "owner", "state"),
+    Index("ix_attempts_act", "place", "state", "act_at"),
+    Index("ix_attempts_checked", "place", "state", "checked_at"),
     **_BINARY,
 )
 
@@ -257,5 +267,38 @@ duties = Table(
     Column("owner", String(80), nullable=False),
     Column("lease_until", Instant, nullable=False),
     Column("done_at", Instant),
+    **_BINARY,
+)
+
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("tokens", Double(), nullable=False),
+    Column("filled_at", Instant, nullable=False),
+    **_BINARY,
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("scope", String(SCOPE), primary_key=True),
+    Column("until", Instant, nullable=False),
+    Column("seconds", Double(), nullable=False),
+    Column("probing", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    **_BINARY,
+)
+
+task_definitions = Table(
+    "task_definitions",
+    metadata,
+    Column("content", String(64), primary_key=True),
+    Column("place", String(200), nullable=False),
+    Column("family", String(255), nullable=False),
+    Column("arn", String(300)),
+    Column("owner", String(80)),
+    Column("lease_until", Instant),
+    Column("registered_at", Instant),
     **_BINARY,
 )
