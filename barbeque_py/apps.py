@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from barbeque_py.backoff import RetryPolicy
 
@@ -14,6 +15,7 @@ QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,70}")
 
 DEFAULT_TIMEOUT = timedelta(hours=1)
 DEFAULT_GRACE = timedelta(seconds=30)
+DEFAULT_LOGS = "awslogs"
 
 
 def with_registry(image: str, registry: str | None) -> str:
@@ -37,6 +39,10 @@ class App:
     """Regular expressions; what they match is `***` before a log is stored."""
     notify: dict[str, object] = field(default_factory=dict)
     """Who is told, as the apply file says it; kept for the notices."""
+    logs: str = DEFAULT_LOGS
+    """How ECS carries the jobs' logs: `awslogs` or `firelens`."""
+    ecs: dict[str, Any] = field(default_factory=dict)
+    """How ECS runs the jobs, in the apply file's keys; see `ecs_settings`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,8 @@ class JobDefinition:
     network: str = "bridge"
     pids: int = 512
     """How many processes and threads the container may have."""
+    ecs: dict[str, Any] = field(default_factory=dict)
+    """How ECS runs this job, over what its app says; see `ecs_settings`."""
 
 
 @dataclass(frozen=True, slots=True)

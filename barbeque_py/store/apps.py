@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from barbeque_py.apps import App, JobDefinition, Queue
+from barbeque_py.apps import DEFAULT_LOGS, App, JobDefinition, Queue
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.store import limits
 from barbeque_py.store.database import Tx
@@ -37,10 +37,7 @@ def store_executor(tx: Tx, url: str) -> None:
 
 def put_app(tx: Tx, app: App) -> None:
     """Make or replace the app."""
-    spec = asdict(app)
-    values = {"image": spec.pop("image"), "changed_at": tx.now}
-    del spec["name"]
-    values["spec"] = json.dumps(spec)
+    values = {"image": app.image, "spec": _app_spec(app), "changed_at": tx.now}
     changed = tx.execute(update(apps).where(apps.c.name == app.name).values(values))
     if changed.rowcount == 0:
         tx.execute(insert(apps).values(name=app.name, **values))
@@ -72,6 +69,21 @@ def set_image(tx: Tx, name: str, image: str) -> bool:
     return changed.rowcount == 1
 
 
+def _app_spec(app: App) -> str:
+    spec = asdict(app)
+    for name in ("name", "image"):
+        del spec[name]
+    return json.dumps(_said(spec))
+
+
+_ADDED: dict[str, Any] = {"ecs": {}, "logs": DEFAULT_LOGS}
+"""What a worker of the version before does not know, with what need not be said."""
+
+
+def _said(spec: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in spec.items() if _ADDED.get(name, _ADDED) != value}
+
+
 def _app(row: Any) -> App:
     spec = json.loads(row.spec)
     spec["process_path"] = tuple(spec["process_path"])
@@ -93,7 +105,7 @@ def _job_spec(job: JobDefinition) -> str:
     spec = asdict(job)
     for name in ("app", "name", "queue"):
         del spec[name]
-    return json.dumps(spec, default=_seconds)
+    return json.dumps(_said(spec), default=_seconds)
 
 
 def _seconds(value: object) -> float:
