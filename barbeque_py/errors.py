@@ -12,8 +12,10 @@ BarbequeError
     StoreUnavailable
     BrokerUnavailable
     ExecutorUnavailable
+      Throttled           the executor was asked too often and did nothing
     LogStoreUnavailable
   LaunchRefused           the executor said a definite no: nothing was started
+  NoCapacity              the executor said a definite "not now": nothing was started
   NoSuchLog               the log store has no such object
   ConfigurationError      the operator must change something
 """
@@ -67,6 +69,10 @@ class ExecutorUnavailable(OutsideError):
     """The executor did not answer; whether it acted is unknown."""
 
 
+class Throttled(ExecutorUnavailable):
+    """The executor was asked too often and did nothing; the same call may succeed later."""
+
+
 class LogStoreUnavailable(OutsideError):
     """The log store can't be written or read: a full disk, a refused connection."""
 
@@ -83,6 +89,10 @@ class LaunchRefused(BarbequeError):
         super().__init__(reason)
         self.reason = reason
         self.blame_definition = blame_definition
+
+
+class NoCapacity(BarbequeError):
+    """The executor has no room now: nothing was started, and nothing of this call ever will be."""
 
 
 class NoSuchLog(BarbequeError):

@@ -41,8 +41,13 @@ class Stage(StrEnum):
 
 
 class AttemptState(StrEnum):
-    """Where an attempt stands: claimed and perhaps launched, seen running, or over."""
+    """Where an attempt stands: claimed and perhaps launched, seen running, or over.
 
+    One that waits has been refused for want of capacity: nothing of it runs, and the next claim
+    of its execution takes it up again.
+    """
+
+    WAITING = "waiting"
     STARTING = "starting"
     RUNNING = "running"
     ENDED = "ended"

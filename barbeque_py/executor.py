@@ -1,15 +1,58 @@
 """Seam: runs one container per attempt and says how it ended."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from threading import Event
-from typing import Protocol
+from typing import Any, Protocol
 
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogSource
 from barbeque_py.outcomes import Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What must be ready before an attempt can be launched: many jobs of an app share one."""
+
+    app: str
+    image: str
+    grace: float = 30.0
+    """Seconds from SIGTERM to SIGKILL."""
+    ecs: Mapping[str, Any] = field(default_factory=dict)
+    """What the definition says of ECS, app and job merged."""
+
+    @property
+    def key(self) -> str:
+        """The same text for the same blueprint."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How often an outside call may be made: a bucket from which all workers draw."""
+
+    name: str
+    burst: float
+    rate: float
+    """How many calls a second fill it up again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What `prepare` found: what a launch is made of and nothing can change under its name."""
+
+    image: str
+    place: str
+    """Where the attempts will live."""
+    log_at: str = ""
+    """Where their logs are to be read, for executors whose logs nobody ships meanwhile."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """The executor's own; JSON-able, kept with every launch."""
+    quotas: tuple[Quota, ...] = ()
+    """What one start draws a token from, each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +82,13 @@ class Launch:
     """Process mode only: absolute directories in which the command is found."""
     message_file: bool = False
     """Whether `message` must be given as a file, at BARBEQUE_MESSAGE_URL."""
+    launch_number: int = 1
+    """Goes up when a start was refused for want of capacity and is made anew."""
+    place: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """The preparation's."""
+    quotas: tuple[Quota, ...] = ()
+    """The preparation's."""
 
     def to_json(self) -> str:
         """Write the launch as JSON, the same bytes for the same launch."""
@@ -50,6 +100,7 @@ class Launch:
         facts = json.loads(text)
         for name in ("command", "capabilities", "path"):
             facts[name] = tuple(facts[name])
+        facts["quotas"] = tuple(Quota(**each) for each in facts.get("quotas", ()))
         return cls(**facts)
 
 
@@ -74,25 +125,52 @@ class Sighting:
     fate: Fate | None = None
     started_at: float | None = None
     """Seconds since 1970 at which the command started, where the executor knows."""
+    version: int | None = None
+    """Counts what happened to the attempt, where the executor counts; an older one is stale."""
 
 
 @dataclass(frozen=True, slots=True)
-class Preparation:
-    """What `prepare` found: the pinned image."""
+class News:
+    """What an executor tells unasked: attempts, each with what was seen where it knows."""
 
-    image: str
-    details: Mapping[str, str] = field(default_factory=dict)
+    sightings: Mapping[AttemptId, Sighting | None] = field(default_factory=dict)
+    acknowledge: Callable[[], None] = lambda: None
+    """To be called when all of it is recorded; until then it is told again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """How an executor's attempts are to be treated; the default is an engine of this machine."""
+
+    attended: bool = True
+    """Whether a worker must attend to each running attempt: hold its lease, ship its log."""
+    repeat_window: timedelta | None = None
+    """For how long after its first call a start may be repeated; None is for ever."""
+    log_waits: tuple[timedelta, ...] = ()
+    """How long after the end to read the log, and how much later to read on before it is sealed."""
+    check_every: timedelta = timedelta(seconds=5)
+    """How often every running attempt is looked at, in case its end was never told."""
 
 
 class Executor(Protocol):
-    """Runs one container per attempt at one place.
+    """Runs one container per attempt, at one place or a few.
 
     Every call may raise `ExecutorUnavailable`: the engine is away, or did not answer in time, and
-    what it did is unknown. Only `start` and `prepare` raise `LaunchRefused`.
+    what it did is unknown. Only `start` and `prepare` raise `LaunchRefused`, only `start` raises
+    `NoCapacity` and `Throttled`.
     """
 
+    traits: Traits
+
     def place(self) -> str:
-        """Return where this executor's attempts live: an engine's id, a host's id and boot id."""
+        """Return where attempts live unless their definition says otherwise.
+
+        An engine's id, a host's id and boot id, a cluster's ARN.
+        """
+        ...
+
+    def serves(self, place: str) -> bool:
+        """Tell whether this executor speaks to that place, which is or was its own."""
         ...
 
     def former(self, place: str) -> bool:
@@ -103,12 +181,12 @@ class Executor(Protocol):
         """
         ...
 
-    def slots(self) -> int:
-        """Return how many attempts the place may run at once."""
+    def slots(self) -> int | None:
+        """Return how many attempts the place may run at once; None is any number."""
         ...
 
-    def prepare(self, image: str) -> Preparation:
-        """Make the image ready and pin it; slow (a pull), holds nothing.
+    def prepare(self, blueprint: Blueprint) -> Preparation:
+        """Make ready what the blueprint names and pin it; slow (a pull), holds nothing.
 
         Raises `LaunchRefused` when there is no such image, access is denied or the pull broke.
         """
@@ -118,7 +196,9 @@ class Executor(Protocol):
         """Start the attempt; called again for the same attempt it starts nothing new.
 
         `message` is the JSON text of the execution's message. Raises `LaunchRefused` on a definite
-        no, after which the same attempt still may not have run and never will.
+        no, after which the same attempt has not run and never will; `NoCapacity` on a definite "not
+        now", after which the same attempt may be started under the next launch number; `Throttled`
+        when it was asked too often and did nothing.
         """
         ...
 
@@ -133,8 +213,8 @@ class Executor(Protocol):
         """
         ...
 
-    def events(self, stop: Event) -> Iterator[AttemptId | None]:
-        """Yield attempts of this installation as they end, and None at least once a second.
+    def events(self, stop: Event) -> Iterator[News]:
+        """Yield attempts of this installation as they end, and no news at least each 20 s.
 
         A hint, not a promise: what is missed is found by `sightings`. Reconnects by itself, and
         returns only when `stop` is set. Yields for attempts that other workers started, too.
