@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from barbeque_py import clock
 from barbeque_py.errors import LaunchRefused
-from barbeque_py.executor import Launch, Preparation, Sighting, Standing
+from barbeque_py.executor import Blueprint, Launch, News, Preparation, Sighting, Standing, Traits
 from barbeque_py.executors.docker_events import Deaths
 from barbeque_py.executors.docker_image import Images
 from barbeque_py.executors.docker_log import DockerLog
@@ -70,6 +70,7 @@ class DockerExecutor:
         self._slots = slots or os.cpu_count() or 1
         self._engine = Engine(socket, timeout)
         self._images = Images(self._engine)
+        self.traits = Traits()
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -79,6 +80,10 @@ class DockerExecutor:
         """Return `docker:` and the engine's id."""
         return f"docker:{self._facts['ID']}"
 
+    def serves(self, place: str) -> bool:
+        """Tell whether the place is this engine."""
+        return place == self.place()
+
     def former(self, place: str) -> bool:  # noqa: ARG002 - an engine keeps its id for ever
         """Return False: an engine that was restarted is the same place."""
         return False
@@ -87,9 +92,9 @@ class DockerExecutor:
         """Return how many attempts may run at once: the CPU count, where nothing else is set."""
         return self._slots
 
-    def prepare(self, image: str) -> Preparation:
+    def prepare(self, blueprint: Blueprint) -> Preparation:
         """Find or pull the image and pin it, to its digest or else its id."""
-        return self._images.prepare(image)
+        return Preparation(self._images.pin(blueprint.image), self.place())
 
     def start(self, launch: Launch, message: str) -> Sighting:
         """Create the attempt's container and start it, unless it was started before."""
@@ -129,12 +134,14 @@ class DockerExecutor:
         path = f"/containers/{self._name(attempt)}/kill?signal={signal}"
         self._expect(self._engine.call("POST", path), _STARTED, _NOT_FOUND, _CONFLICT)
 
-    def events(self, stop: Event) -> Iterator[AttemptId | None]:
+    def events(self, stop: Event) -> Iterator[News]:
         """Yield attempts as their containers die, by the engine's event stream."""
         for name in Deaths(self._engine, self._label).names(stop):
             attempt = self._attempt(name or "")
-            if attempt or name is None:
-                yield attempt
+            if attempt is not None:
+                yield News({attempt: None})
+            elif name is None:
+                yield News()
 
     def log(self, attempt: AttemptId) -> LogSource:
         """Return the log as the engine keeps it."""

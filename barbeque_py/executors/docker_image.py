@@ -7,7 +7,6 @@ from urllib.parse import quote, urlencode
 
 from barbeque_py import clock
 from barbeque_py.errors import ExecutorUnavailable, LaunchRefused
-from barbeque_py.executor import Preparation
 from barbeque_py.executors.engine import Engine, Stream
 
 _FRESH = 2.0
@@ -36,9 +35,9 @@ class Images:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: dict[str, tuple[float, Preparation]] = {}
+        self._known: dict[str, tuple[float, str]] = {}
 
-    def prepare(self, image: str) -> Preparation:
+    def pin(self, image: str) -> str:
         """Return the image pinned, pulled first where it is absent; raises `LaunchRefused`."""
         until, known = self._known.get(image, (0.0, None))
         if known is not None and clock.monotonic() < until:
@@ -54,11 +53,11 @@ class Images:
         self._known[image] = (clock.monotonic() + _FRESH, found)
         return found
 
-    def _find(self, image: str) -> Preparation | None:
+    def _find(self, image: str) -> str | None:
         answer = self._engine.call("GET", f"/images/{quote(image, safe='/:@')}/json")
         if answer.status == _OK:
             facts = answer.json()
-            return Preparation(_pin(image, facts), {"id": facts["Id"]})
+            return _pin(image, facts)
         if answer.status == _NOT_FOUND:
             return None
         raise LaunchRefused(

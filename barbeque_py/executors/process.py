@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 
 from barbeque_py.errors import ExecutorUnavailable, LaunchRefused
-from barbeque_py.executor import Launch, Preparation, Sighting, Standing
+from barbeque_py.executor import Blueprint, Launch, News, Preparation, Sighting, Standing, Traits
 from barbeque_py.executors import supervisor
 from barbeque_py.executors.folder import Folder, delete, here
 from barbeque_py.executors.tail import Tail
@@ -47,6 +47,7 @@ class ProcessExecutor:
         self._attempts = home.absolute() / "processes" / installation
         self._watch = self._attempts / ".watch"
         self._slots = slots or os.cpu_count() or 1
+        self.traits = Traits()
         self._base = {"PATH": SEARCH_PATH, "HOME": str(Path.home())} | {
             name: value for name, value in (environment or {}).items() if name in INHERITED
         }
@@ -60,6 +61,10 @@ class ProcessExecutor:
         """Return `process:<host>:<boot>:<PID namespace>`."""
         return f"process:{self._host}:" + ":".join(here())
 
+    def serves(self, place: str) -> bool:
+        """Tell whether the place is this host, booted as it is or as it was."""
+        return place == self.place() or self.former(place)
+
     def former(self, place: str) -> bool:
         """Tell whether the place is this host, before it was booted or its namespace made anew.
 
@@ -72,9 +77,9 @@ class ProcessExecutor:
         """Return how many attempts may run at once, the number of CPUs unless told."""
         return self._slots
 
-    def prepare(self, image: str) -> Preparation:
+    def prepare(self, blueprint: Blueprint) -> Preparation:
         """Return the name as it is: a process has no image."""
-        return Preparation(image)
+        return Preparation(blueprint.image, self.place())
 
     def start(self, launch: Launch, message: str) -> Sighting:
         """Start the attempt under its own supervisor, or find it started."""
@@ -101,15 +106,15 @@ class ProcessExecutor:
         with _engine():
             self._folder(attempt).signal(kill=kill)
 
-    def events(self, stop: Event) -> Iterator[AttemptId | None]:
+    def events(self, stop: Event) -> Iterator[News]:
         """Yield attempts as their supervisors tell of their end."""
         while not stop.is_set():
             with _engine(), self._ear() as (ear, address):
                 while not stop.is_set() and address.exists():
                     try:
-                        yield AttemptId(ear.recv(256).decode())
+                        yield News({AttemptId(ear.recv(256).decode()): None})
                     except TimeoutError:
-                        yield None
+                        yield News()
 
     def log(self, attempt: AttemptId) -> Tail:
         """Return the log that the attempt's supervisor writes."""

@@ -17,7 +17,7 @@ from hypothesis import strategies as some
 
 from barbeque_py import clock
 from barbeque_py.errors import ExecutorUnavailable, LaunchRefused, NoSuchLog
-from barbeque_py.executor import Launch, Standing
+from barbeque_py.executor import Blueprint, Launch, Standing
 from barbeque_py.executors.docker import DockerExecutor
 from barbeque_py.executors.docker_log import LONGEST, Frames
 from barbeque_py.executors.engine import Engine, engine_answers
@@ -103,11 +103,10 @@ class Listener:
 
     def _listen(self) -> None:
         last = clock.monotonic()
-        for attempt in self._executor.events(self.stop):
+        for news in self._executor.events(self.stop):
             self.longest_silence = max(self.longest_silence, clock.monotonic() - last)
             last = clock.monotonic()
-            if attempt:
-                self.heard[attempt] = last
+            self.heard.update(dict.fromkeys(news.sightings, last))
 
     def close(self) -> None:
         self.stop.set()
@@ -236,8 +235,8 @@ def test_an_absent_image_is_pulled_and_pinned_to_its_digest(
     name = f"{registry.address}/there"
     pinned = f"{name}@{digest_of(registry.manifest)}"
     try:
-        assert executor.prepare(name).image == pinned
-        assert executor.prepare(pinned).image == pinned
+        assert executor.prepare(Blueprint("media", name)).image == pinned
+        assert executor.prepare(Blueprint("media", pinned)).image == pinned
     finally:
         engine.call("DELETE", f"/images/{name}")
 
@@ -247,7 +246,7 @@ def test_a_registry_that_says_no_is_the_definitions_fault(
     executor: DockerExecutor, registry: Registry, path: str
 ) -> None:
     with pytest.raises(LaunchRefused, match=path) as refused:
-        executor.prepare(f"{registry.address}/{path}")
+        executor.prepare(Blueprint("media", f"{registry.address}/{path}"))
     assert refused.value.blame_definition
 
 
@@ -256,7 +255,7 @@ def test_a_registry_that_is_away_is_not_the_definitions_fault(
 ) -> None:
     registry.close()
     with pytest.raises(LaunchRefused, match="build it here") as refused:
-        executor.prepare(f"{registry.address}/there")
+        executor.prepare(Blueprint("media", f"{registry.address}/there"))
     assert not refused.value.blame_definition
 
 
@@ -265,7 +264,7 @@ def test_a_name_that_no_image_can_have_is_the_definitions_fault(
     executor: DockerExecutor, name: str
 ) -> None:
     with pytest.raises(LaunchRefused, match=name) as refused:
-        executor.prepare(name)
+        executor.prepare(Blueprint("media", name))
     assert refused.value.blame_definition
 
 
@@ -276,11 +275,11 @@ def test_an_image_built_anew_under_its_tag_is_used_within_seconds(
     tag = f"repo={name.partition(':')[0]}&tag=latest"
     engine.call("POST", f"/images/{rig.image}/tag?{tag}")
     try:
-        first = executor.prepare(name)
-        assert executor.prepare(name) is first
+        first = executor.prepare(Blueprint("media", name))
+        assert executor.prepare(Blueprint("media", name)) == first
         engine.call("POST", f"/images/create?fromSrc=-&{tag}", content=b"\0" * 10240)
         wait_until(
-            lambda: executor.prepare(name).image != first.image,
+            lambda: executor.prepare(Blueprint("media", name)).image != first.image,
             "the new image is used",
             within=4.0,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 
-from barbeque_py.executor import Executor, Launch, Preparation, Sighting
+from barbeque_py.executor import Blueprint, Executor, Launch, News, Preparation, Sighting
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogSource
 from barbeque_py.logstore import LogStore
@@ -59,6 +59,7 @@ class FusedExecutor:
     def __init__(self, executor: Executor, fuse: Fuse) -> None:
         self._executor = executor
         self._fuse = fuse
+        self.traits = executor.traits
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._executor, name)
@@ -80,11 +81,14 @@ class FusedExecutor:
     def former(self, place: str) -> bool:
         return self._executor.former(place)
 
-    def slots(self) -> int:
+    def serves(self, place: str) -> bool:
+        return self._executor.serves(place)
+
+    def slots(self) -> int | None:
         return self._executor.slots()
 
-    def prepare(self, image: str) -> Preparation:
-        return self._executor.prepare(image)
+    def prepare(self, blueprint: Blueprint) -> Preparation:
+        return self._executor.prepare(blueprint)
 
     def sightings(self, attempts: Sequence[AttemptId]) -> dict[AttemptId, Sighting]:
         return self._executor.sightings(attempts)
@@ -92,7 +96,7 @@ class FusedExecutor:
     def stop(self, attempt: AttemptId, *, kill: bool) -> None:
         self._executor.stop(attempt, kill=kill)
 
-    def events(self, stop: Event) -> Iterator[AttemptId | None]:
+    def events(self, stop: Event) -> Iterator[News]:
         return self._executor.events(stop)
 
     def log(self, attempt: AttemptId) -> LogSource:
