@@ -82,6 +82,9 @@ def open_client(
         max_pool_connections=connections,
         retries={"total_max_attempts": tries, "mode": "standard"},
         region_name=region,
+        # Servers that only resemble S3 do not know the checksums that come behind a body.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
     )
     with _opening:  # a session is not safe while it makes a client
         try:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,16 +11,33 @@ from threading import Thread
 
 import pytest
 
+from barbeque_py import aws
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog
 from barbeque_py.logstore import LogStore
 from barbeque_py.logstores.directory import DirectoryLogStore
-from tests.contracts.logstore_rigs import MemoryLogStore
+from barbeque_py.logstores.s3 import S3LogStore
+from tests.contracts.logstore_rigs import MemoryLogStore, local_aws
 from tests.parts import missing
 
 
-@pytest.fixture(params=["directory", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> LogStore:
-    return MemoryLogStore() if request.param == "memory" else DirectoryLogStore(tmp_path / "logs")
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    with local_aws():
+        client = aws.open_client("s3")
+        client.create_bucket(Bucket="barbeque-logs")
+        client.close()
+        yield "barbeque-logs"
+
+
+@pytest.fixture(params=["directory", "memory", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LogStore]:
+    if request.param == "s3":
+        in_s3 = S3LogStore(request.getfixturevalue("bucket"), f"logs/{secrets.token_hex(4)}")
+        yield in_s3
+        in_s3.close()
+    else:
+        folder = tmp_path / "logs"
+        yield MemoryLogStore() if request.param == "memory" else DirectoryLogStore(folder)
 
 
 def test_an_object_reads_back_whole_and_by_any_range(store: LogStore) -> None:
