@@ -22,7 +22,8 @@ _EXCLUSIVE = ("launch", "capacity_providers")
 def merged(app: App, job: JobDefinition) -> Settings:
     """Return what holds for the job: its keys over its app's, maps merged, lists replaced.
 
-    Beside the keys of `ecs:` the answer has `logs`, the app's: `awslogs` or `firelens`.
+    A key that the job leaves empty is taken out of what the app says. Beside the keys of `ecs:`
+    the answer has `logs`, the app's: `awslogs` or `firelens`.
     """
     return merge(app.ecs, job.ecs) | {"logs": app.logs}
 
@@ -32,7 +33,8 @@ def merge(under: Settings, over: Settings) -> Settings:
     kept = under
     if any(name in over for name in _EXCLUSIVE):
         kept = {name: value for name, value in under.items() if name not in _EXCLUSIVE}
-    return _merge_maps(kept, over)
+    said: Settings = _without_none(_merge_maps(kept, over))
+    return said
 
 
 def _merge_maps(under: Settings, over: Settings) -> Settings:
@@ -44,3 +46,9 @@ def _merge_maps(under: Settings, over: Settings) -> Settings:
         else:
             both[name] = value
     return both
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_none(each) for name, each in value.items() if each is not None}
+    return [_without_none(each) for each in value] if isinstance(value, list) else value

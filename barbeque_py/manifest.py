@@ -12,11 +12,12 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from barbeque_py.apps import App, JobDefinition, Queue
+from barbeque_py.apps import DEFAULT_LOGS, App, JobDefinition, Queue
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.durations import format_duration
 from barbeque_py.errors import RequestError
-from barbeque_py.manifest_form import FORMS, AppForm, FileForm, JobForm, describe_kind
+from barbeque_py.manifest_fields import describe_kind
+from barbeque_py.manifest_form import FORMS, AppForm, FileForm, JobForm
 from barbeque_py.setting_values import nearest
 from barbeque_py.yaml_tree import Path as KeyPath
 from barbeque_py.yaml_tree import Tree, read_yaml
@@ -243,6 +244,8 @@ def _app(form: AppForm, base: Path | None) -> App:
         process_path=tuple(os.path.normpath(root / path) for path in form.process.path),
         mask=tuple(form.mask),
         notify=form.notify.model_dump(exclude_defaults=True),
+        logs=form.logs,
+        ecs=form.ecs.model_dump(exclude_unset=True),
     )
 
 
@@ -253,7 +256,8 @@ def _job(app: str, form: JobForm) -> JobDefinition:
     )
     for name in ("command", "capabilities"):
         facts[name] = tuple(facts[name])
-    return JobDefinition(**facts | {"app": app, "retry": retry})
+    ecs = form.ecs.model_dump(exclude_unset=True)
+    return JobDefinition(**facts | {"app": app, "retry": retry, "ecs": ecs})
 
 
 def _app_facts(app: App, jobs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -265,6 +269,8 @@ def _app_facts(app: App, jobs: list[dict[str, Any]]) -> dict[str, Any]:
         "env": app.env,
         "mask": list(app.mask),
         "notify": app.notify,
+        "logs": app.logs if app.logs != DEFAULT_LOGS else None,
+        "ecs": app.ecs,
         "jobs": jobs,
     }
     return {name: value for name, value in facts.items() if value}
