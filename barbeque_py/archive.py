@@ -5,7 +5,7 @@ import tempfile
 import zlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
@@ -34,6 +34,8 @@ class Archive:
         self._count = _Count()
         self._dropped = 0
         self._last_dropped = b""
+        self._rest: list[bytes] = []
+        self._noticed = False
         self.offsets = array("Q")
         self.firsts = array("Q")
         self.size = 0
@@ -49,14 +51,20 @@ class Archive:
                 return
             free = MEMBER_LINES - len(self._pending)
             position += self._take(lines[position : position + free])
+            self._cut_full()
 
-    def finish(self) -> None:
-        """Cut the last member; an empty log has one, without lines."""
-        if self._dropped:
+    def finish(self, rest: Iterable[bytes] = ()) -> None:
+        """Take in the last lines and cut the last member; an empty log has one, without lines.
+
+        What failed may be called again, without these lines; nothing is lost, nothing is twice.
+        """
+        self._rest += rest
+        self._take_rest()
+        if self._dropped and not self._noticed:
             notice = self._notice()
-            self._room = len(notice) + 1
-            while not self._take([notice]):
-                pass
+            self._room, self._noticed = len(notice) + 1, True
+            self._rest.append(notice)
+            self._take_rest()
         if self._pending or not self.offsets:
             self._cut()
 
@@ -102,6 +110,15 @@ class Archive:
         """Forget the members."""
         self._spool.close()
 
+    def _take_rest(self) -> None:
+        while self._rest:
+            self._cut_full()
+            if self._dropped and not self._noticed:
+                self._drop(self._rest)
+                self._rest = []
+            else:
+                del self._rest[: self._take(self._rest[:1])]
+
     def _take(self, lines: list[bytes]) -> int:
         """Keep as many of the lines as fit in this member; return how many are dealt with."""
         size = sum(map(len, lines)) + len(lines)
@@ -131,8 +148,6 @@ class Archive:
         self._pending_size += size
         self._room -= size
         self.lines += len(lines)
-        if len(self._pending) == MEMBER_LINES:
-            self._cut()
 
     def _drop(self, lines: list[bytes]) -> None:
         self._dropped += len(lines)
@@ -142,6 +157,10 @@ class Archive:
         at, _, _ = split_line(self._last_dropped)
         text = f"[barbeque] the log met its limit of {self._limit:,} bytes here"
         return b"%s - %s; lines not kept: %d" % (at, text.encode(), self._dropped)
+
+    def _cut_full(self) -> None:
+        if len(self._pending) == MEMBER_LINES:
+            self._cut()
 
     def _cut(self) -> None:
         text = _text(self._pending)

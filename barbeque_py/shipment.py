@@ -42,18 +42,20 @@ class Shipping:
     """How a worker ships logs: where it spools, how much it keeps, how often watchers see more.
 
     `max_bytes` counts stored lines before compression; what comes later is counted and dropped.
+    Without `live_every` watchers see nothing before the log is sealed.
     """
 
     spool_folder: Path | None = None
     max_bytes: int = 5 * 1024**3
-    live_every: timedelta = timedelta(seconds=0.5)
+    live_every: timedelta | None = timedelta(seconds=0.5)
 
 
 class Shipment:
     """Ships one attempt's log: `run` while it is written, then `seal`, then `close`.
 
     After a failure of `run`, or a `stop`, a new Shipment of the same attempt starts over. A failed
-    `seal` may be called again.
+    `seal` may be called again. `run` may be called again before the `seal` where the source goes on
+    where it was, as the one of CloudWatch does.
     """
 
     def __init__(
@@ -74,14 +76,19 @@ class Shipment:
         self._live = _Live(self._archive, store, prefix, every=shipping.live_every)
         self._stopped = Event()
         self._ended = False
+        self._finished = False
 
-    def run(self) -> None:
+    def run(self, *, follow: bool = True) -> None:
         """Follow the source to its end, showing watchers what there is; return early on `stop`.
 
-        Raises `ExecutorUnavailable` and `NoSuchLog` as the source does, `LogStoreUnavailable` when
-        the spool is full. A log store that is away does not stop it.
+        Without `follow` what the source has now is all. Raises `ExecutorUnavailable` and
+        `NoSuchLog` as the source does, `LogStoreUnavailable` when the spool is full. A log store
+        that is away does not stop it.
         """
-        batches = self._source.batches(follow=True)
+        if self._finished:
+            raise RuntimeError("a log that is being sealed takes no more lines")
+        self._ended = False
+        batches = self._source.batches(follow=follow)
         try:
             for batch in batches:
                 if self._stopped.is_set():
@@ -91,24 +98,24 @@ class Shipment:
         finally:
             if isinstance(batches, Generator):
                 batches.close()
-        if self._masking:
-            self._archive.add(self._masking.rest())
-        self._archive.finish()
         self._ended = True
 
     def stop(self) -> None:
         """Make `run` return soon, from any thread; this shipment can't be sealed any more."""
         self._stopped.set()
 
-    def seal(self) -> LogFacts:
+    def seal(self, *, fresh: bool = False) -> LogFacts:
         """Store the whole log for good, remove the live segments, and return the log's facts.
 
-        Raises `LogStoreUnavailable`; doing it again changes nothing.
+        `fresh` says that nothing of this attempt was stored before, so that nothing is looked for:
+        a short log is one put then. Raises `LogStoreUnavailable`; doing it again changes nothing.
         """
         if not self._ended:
             raise RuntimeError("a log can't be sealed before its source has ended")
+        self._finished = True
+        self._archive.finish(self._masking.rest() if self._masking else ())
         facts, prefix = self._archive.facts(), self._prefix
-        names = self._store.names(prefix)
+        names = [] if fresh and not self._live.shown else self._store.names(prefix)
         # Beside an older index a new log.gz could be misread, if it was masked in another way.
         self._remove([key for key in (prefix + FACTS, prefix + INDEX) if key in names])
         self._store.put(prefix + LOG, self._archive.chunks(0, self._archive.size))
@@ -135,11 +142,15 @@ class _Live:
     the same key as it grows. Segments of a predecessor serve until ours have come as far.
     """
 
-    def __init__(self, archive: Archive, store: LogStore, prefix: str, *, every: timedelta) -> None:
+    def __init__(
+        self, archive: Archive, store: LogStore, prefix: str, *, every: timedelta | None
+    ) -> None:
         self._archive = archive
         self._store = store
         self._prefix = prefix
-        self._every = every.total_seconds()
+        self._every = None if every is None else every.total_seconds()
+        self.shown = False
+        """Whether a segment was put, or may have been."""
         self._due: float | None = None
         self._members = 0
         self._lines = 0
@@ -147,11 +158,14 @@ class _Live:
 
     def show(self) -> None:
         """Put what is new, if it is time; a store that is away is tried again later."""
+        if self._every is None:
+            return
         now = clock.monotonic()
         if self._due is None:
             self._due = now + self._every
         if now < self._due or self._lines == self._archive.lines:
             return
+        self.shown = True
         try:
             self._put_segments()
             self._due = clock.monotonic() + self._every

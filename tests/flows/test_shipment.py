@@ -31,6 +31,7 @@ from tests.contracts.logstore_rigs import (
 
 AT_ONCE = Shipping(live_every=timedelta(0))
 NEVER = Shipping(live_every=timedelta(days=1))
+UNSEEN = Shipping(live_every=None)
 
 TEXTS = st.binary(max_size=40).map(lambda text: text.replace(b"\n", b" "))
 
@@ -233,6 +234,87 @@ def test_a_quick_job_costs_one_put() -> None:
     facts = ship(store, [stored(0)], shipping=Shipping())
     assert calls == [("names", PREFIX), ("put", PREFIX + "log.gz")]
     assert facts == LogFacts(1, 6, facts.first_at, facts.first_at, 0, truncated=False, members=1)
+
+
+def test_a_short_log_of_which_nothing_was_stored_is_one_put_and_nothing_else() -> None:
+    calls: list[tuple[str, str]] = []
+    store = WatchedLogStore(MemoryLogStore(), lambda verb, key: calls.append((verb, key)))
+    shipment = Shipment(WrittenLog([stored(0)]), store, PREFIX, shipping=UNSEEN)
+    shipment.run(follow=False)
+    shipment.seal(fresh=True)
+    shipment.close()
+    assert calls == [("put", PREFIX + "log.gz")]
+
+
+def test_what_watchers_were_shown_goes_also_when_nothing_was_there_before() -> None:
+    lines, store = [stored(number) for number in range(2500)], MemoryLogStore()
+    shipment = Shipment(WrittenLog(lines), store, PREFIX, shipping=AT_ONCE)
+    shipment.run()
+    shipment.seal(fresh=True)
+    shipment.close()
+    assert store.objects == sealed(lines)
+
+
+def test_where_no_watcher_is_shown_anything_the_store_is_left_alone_until_the_seal() -> None:
+    calls: list[str] = []
+    store = WatchedLogStore(MemoryLogStore(), lambda verb, key: calls.append(verb))
+    shipment = Shipment(WrittenLog(noise(3000)), store, PREFIX, shipping=UNSEEN)
+    shipment.run()
+    assert calls == []
+    shipment.close()
+
+
+class GrowingLog:
+    """A source that goes on where it was: each reading gives what has come since the last."""
+
+    def __init__(self, *stretches: list[bytes]) -> None:
+        self._stretches = iter(stretches)
+
+    def batches(self, *, follow: bool) -> Iterator[list[bytes]]:
+        assert not follow
+        yield next(self._stretches)
+
+
+@given(lines=logs(), cut=st.integers(0, 3000), limit=st.sampled_from([5 * 1024**3, 20_000]))
+@settings(max_examples=60, deadline=None)
+def test_a_log_read_in_two_goes_is_sealed_as_one_read_at_once(
+    lines: list[bytes], cut: int, limit: int
+) -> None:
+    mask = compile_masks(["secret"], [])
+    at_once, store = MemoryLogStore(), MemoryLogStore()
+    ship(at_once, lines, mask=mask, shipping=Shipping(max_bytes=limit))
+    source = GrowingLog(lines[:cut], lines[cut:])
+    shipment = Shipment(source, store, PREFIX, mask=mask, shipping=Shipping(max_bytes=limit))
+    shipment.run(follow=False)
+    shipment.run(follow=False)
+    shipment.seal()
+    with pytest.raises(RuntimeError, match="takes no more lines"):
+        shipment.run(follow=False)
+    shipment.close()
+    assert store.objects == at_once.objects
+
+
+@pytest.mark.parametrize("limit", [5 * 1024**3, 50_000])
+def test_a_seal_whose_spool_is_full_can_be_called_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    mask, at_once, store = compile_masks(["secret"], []), MemoryLogStore(), MemoryLogStore()
+    source = WrittenLog([*noise(999), stored(999, b"waits for more", newline=False)])
+    expected = Shipment(source, at_once, PREFIX, mask=mask, shipping=Shipping(max_bytes=limit))
+    expected.run()
+    expected.seal()
+    expected.close()
+    monkeypatch.setattr("barbeque_py.archive._IN_MEMORY", 1000)
+    shipping = Shipping(spool_folder=tmp_path / "absent", max_bytes=limit)
+    shipment = Shipment(source, store, PREFIX, mask=mask, shipping=shipping)
+    shipment.run()
+    for _ in range(2):
+        with pytest.raises(LogStoreUnavailable, match=r"can't spool a log in .*absent"):
+            shipment.seal()
+    (tmp_path / "absent").mkdir()
+    shipment.seal()
+    shipment.close()
+    assert store.objects == at_once.objects
 
 
 def test_a_log_of_several_members_has_an_index_and_its_facts() -> None:
