@@ -8,10 +8,17 @@ from typing import Any, Protocol, runtime_checkable
 BATCH = 10
 """How many messages one call carries, both ways: SQS's limit."""
 
+LONGEST_DELAY = timedelta(minutes=15)
+"""For how long a parcel can be hidden when it is sent: SQS's limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A message to be sent: its body as text, the app it is from, and how long it stays hidden."""
+    """A message to be sent: its body as text, the app it is from, and how long it stays hidden.
+
+    Every broker carries a body of 1 to 1,048,576 bytes in UTF-8, of the characters that XML allows:
+    no control character but tab, newline and carriage return, no U+FFFE, no U+FFFF.
+    """
 
     body: str
     app: str
@@ -38,7 +45,9 @@ class Broker(Protocol):
     def send(self, queue: str, parcels: Sequence[Parcel]) -> None:
         """Put the parcels on the queue; when this returns they survive a crash of anything.
 
-        Raises `OutsideError` when that is not certain: some may have been sent.
+        Raises `OutsideError` when that is not certain: some may have been sent. A broker that
+        can't carry a body raises `UnfitBody`, one that knows its queues `UnknownQueue`; then
+        nothing was sent.
         """
         ...
 
@@ -52,12 +61,15 @@ class Broker(Protocol):
     def extend(self, deliveries: Sequence[Delivery], visibility: timedelta) -> None:
         """Hide the messages for `visibility` from now; zero gives them back at once.
 
-        A delivery whose receipt is no longer the newest is left alone.
+        A message that is gone is left alone, and one that was received again since may be.
         """
         ...
 
     def delete(self, deliveries: Sequence[Delivery]) -> None:
-        """Forget the messages; a no-op for those that are gone or were received again since."""
+        """Forget the messages; a no-op for those that are gone.
+
+        One that was received again since is forgotten too, or else received once more.
+        """
         ...
 
 

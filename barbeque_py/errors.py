@@ -7,6 +7,7 @@ BarbequeError
     UnknownExecution
     UnknownApp
     NoDeadMessage
+    UnfitBody             a broker can't carry a message's body
     StillOpen             the execution has not ended, so it can't be retried
   OutsideError            another system failed; trying again may help
     StoreUnavailable
@@ -47,6 +48,10 @@ class UnknownApp(RequestError):
 
 class NoDeadMessage(RequestError):
     """The dead message is gone: it was sent again or dropped."""
+
+
+class UnfitBody(RequestError, ValueError):
+    """The broker can't carry the body: it is empty, too large, or has a forbidden character."""
 
 
 class StillOpen(RequestError):
