@@ -39,7 +39,7 @@ class Enqueueing:
     def __init__(self, parts: Served) -> None:
         self._parts = parts
         self._snapshot = Snapshot(parts.store, parts.home)
-        self._sender = Sender(parts.broker, parts.bell)
+        self._sender = Sender(parts.broker, parts.logs, parts.bell)
         self._refreshing: asyncio.Future[None] | None = None
 
     @property

@@ -1,23 +1,31 @@
 """Sends what was asked for, together: requests that come while a send is under way share the next.
 
 Each is answered only after its own message is durable. One thread sends, so a commit never waits
-for a free thread of a pool that other requests use up.
+for a free thread of a pool that other requests use up. Messages too large to travel go into the
+log store beforehand, in threads of their own: that takes long, and where it fails, only they do.
 """
 
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from barbeque_api.problems import unavailable
 from barbeque_py.broker import Broker
-from barbeque_py.enqueue import Request, batch_size, enqueue
+from barbeque_py.enqueue import Request, batch_size, enqueue, is_too_large, pack
+from barbeque_py.logstore import LogStore
 from barbeque_py.wake import Bell
 
 LINGER = 0.001
 """Seconds that a batch waits to fill, once requests were seen to come together."""
 MOST_WAITING = 64 * 1024 * 1024
 """Characters of messages that may wait for the broker; more are refused."""
+
+_PACKERS = 4
+"""How many large messages go into the log store at once."""
 
 
 @dataclass(slots=True)
@@ -39,9 +47,11 @@ class _Waiting:
 class Sender:
     """Sends requests to one broker from a thread of its own, which the first request starts."""
 
-    def __init__(self, broker: Broker, bell: Bell) -> None:
+    def __init__(self, broker: Broker, logs: LogStore, bell: Bell) -> None:
         self._broker = broker
+        self._logs = logs
         self._bell = bell
+        self._packers = ThreadPoolExecutor(_PACKERS, thread_name_prefix="packer")
         self._most = batch_size(broker)
         self._waiting: deque[_Waiting] = deque()
         self._size = 0
@@ -53,29 +63,49 @@ class Sender:
     async def send(self, request: Request) -> None:
         """Return when the request can't be lost any more.
 
-        Raises what the broker raises, and a `Refusal` (503) when too much waits for it already.
+        Raises what broker and log store raise, and a `Refusal` (503) when too much waits already.
         """
         loop = asyncio.get_running_loop()
+        if is_too_large(self._broker, request):
+            with self._counted(len(request.job.message)):
+                request = await loop.run_in_executor(
+                    self._packers, pack, self._broker, self._logs, request
+                )
         waiting = _Waiting(request, len(request.job.message), loop, loop.create_future())
         self._line_up(waiting)
         await waiting.sent
 
     def close(self) -> None:
-        """Send what waits, then end the thread."""
+        """Send what waits, then end the threads."""
         with self._change:
             self._closed = True
             self._change.notify()
+        self._packers.shutdown()
         if self._thread is not None:
             self._thread.join()
 
+    @contextmanager
+    def _counted(self, size: int) -> Iterator[None]:
+        """Count a message among those that wait, while it is put into the log store."""
+        with self._change:
+            self._make_room(size)
+        try:
+            yield
+        finally:
+            with self._change:
+                self._size -= size
+
+    def _make_room(self, size: int) -> None:
+        if self._closed:
+            raise unavailable("this API is shutting down; try again")
+        if self._size and self._size + size > MOST_WAITING:
+            raise unavailable("too many messages wait to be stored; try again later")
+        self._size += size
+
     def _line_up(self, waiting: _Waiting) -> None:
         with self._change:
-            if self._closed:
-                raise unavailable("this API is shutting down; try again")
-            if self._waiting and self._size + waiting.size > MOST_WAITING:
-                raise unavailable("too many messages wait to be stored; try again later")
+            self._make_room(waiting.size)
             self._waiting.append(waiting)
-            self._size += waiting.size
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
                 self._thread.start()
@@ -106,7 +136,7 @@ class Sender:
     def _send_batch(self, batch: list[_Waiting]) -> None:
         error: Exception | None = None
         try:
-            enqueue(self._broker, [each.request for each in batch])
+            enqueue(self._broker, self._logs, [each.request for each in batch])
         except Exception as raised:  # noqa: BLE001 - told to each who waits, and the thread goes on
             error = raised
         for loop in {each.loop for each in batch}:

@@ -15,6 +15,8 @@ from barbeque_py.brokers.database import DatabaseBroker
 from barbeque_py.enqueue import Request, enqueue
 from barbeque_py.errors import StoreUnavailable
 from barbeque_py.executions import ENDED
+from barbeque_py.logstore import LogStore
+from barbeque_py.logstores.directory import DirectoryLogStore
 from barbeque_py.messages import JobMessage
 from barbeque_py.settings import Settings
 from barbeque_py.store import Store, Tx, apps, outbox, schema
@@ -113,6 +115,7 @@ class _Course:
         self._drill = drill
         self._store = store
         self._broker, self._bell = DatabaseBroker(store), Bell(drill.home)
+        self._logs = DirectoryLogStore(drill.home / "logs")
         self._workers = Workers()
         self._waiting = list(_jobs(drill.jobs))
         self.wanted: dict[str, int] = {}
@@ -159,20 +162,20 @@ class _Course:
         share = (self._workers.killed + 1) / self._drill.kills if self._killing else 1.0
         while self._waiting and len(self.wanted) < self._drill.jobs * share:
             name, failures = self._waiting.pop()
-            self.wanted[_enqueue(self._broker, name)] = failures
+            self.wanted[_enqueue(self._broker, self._logs, name)] = failures
             self._bell.ring()
 
     def _done(self) -> bool:
         return not self._killing and not self._waiting and _all_final(self._store, self.wanted)
 
 
-def _enqueue(broker: DatabaseBroker, name: str) -> str:
+def _enqueue(broker: DatabaseBroker, logs: LogStore, name: str) -> str:
     message_id = ids.new_message_id()
     job = JobMessage(message_id, "drill", name, "default", '{"drill":true}')
     times = random.randint(1, 5)  # SQS delivers more than once, too
     for attempt in range(100):
         try:
-            enqueue(broker, [Request(job, "default")] * times)
+            enqueue(broker, logs, [Request(job, "default")] * times)
         except StoreUnavailable:
             if attempt == 99:
                 raise

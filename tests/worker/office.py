@@ -69,7 +69,7 @@ class Office:
         message_id = ids.new_message_id()
         asked = JobMessage(message_id, "app", job, "default", message, options=Options(**options))
         request = Request(asked, "default", timedelta(seconds=delay))
-        enqueue(self.parts.broker, [request])
+        enqueue(self.parts.broker, self.parts.logs, [request])
         self.parts.bell.ring()
         return message_id
 
