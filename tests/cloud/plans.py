@@ -1,0 +1,62 @@
+"""From a task definition and a request's overrides to the containers that will run."""
+
+from dataclasses import dataclass
+
+from tests.cloud.runners import Errand
+from tests.cloud.service import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One container of a task definition, with the overrides in it."""
+
+    errand: Errand
+    log: Json
+    """The definition's logConfiguration."""
+    secrets: list[Json]
+    stop_timeout: float | None
+    overridden: bool
+    is_log_router: bool
+
+
+def make_plans(definition: Json, overrides: Json, memory: int) -> list[Plan]:
+    """Plan all containers of a task that has so many MiB (0: no limit), log routers first."""
+    named = {each["name"]: each for each in overrides.get("containerOverrides", [])}
+    plans = [
+        _plan(each, named.get(each["name"]), memory) for each in definition["containerDefinitions"]
+    ]
+    return sorted(plans, key=lambda plan: not plan.is_log_router)
+
+
+def choose(plans: list[Plan]) -> Plan:
+    """Return the container to run where only one can be: the essential one with overrides."""
+    essential = [plan for plan in plans if plan.errand.essential and not plan.is_log_router]
+    return next((plan for plan in essential if plan.overridden), (essential or plans)[0])
+
+
+def _plan(container: Json, override: Json | None, task_memory: int) -> Plan:
+    changes = override or {}
+    environment = {
+        each["name"]: each.get("value", "")
+        for each in (container.get("environment") or []) + (changes.get("environment") or [])
+    }
+    errand = Errand(
+        name=container["name"],
+        image=container["image"],
+        entry_point=tuple(container.get("entryPoint") or ()),
+        command=tuple(changes.get("command") or container.get("command") or ()),
+        environment=environment,
+        essential=container.get("essential", True),
+        cpu=changes.get("cpu") or container.get("cpu") or 0,
+        memory=changes.get("memory") or container.get("memory") or task_memory,
+        user=container.get("user") or "",
+        folder=container.get("workingDirectory") or "",
+    )
+    return Plan(
+        errand=errand,
+        log=container.get("logConfiguration") or {},
+        secrets=container.get("secrets") or [],
+        stop_timeout=container.get("stopTimeout"),
+        overridden=override is not None,
+        is_log_router=bool(container.get("firelensConfiguration")),
+    )
