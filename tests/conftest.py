@@ -1,5 +1,14 @@
 """Fixtures that every test may ask for."""
 
+from tests.cloud.rig import aws_environment, calm_cloud, cloud
 from tests.stores import mariadb, mariadb_store, sqlite_store, store
 
-__all__ = ["mariadb", "mariadb_store", "sqlite_store", "store"]
+__all__ = [
+    "aws_environment",
+    "calm_cloud",
+    "cloud",
+    "mariadb",
+    "mariadb_store",
+    "sqlite_store",
+    "store",
+]
