@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from barbeque_py.apps import DEFAULT_LOGS, App, JobDefinition, Queue
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.durations import format_duration
+from barbeque_py.ecs_faults import faults
 from barbeque_py.errors import RequestError
 from barbeque_py.manifest_fields import describe_kind
 from barbeque_py.manifest_form import FORMS, AppForm, FileForm, JobForm
@@ -73,6 +74,8 @@ def parse(text: str, *, base: Path | None) -> Manifest:
     if form is not None:
         problems += _lost_paths(tree, form, base)
     if form is None or problems:
+        raise ManifestError(problems)
+    if problems := _ecs_problems(tree, form):
         raise ManifestError(problems)
     return Manifest(
         apps=tuple(_app(each, base) for each in form.apps),
@@ -232,6 +235,20 @@ def _lost_paths(tree: Tree, form: FileForm, base: Path | None) -> list[Problem]:
         for number, path in enumerate(app.process.path)
         if not PurePosixPath(path).is_absolute()
     ]
+
+
+def _ecs_problems(tree: Tree, form: FileForm) -> list[Problem]:
+    """Find what can't be true together; a fault of the app is told once, not for each job."""
+    found: dict[Problem, None] = {}
+    for number, app in enumerate(form.apps):
+        for position, job in enumerate(app.jobs):
+            for path, message in faults(_app(app, None), _job(app.name, job)):
+                in_app: KeyPath = ("apps", number, *path)
+                in_job: KeyPath = ("apps", number, "jobs", position, *path)
+                here = in_app if in_app in tree.values and in_job not in tree.values else in_job
+                problem = Problem(*_position(tree.values, here), write_path(here), message)
+                found.setdefault(problem)
+    return list(found)
 
 
 def _app(form: AppForm, base: Path | None) -> App:

@@ -202,7 +202,7 @@ class ContainerForm(Form):
     """Environment variables ECS fills from an SSM parameter or a secret, by name or ARN."""
     env_files: Annotated[list[EnvFile], Field(max_length=10), AfterValidator(distinct)] = []
     """Files of environment variables in S3, by ARN."""
-    mounts: list[MountForm] = []
+    mounts: list[MountForm] = Field(default=[], max_length=50)
     """The volumes it sees."""
     ulimits: Ulimits = {}
     """Limits of its processes: [soft, hard]; Fargate knows nofile only."""

@@ -247,9 +247,9 @@ class EcsForm(ContainerForm):
     """GiB of disk; Fargate only."""
     gpu: int | None = Field(default=None, ge=1, le=16)
     """How many GPUs it has; not on Fargate."""
-    volumes: list[VolumeForm] = []
+    volumes: list[VolumeForm] = Field(default=[], max_length=50)
     """Files that containers of the task share."""
-    sidecars: list[SidecarForm] = []
+    sidecars: list[SidecarForm] = Field(default=[], max_length=10)
     """Containers beside the job's, in the same task; with it and FireLens's 10 at most."""
     placement: PlacementForm = Field(default_factory=PlacementForm)
     """On which instances tasks run; not on Fargate."""

@@ -1,38 +1,23 @@
 """`POST /v2/apply` and `GET /v2/apps`: which apps, jobs and queues there are."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from barbeque_api.bodies import read_body
+from barbeque_api.changes import Change, compare, make
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
-from barbeque_py.apps import App, JobDefinition, Queue
+from barbeque_py.apps import App, JobDefinition
 from barbeque_py.durations import format_duration
-from barbeque_py.manifest import Manifest, ManifestError, Problem, parse, unknown_queues, write_path
-from barbeque_py.setting_values import nearest
-from barbeque_py.store import Tx, apps
-from barbeque_py.yaml_tree import read_yaml
+from barbeque_py.manifest import parse
+from barbeque_py.store import apps
 
 LARGEST = 1024 * 1024
 _KINDS = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What applying a file does to one app, job or queue."""
-
-    kind: str
-    name: str
-    change: str
-    """`created`, `changed`, `unchanged` or `removed`."""
-    thing: App | JobDefinition | Queue
 
 
 class Configuration:
@@ -90,8 +75,8 @@ class Configuration:
     def _apply(self, text: str, base: Path | None, *, prune: bool, dry_run: bool) -> list[Change]:
         manifest = parse(text, base=base)
         if dry_run:
-            return self._parts.store.read(lambda tx: _compare(tx, manifest, text, prune=prune))
-        changes = self._parts.store.write(lambda tx: _apply(tx, manifest, text, prune=prune))
+            return self._parts.store.read(lambda tx: compare(tx, manifest, text, prune=prune))
+        changes = self._parts.store.write(lambda tx: make(tx, manifest, text, prune=prune))
         self._parts.bell.ring()
         return changes
 
@@ -105,90 +90,14 @@ def _read_base(base: str | None) -> Path | None:
     return folder
 
 
-def _apply(tx: Tx, manifest: Manifest, text: str, *, prune: bool) -> list[Change]:
-    changes = _compare(tx, manifest, text, prune=prune)
-    for each in changes:
-        if each.change == "unchanged":
-            continue
-        match each.thing:
-            case App():
-                apps.put_app(tx, each.thing)
-            case JobDefinition() if each.change == "removed":
-                apps.remove_job(tx, each.thing.app, each.thing.name)
-            case JobDefinition():
-                apps.put_job(tx, each.thing)
-            case Queue():
-                apps.put_queue(tx, each.thing)
-    return changes
-
-
-def _compare(tx: Tx, manifest: Manifest, text: str, *, prune: bool) -> list[Change]:
-    """Say what applying would do; raises `ManifestError` for queues that are nowhere."""
-    _check_queues(manifest, text, apps.queue_names(tx))
-    there = {(job.app, job.name): job for job in apps.all_jobs(tx)}
-    changes = [
-        Change("queue", queue.name, _change(queue, apps.get_queue(tx, queue.name)), queue)
-        for queue in manifest.queues
-    ]
-    changes += [
-        Change("app", app.name, _change(app, apps.get_app(tx, app.name)), app)
-        for app in manifest.apps
-    ]
-    changes += [
-        Change("job", f"{job.app}/{job.name}", _change(job, there.get((job.app, job.name))), job)
-        for job in manifest.jobs
-    ]
-    if prune:
-        named = {(job.app, job.name) for job in manifest.jobs}
-        owners = {app.name for app in manifest.apps}
-        changes += [
-            Change("job", f"{job.app}/{job.name}", "removed", job)
-            for key, job in there.items()
-            if job.app in owners and key not in named
-        ]
-    return changes
-
-
-def _change(wanted: T, found: T | None) -> str:
-    if found is None:
-        return "created"
-    return "unchanged" if wanted == found else "changed"
-
-
-def _check_queues(manifest: Manifest, text: str, known: list[str]) -> None:
-    lost = unknown_queues(manifest, known)
-    if not lost:
-        return
-    names = {*known, *(queue.name for queue in manifest.queues)}
-    tree = read_yaml(text)
-    paths = _job_paths(tree.value)
-    problems = []
-    for job in lost:
-        path = paths[job.app, job.name]
-        queue = (*path, "queue")
-        line, column = tree.values.get(queue) or tree.values[path]
-        meant = nearest(job.queue, names)
-        cure = f"did you mean {meant!r}?" if meant else "name it under queues:"
-        fault = f"no queue is called {job.queue!r}; {cure}"
-        problems.append(Problem(line, column, write_path(queue), fault))
-    raise ManifestError(problems)
-
-
-def _job_paths(value: Any) -> dict[tuple[str, str], tuple[str | int, ...]]:
-    """Return where each job of a valid file stands."""
-    return {
-        (app["name"], job["name"]): ("apps", number, "jobs", position)
-        for number, app in enumerate(value.get("apps") or [])
-        for position, job in enumerate(app.get("jobs") or [])
-    }
-
-
 def _app(app: App, jobs: list[JobDefinition]) -> dict[str, Any]:
     return {
         "name": app.name,
         "image": app.image,
         "description": app.description,
         "process_path": list(app.process_path),
+        "logs": app.logs,
+        "ecs": app.ecs,
         "jobs": list(map(_job, jobs)),
     }
 
@@ -212,4 +121,5 @@ def _job(job: JobDefinition) -> dict[str, Any]:
             "max_delay": None if longest is None else format_duration(longest),
             "jitter": job.retry.jitter,
         },
+        "ecs": job.ecs,
     }

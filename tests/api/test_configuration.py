@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text as text_of
 
 from barbeque_py.apps import App, JobDefinition, Queue
 from barbeque_py.store import apps
@@ -120,6 +121,42 @@ def test_apps_show_their_jobs(small_api: Running) -> None:
     assert (app["name"], app["image"]) == ("media", "media:1")
     assert app["jobs"][0]["command"] == ["thumbnail"]
     assert app["jobs"][0]["timeout"] == "1h"
+
+
+def test_what_a_file_says_of_ecs_is_kept_and_shown(api: Running) -> None:
+    text = FILE.replace("image: media:2", "image: media:2\n    ecs: {launch: fargate, gpu:}")
+    text = text.replace("timeout: 15m", "ecs: {secrets: {A: /a}}")
+    assert set(changes(api, text, prune=1)) >= {"app media", "job media/Encode"}
+    assert set(changes(api, text).values()) == {"unchanged"}
+    (app,) = api.get("/v2/apps").json()["apps"]
+    assert app["ecs"] == {"launch": "fargate", "gpu": None}
+    assert app["jobs"][0]["ecs"] == {"secrets": {"A": "/a"}}
+
+
+def test_an_app_says_nothing_that_its_job_outside_the_file_cant_be_run_with(api: Running) -> None:
+    job = JobDefinition("media", "Train", ("train",), ecs={"gpu": 1})
+    api.store.write(lambda tx: apps.put_job(tx, job))
+    text = FILE.replace("image: media:2", "image: media:2\n    ecs: {launch: fargate}")
+    answer = apply(api, text, base="/srv")
+    assert (answer.status_code, error_code(answer)) == (422, "invalid_manifest")
+    (problem,) = answer.json()["problems"]
+    assert (problem["line"], problem["path"]) == (5, "apps[0].ecs.gpu")
+    assert "of the job Train, which is not in this file" in problem["message"]
+    assert changes(api, text, prune=1)["job media/Train"] == "removed"
+
+
+def test_a_row_of_the_version_before_is_read_and_written_as_it_was(api: Running) -> None:
+    app = api.store.read(lambda tx: apps.get_app(tx, "media"))
+    assert app is not None
+    specs = api.store.read(
+        lambda tx: [
+            json.loads(row.spec)
+            for table in ("apps", "job_definitions")
+            for row in tx.execute(text_of(f"SELECT spec FROM {table}"))
+        ]
+    )
+    assert all(not spec.keys() & {"ecs", "logs"} for spec in specs)
+    assert (app.ecs, app.logs) == ({}, "awslogs")
 
 
 def test_queues_show_what_is_on_them(api: Running) -> None:
