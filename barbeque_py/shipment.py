@@ -71,7 +71,7 @@ class Shipment:
         self._source = source
         self._store = store
         self._prefix = prefix
-        self._masking = _Masking(mask) if mask else None
+        self._masking = Masking(mask) if mask else None
         self._archive = Archive(shipping.spool_folder, shipping.max_bytes)
         self._live = _Live(self._archive, store, prefix, every=shipping.live_every)
         self._stopped = Event()
@@ -202,7 +202,7 @@ class _Live:
         self._older = [older for older in self._older if older >= end]
 
 
-class _Masking:
+class Masking:
     """Masks lines; one piece of a long line waits for the next, as a secret may be in both."""
 
     def __init__(self, mask: Mask) -> None:
