@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import AsyncIterator
 
+import httptools
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -62,10 +64,7 @@ class Moto:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=_PIECE)
         sending = asyncio.create_task(self._send(request, client, writer))
         try:
-            head = await self._read_head(reader)
-            if not lose:
-                await client.write(head)
-            while piece := await reader.read(_PIECE):
+            async for piece in self._answer(request.method, reader):
                 if not lose:
                     await client.write(piece)
             if lose:
@@ -94,11 +93,30 @@ class Moto:
         if chunked:
             writer.write(b"0\r\n\r\n")
 
-    async def _read_head(self, reader: asyncio.StreamReader) -> bytes:
-        """Return moto's answer's head as the client is to see it."""
+    async def _answer(self, method: str, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+        """Yield moto's answer as the client is to see it; raises `Dropped` when it breaks off."""
         try:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError as error:
             raise Dropped from error
+        end = _End()
+        end.feed(head)
         lines = head.split(b"\r\n")
-        return b"\r\n".join(each for each in lines if not each.lower().startswith(b"connection:"))
+        yield b"\r\n".join(each for each in lines if not each.lower().startswith(b"connection:"))
+        while not end.reached and method != "HEAD":
+            piece = await reader.read(_PIECE)
+            if not piece:
+                raise Dropped
+            end.feed(piece)
+            yield piece
+
+
+class _End:
+    """Sees where an answer ends: moto closes only some time after it."""
+
+    def __init__(self) -> None:
+        self.reached = False
+        self.feed = httptools.HttpResponseParser(self).feed_data
+
+    def on_message_complete(self) -> None:
+        self.reached = True
