@@ -1,44 +1,12 @@
 """Log stores for tests, and logs to put in them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from itertools import cycle
-
-import pytest
-from moto.server import ThreadedMotoServer
 
 from barbeque_py.errors import ExecutorUnavailable, LogStoreUnavailable, NoSuchLog
 from barbeque_py.logstore import LogStore
 
-REGION = "us-east-1"
 PREFIX = "media/Encode/0199f3a0-0000-7000-8000-000000000001/1/"
-
-
-@contextmanager
-def local_aws() -> Iterator[str]:
-    """Serve moto's AWS, which every client opened meanwhile speaks to; yield its address."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in client_environment(f"http://{host}:{port}").items():
-            environment.setenv(name, value)
-        yield f"http://{host}:{port}"
-    server.stop()
-
-
-def client_environment(endpoint: str) -> dict[str, str]:
-    """Return the variables by which an AWS client finds this endpoint and nothing else."""
-    return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_CONFIG_FILE": "/dev/null",
-        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
 
 
 class MemoryLogStore:

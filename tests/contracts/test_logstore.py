@@ -8,36 +8,32 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
+from typing import cast
 
 import pytest
 
-from barbeque_py import aws
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog
 from barbeque_py.logstore import LogStore
 from barbeque_py.logstores.directory import DirectoryLogStore
 from barbeque_py.logstores.s3 import S3LogStore
-from tests.contracts.logstore_rigs import MemoryLogStore, local_aws
+from tests.cloud.rig import CloudProcess
+from tests.contracts.logstore_rigs import MemoryLogStore
 from tests.parts import missing
 
 
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    with local_aws():
-        client = aws.open_client("s3")
-        client.create_bucket(Bucket="barbeque-logs")
-        client.close()
-        yield "barbeque-logs"
+@pytest.fixture
+def in_s3(cloud: CloudProcess, aws_environment: dict[str, str]) -> Iterator[S3LogStore]:
+    cloud.client("s3").create_bucket(Bucket="barbeque-logs")
+    store = S3LogStore("barbeque-logs", f"logs/{secrets.token_hex(4)}")
+    yield store
+    store.close()
 
 
 @pytest.fixture(params=["directory", "memory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LogStore]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> LogStore:
     if request.param == "s3":
-        in_s3 = S3LogStore(request.getfixturevalue("bucket"), f"logs/{secrets.token_hex(4)}")
-        yield in_s3
-        in_s3.close()
-    else:
-        folder = tmp_path / "logs"
-        yield MemoryLogStore() if request.param == "memory" else DirectoryLogStore(folder)
+        return cast(S3LogStore, request.getfixturevalue("in_s3"))
+    return MemoryLogStore() if request.param == "memory" else DirectoryLogStore(tmp_path / "logs")
 
 
 def test_an_object_reads_back_whole_and_by_any_range(store: LogStore) -> None:

@@ -1,26 +1,25 @@
-"""What only S3 has: requests that cost, parts, pages, buckets that are not there."""
+"""What only S3 has: requests that cost, parts, pages, buckets that are not there, a network."""
 
 import secrets
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from barbeque_py import aws
-from barbeque_py.errors import LogStoreUnavailable
+from barbeque_py.errors import LogStoreUnavailable, NoSuchLog
 from barbeque_py.logstores.s3 import PART_BYTES, S3LogStore
-from tests.contracts.logstore_rigs import local_aws
+from tests.cloud.rig import CloudProcess
 
 BUCKET = "barbeque-logs"
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with local_aws():
-        client = aws.open_client("s3")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
-        client.close()
+@pytest.fixture
+def client(calm_cloud: CloudProcess, aws_environment: dict[str, str]) -> Any:
+    client = calm_cloud.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    return client
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_a_large_object_that_fails_half_way_leaves_no_parts(
         store.put("a/b", broken())
     assert calls[1:] == ["CreateMultipartUpload", "UploadPart", "AbortMultipartUpload"]
     assert store.read("a/b") == b"old"
-    assert "Uploads" not in client.list_multipart_uploads(Bucket=BUCKET)
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=BUCKET, Prefix=store._prefix)
 
 
 def test_parts_are_held_two_at_a_time(store: S3LogStore) -> None:
@@ -136,3 +135,91 @@ def test_a_bucket_that_is_not_there_is_told_with_setting_and_cure(client: Any) -
         with pytest.raises(LogStoreUnavailable, match=told):
             call()
     store.close()
+
+
+def test_calls_that_are_refused_or_whose_answers_are_lost_are_made_again(
+    store: S3LogStore, calm_cloud: CloudProcess
+) -> None:
+    calm_cloud.faults(s3={"refuse": 0.15, "lose_answer": 0.15})
+    kept: dict[str, bytes] = {}
+    for number in range(24):
+        key, content = f"a/{number % 6}", b"%d" % number
+        try:
+            store.put(key, [content])
+            kept[key] = content
+            assert store.read(key) == content
+            assert key in store.names("a/")
+            if number % 4 == 0:
+                store.remove([key])
+                del kept[key]
+        except LogStoreUnavailable:
+            kept.pop(key, None)
+    calm_cloud.faults()
+    assert {key: store.read(key) for key in kept} == kept
+    assert len(kept) >= 2
+
+
+def test_a_large_object_whose_last_answer_is_lost_is_stored(
+    store: S3LogStore, calm_cloud: CloudProcess
+) -> None:
+    calm_cloud.faults(s3={"lose_answer": 1.0, "only": ["CompleteMultipartUpload"]})
+    assert store.put("a/b", [bytes(PART_BYTES + 1)]) == PART_BYTES + 1
+    assert len(store.read("a/b")) == PART_BYTES + 1
+
+
+def test_a_large_object_that_can_not_be_completed_is_told_and_taken_back(
+    store: S3LogStore, calm_cloud: CloudProcess, client: Any
+) -> None:
+    store.put("a/b", [b"old"])
+    calm_cloud.faults(s3={"refuse": 1.0, "only": ["CompleteMultipartUpload"]})
+    with pytest.raises(LogStoreUnavailable, match="completing"):
+        store.put("a/b", [bytes(PART_BYTES + 1)])
+    assert store.read("a/b") == b"old"
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=BUCKET, Prefix=store._prefix)
+
+
+def test_s3_that_is_away_is_told_and_keeps_what_it_had(
+    store: S3LogStore, calm_cloud: CloudProcess
+) -> None:
+    store.put("a/b", [b"old"])
+    calm_cloud.faults(s3={"down": True})
+    for call in (
+        lambda: store.put("a/b", [b"new"]),
+        lambda: store.read("a/b"),
+        lambda: store.names(""),
+        lambda: store.remove(["a/b"]),
+    ):
+        with pytest.raises(LogStoreUnavailable, match=r"s3://barbeque-logs/.*BARBEQUE_LOGS"):
+            call()
+    calm_cloud.faults()
+    assert store.read("a/b") == b"old"
+    with pytest.raises(NoSuchLog):
+        store.read("a/c")
+
+
+def test_a_body_that_breaks_off_is_read_again(
+    aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Faltering(BaseHTTPRequestHandler):
+        asked = 0
+
+        def do_GET(self) -> None:
+            Faltering.asked += 1
+            self.send_response(200)
+            self.send_header("Content-Length", "10")
+            self.end_headers()
+            self.wfile.write(b"0123456789"[: 10 if Faltering.asked % 3 == 0 else 5])
+
+        def log_message(self, *words: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Faltering) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        store = S3LogStore(BUCKET, "logs")
+        assert store.read("a/b") == b"0123456789"
+        assert Faltering.asked == 3
+        store.close()
+        server.shutdown()
+        thread.join()
