@@ -33,6 +33,10 @@ class LogsClient(Protocol):
         """Return a page of events."""
         ...
 
+    def describe_log_streams(self, **asked: Any) -> dict[str, Any]:
+        """Return a page of a group's streams."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LogPlace:
@@ -153,12 +157,20 @@ class CloudWatchLog:
         raise AssertionError("the last try returns or raises")
 
     def _refuse_gone(self, error: BaseException) -> None:
-        if "group" in aws.message_of(error).lower():
-            raise NoSuchLog(f"the log group {self._group} is not in CloudWatch") from error
         if self._token is not None:
             raise NoSuchLog(
                 f"the log stream {self._stream} is gone from the log group {self._group}"
             ) from error
+        if "stream" not in aws.message_of(error).lower() and not self._has_group():
+            raise NoSuchLog(f"the log group {self._group} is not in CloudWatch") from error
+
+    def _has_group(self) -> bool:
+        """Tell whether the group is there, as only the words of the error tell what is not."""
+        try:
+            self._client.describe_log_streams(logGroupName=self._group, limit=1)
+        except aws.FAILURES:
+            return False
+        return True
 
     def _lines(self, events: list[dict[str, Any]]) -> list[bytes]:
         lines: list[bytes] = []
