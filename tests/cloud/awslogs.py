@@ -1,6 +1,7 @@
 """The log driver awslogs: a container's lines, in batches, into moto's CloudWatch Logs."""
 
 from collections import deque
+from contextlib import suppress
 from random import Random
 from typing import Final
 
@@ -28,10 +29,12 @@ class LogStream:
 
     split = False
 
-    def __init__(self, moto: Moto, options: Json, name: str, *, knobs: Knobs, dice: Random) -> None:
+    def __init__(
+        self, moto: Moto, options: Json, *, name: str, region: str, knobs: Knobs, dice: Random
+    ) -> None:
         self._moto = moto
         self._group = options["awslogs-group"]
-        self._region = options.get("awslogs-region", "")
+        self._region = options.get("awslogs-region") or region
         self._name = name
         self._knobs = knobs
         self._open: dict[int, bytes] = {}
@@ -111,7 +114,8 @@ class LogStream:
         if events:
             names = {"logGroupName": self._group, "logStreamName": self._name}
             request = {**names, "logEvents": events}
-            self._moto.ask("logs", "PutLogEvents", request, region=self._region)
+            with suppress(OSError, AwsFault):  # as the driver: what can't be put is lost
+                self._moto.ask("logs", "PutLogEvents", request, region=self._region)
 
     def _make(self, operation: str, request: Json) -> None:
         try:

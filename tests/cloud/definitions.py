@@ -2,9 +2,11 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 from tests.cloud import sizes
+from tests.cloud.caller import REGION
 from tests.cloud.knobs import Knobs
 from tests.cloud.moto_calls import Moto
 from tests.cloud.service import AwsFault, Json
@@ -28,7 +30,7 @@ class Definitions:
         self._moto = moto
         self._knobs = knobs
         self._pool = pool
-        self._known: dict[tuple[str, str], Json] = {}
+        self._known: dict[tuple[str, str, str], Json] = {}
         self._generation = 0
         self._registering: set[str] = set()
 
@@ -64,17 +66,17 @@ class Definitions:
             found: list[Json] = answer.get("clusters", [])
             return found[0] if found and found[0]["status"] == "ACTIVE" else None
 
-        if (found := self._known.get(("cluster", name))) is None:
+        if (found := self._known.get((REGION.get(), "cluster", name))) is None:
             generation, found = self._generation, await look()
             if found is None:
                 raise AwsFault("ClusterNotFoundException", "Cluster not found.")
             if generation == self._generation:
-                self._known["cluster", name] = found
+                self._known[REGION.get(), "cluster", name] = found
         return found
 
     async def definition(self, reference: str) -> Json:
         """Return a task definition that can be run, with `tags`; raises `AwsFault`."""
-        if (found := self._known.get(("definition", reference))) is None:
+        if (found := self._known.get((REGION.get(), "definition", reference))) is None:
             request = {"taskDefinition": reference, "include": ["TAGS"]}
             generation = self._generation
             try:
@@ -83,11 +85,11 @@ class Definitions:
                 raise AwsFault("ClientException", "TaskDefinition not found.") from fault
             found = answer["taskDefinition"] | {"tags": answer.get("tags") or []}
             if generation == self._generation:
-                self._known["definition", reference] = found
+                self._known[REGION.get(), "definition", reference] = found
         if found.get("status") != "ACTIVE":
             raise AwsFault("ClientException", "TaskDefinition is inactive")
         return found
 
     async def _ask(self, operation: str, request: Json) -> Json:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._moto.ask, "ecs", operation, request)
+        asking = partial(self._moto.ask, "ecs", operation, request, region=REGION.get())
+        return await asyncio.get_running_loop().run_in_executor(self._pool, asking)

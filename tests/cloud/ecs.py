@@ -8,6 +8,7 @@ from random import Random
 from typing import Final
 
 from tests.cloud.buckets import OPERATIONS, Buckets
+from tests.cloud.caller import ACCOUNT, REGION
 from tests.cloud.checks import check_fit, check_request, choose_place, size
 from tests.cloud.courses import Course, Ground
 from tests.cloud.definitions import Definitions
@@ -15,13 +16,14 @@ from tests.cloud.knobs import Knobs
 from tests.cloud.moto_calls import Moto
 from tests.cloud.plans import Plan, make_plans
 from tests.cloud.preparations import Preparations
+from tests.cloud.runner_docker import DockerRunner
 from tests.cloud.runner_fake import FakeRunner
 from tests.cloud.runner_process import ProcessRunner
 from tests.cloud.runners import Runner
 from tests.cloud.service import AwsFault, Json
 from tests.cloud.shortages import Shortages
 from tests.cloud.task_events import SendEvent, TaskEvents
-from tests.cloud.tasks import ACCOUNT, Container, Task
+from tests.cloud.tasks import Container, Task
 from tests.cloud.tokens import Tokens
 from tests.cloud.wishes import Wishes
 from tests.cloud.yard import Yard
@@ -34,18 +36,14 @@ class Ecs:
 
     Supported of a task: overrides, environment, command, entryPoint, user, workingDirectory,
     memory, cpu, several containers (docker), awslogs; not: volumes, dependsOn, health checks,
-    ulimits, services, container instances (EC2 has room for everything). `arn:aws:ecs:REGION` is
-    the Region given here, whatever Region a client speaks of.
+    ulimits, services, container instances (EC2 has room for everything).
     """
 
-    def __init__(
-        self, moto_endpoint: str, send_event: SendEvent, *, seed: int, region: str = "us-east-1"
-    ) -> None:
+    def __init__(self, moto_endpoint: str, send_event: SendEvent, *, seed: int) -> None:
         self.knobs = Knobs()
-        self._region = region
         self._dice = Random(seed)
         self._pool = ThreadPoolExecutor(_THREADS)
-        moto = Moto(moto_endpoint, region)
+        moto = Moto(moto_endpoint)
         self._definitions = Definitions(moto, self.knobs, self._pool)
         self._buckets = Buckets(self.knobs)
         self._tokens = Tokens(self.knobs)
@@ -117,7 +115,7 @@ class Ecs:
             if failure := self._shortages.refuse(cpu, memory, place):
                 failures.append(failure)
                 continue
-            plans = make_plans(definition, request.get("overrides", {}), memory)
+            plans = make_plans(definition, request.get("overrides", {}), cpu, memory)
             task = self._make(request, cluster, definition, place, (cpu, memory), plans)
             course = Course(task, plans, self._runner(), self._ground)
             self._yard.add(task, course)
@@ -135,13 +133,13 @@ class Ecs:
         plans: list[Plan],
     ) -> Task:
         identity, name = uuid.uuid4().hex, cluster["clusterName"]
-        root = f"arn:aws:ecs:{self._region}:{ACCOUNT}"
+        root = f"arn:aws:ecs:{REGION.get()}:{ACCOUNT}"
         launch_type, provider = place
         tags = definition["tags"] if request.get("propagateTags") == "TASK_DEFINITION" else []
         platform = request.get("platformVersion", "LATEST").replace("LATEST", "1.4.0")
         return Task(
             arn=f"{root}:task/{name}/{identity}",
-            region=self._region,
+            region=REGION.get(),
             cluster_arn=cluster["clusterArn"],
             definition_arn=definition["taskDefinitionArn"],
             family=definition["family"],
@@ -174,6 +172,7 @@ class Ecs:
         name = self.knobs.runner
         if name not in self._runners:
             makers: dict[str, Callable[[], Runner]] = {
+                "docker": lambda: DockerRunner(self.knobs),
                 "fake": FakeRunner,
                 "process": ProcessRunner,
             }

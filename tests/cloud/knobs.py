@@ -9,8 +9,8 @@ from tests.cloud.service import AwsFault, Json
 class Knobs:
     """The knobs; `seconds` are real seconds, `p` a probability from 0 to 1."""
 
-    runner: str = "process"
-    """process or fake; for tasks started from now on."""
+    runner: str = "docker"
+    """docker, process or fake; for tasks started from now on."""
     network: str = "host"
     """The Docker network of containers."""
     cpu_limits: bool = False

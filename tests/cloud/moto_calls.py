@@ -19,10 +19,9 @@ _PATIENCE: Final = 120.0
 class Moto:
     """A moto server, for threads: every call opens a connection of its own, as moto wants it."""
 
-    def __init__(self, endpoint: str, region: str) -> None:
+    def __init__(self, endpoint: str) -> None:
         parts = urlsplit(endpoint)
         self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
-        self.region = region
 
     def ask(self, service: str, operation: str, request: Json | bytes, *, region: str = "") -> Json:
         """Make one call and return moto's answer unchanged; raises `AwsFault`."""
@@ -30,7 +29,7 @@ class Moto:
         headers = {
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": f"{_TARGETS[service]}.{operation}",
-            "Authorization": _scope(service, region or self.region),
+            "Authorization": _scope(service, region),
         }
         status, kind, answer = self.send("POST", "/", body, headers)
         found: Json = json.loads(answer or b"{}")
@@ -40,9 +39,9 @@ class Moto:
         message = str(found.pop("message", "") or found.pop("Message", ""))
         raise AwsFault(code.rpartition("#")[2], message, status=status, **found)
 
-    def put_object(self, bucket: str, key: str, body: bytes) -> None:
+    def put_object(self, bucket: str, key: str, body: bytes, *, region: str) -> None:
         """Write an object into moto's S3; raises `AwsFault`."""
-        headers = {"Authorization": _scope("s3", self.region), "Host": "s3.amazonaws.com"}
+        headers = {"Authorization": _scope("s3", region), "Host": "s3.amazonaws.com"}
         status, _, answer = self.send("PUT", f"/{bucket}/{key}", body, headers)
         if status >= 400:
             raise AwsFault("S3", answer.decode(errors="replace"), status=status)

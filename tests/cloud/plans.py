@@ -19,11 +19,12 @@ class Plan:
     is_log_router: bool
 
 
-def make_plans(definition: Json, overrides: Json, memory: int) -> list[Plan]:
-    """Plan all containers of a task that has so many MiB (0: no limit), log routers first."""
+def make_plans(definition: Json, overrides: Json, cpu: int, memory: int) -> list[Plan]:
+    """Plan all containers of a task of this size in CPU units and MiB, log routers first."""
     named = {each["name"]: each for each in overrides.get("containerOverrides", [])}
     plans = [
-        _plan(each, named.get(each["name"]), memory) for each in definition["containerDefinitions"]
+        _plan(each, named.get(each["name"]), cpu, memory)
+        for each in definition["containerDefinitions"]
     ]
     return sorted(plans, key=lambda plan: not plan.is_log_router)
 
@@ -34,7 +35,7 @@ def choose(plans: list[Plan]) -> Plan:
     return next((plan for plan in essential if plan.overridden), (essential or plans)[0])
 
 
-def _plan(container: Json, override: Json | None, task_memory: int) -> Plan:
+def _plan(container: Json, override: Json | None, task_cpu: int, task_memory: int) -> Plan:
     changes = override or {}
     environment = {
         each["name"]: each.get("value", "")
@@ -48,9 +49,11 @@ def _plan(container: Json, override: Json | None, task_memory: int) -> Plan:
         environment=environment,
         essential=container.get("essential", True),
         cpu=changes.get("cpu") or container.get("cpu") or 0,
+        task_cpu=task_cpu,
         memory=changes.get("memory") or container.get("memory") or task_memory,
         user=container.get("user") or "",
         folder=container.get("workingDirectory") or "",
+        init=bool((container.get("linuxParameters") or {}).get("initProcessEnabled")),
     )
     return Plan(
         errand=errand,

@@ -48,7 +48,8 @@ class Preparations:
         stream = LogStream(
             self._moto,
             options,
-            f"{prefix}/{name}/{task.id}" if prefix else task.id,
+            name=f"{prefix}/{name}/{task.id}" if prefix else task.id,
+            region=task.region,
             knobs=self._knobs,
             dice=self._dice,
         )

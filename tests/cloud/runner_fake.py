@@ -35,7 +35,8 @@ class FakeRunner:
     def stop(self, task: str, container: str, *, kill: bool) -> None:
         run = self._runs.get((task, container))
         if run and (kill or not run.errand.environment.get("FAKE_DEAF")):
-            self._end(task, run, 137 if kill else 143)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._end, task, run, 137 if kill else 143)
 
     def close(self) -> None:
         self._runs.clear()
@@ -60,7 +61,8 @@ class FakeRunner:
             self._end(task, run, 137 if run.errand.environment.get("FAKE_OOM") else code)
 
     def _end(self, task: str, run: _Run, code: int) -> None:
-        del self._runs[task, run.errand.name]
+        if self._runs.pop((task, run.errand.name), None) is None:
+            return
         run.timer.cancel()
         if run.errand.sink:
             loop = asyncio.get_running_loop()

@@ -38,10 +38,14 @@ class Errand:
     essential: bool = True
     cpu: int = 0
     """CPU units, 1024 to a processor; 0 for no word about it."""
+    task_cpu: int = 0
+    """CPU units of the whole task."""
     memory: int = 0
     """The hard limit in MiB; 0 for none."""
     user: str = ""
     folder: str = ""
+    init: bool = False
+    """Whether an init process reaps zombies and passes signals on."""
     sink: Sink | None = None
 
 

@@ -4,9 +4,9 @@ from random import Random
 from typing import Final
 
 from barbeque_py import clock
+from tests.cloud.caller import ACCOUNT, REGION
 from tests.cloud.knobs import Knobs
 from tests.cloud.service import AwsFault, Json
-from tests.cloud.tasks import ACCOUNT
 
 _NO_CAPACITY: Final = (
     "Capacity is unavailable at this time. Please try again later or in a different availability "
@@ -53,7 +53,7 @@ class Shortages:
         if place[0] == "FARGATE":
             return {"reason": _NO_CAPACITY}
         instance = f"{self._dice.getrandbits(128):032x}"
-        arn = f"arn:aws:ecs:us-east-1:{ACCOUNT}:container-instance/default/{instance}"
+        arn = f"arn:aws:ecs:{REGION.get()}:{ACCOUNT}:container-instance/default/{instance}"
         return {"arn": arn, "reason": self._dice.choice(("RESOURCE:MEMORY", "RESOURCE:CPU"))}
 
 

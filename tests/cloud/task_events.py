@@ -6,8 +6,9 @@ from collections.abc import Callable
 from random import Random
 
 from barbeque_py import clock
+from tests.cloud.caller import ACCOUNT
 from tests.cloud.knobs import Knobs
-from tests.cloud.tasks import ACCOUNT, Task
+from tests.cloud.tasks import Task
 
 SendEvent = Callable[[str, str, float], None]
 

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from barbeque_py import clock
 from tests.cloud.service import Json
 
-ACCOUNT: Final = "123456789012"
 PROVISIONING, PENDING, RUNNING = "PROVISIONING", "PENDING", "RUNNING"
 DEPROVISIONING, STOPPED = "DEPROVISIONING", "STOPPED"
 
