@@ -11,10 +11,10 @@ from barbeque_py.broker import BATCH, Broker, Delivery, Parcel
 from barbeque_py.brokers.database import DatabaseBroker
 from barbeque_py.ids import is_message_id
 from barbeque_py.store import Store
-from tests.contracts.sqs_rig import SqsRig, moto_endpoint, moto_sqs
+from tests.contracts.sqs_rig import SqsRig, cloud_sqs, moto_endpoint, moto_sqs
 from tests.waiting import wait_until
 
-__all__ = ["moto_endpoint", "moto_sqs"]
+__all__ = ["cloud_sqs", "moto_endpoint", "moto_sqs"]
 
 QUEUE, OTHER = "default", "other"
 NOW = timedelta(0)
@@ -48,6 +48,7 @@ class DatabaseSite:
         "sqlite_store",
         pytest.param("mariadb_store", marks=pytest.mark.mariadb),
         "moto_sqs",
+        "cloud_sqs",
     ]
 )
 def site(request: pytest.FixtureRequest) -> Site:
