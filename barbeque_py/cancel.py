@@ -56,6 +56,7 @@ def _end_waiting(tx: Tx, execution: Execution) -> None:
             "finished_at": tx.now,
         },
     )
+    attempts.call_off(tx, execution.id, Reason.CANCELLED)
     if execution.stage is Stage.READY:
         # It may have been woken into a free slot that another one, still held, can use now.
         scopes = [f"app:{execution.app}", f"job:{execution.app}/{execution.job}"]

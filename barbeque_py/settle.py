@@ -21,11 +21,13 @@ HEAD_START = timedelta(seconds=15)
 _chance = random.SystemRandom()
 
 
-def settle(tx: Tx, attempt_id: AttemptId, fate: Fate) -> Settlement | None:
+def settle(
+    tx: Tx, attempt_id: AttemptId, fate: Fate, *, log_wait: timedelta = timedelta(0)
+) -> Settlement | None:
     """Settle the attempt once: the loser of a race changes nothing and gets None.
 
     Ends the attempt, moves its execution, frees its slots and wakes what they held back, and
-    leaves the sealing of its log to the relay, all in this one transaction.
+    leaves the sealing of its log to the relay after `log_wait`, all in this one transaction.
     """
     attempt = attempts.get(tx, attempt_id)
     if attempt is None:
@@ -47,7 +49,8 @@ def settle(tx: Tx, attempt_id: AttemptId, fate: Fate) -> Settlement | None:
         lane=f"log/{attempt_id}",
         place=attempt.place,
         owner=attempt.owner,
-        head_start=HEAD_START,
+        head_start=HEAD_START if attempt.owner else timedelta(0),
+        wait=log_wait,
     )
     return settlement
 

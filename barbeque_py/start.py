@@ -1,24 +1,27 @@
 """Claim executions for one attempt each, under every limit, and say what to launch."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from barbeque_py import clock
+from barbeque_py import clock, ecs_settings
 from barbeque_py.apps import App, JobDefinition
 from barbeque_py.errors import LaunchRefused
-from barbeque_py.executions import AttemptState, Stage, State
-from barbeque_py.executor import Launch, Preparation
+from barbeque_py.executions import AttemptState
+from barbeque_py.executor import Blueprint, Launch, Preparation, Quota
 from barbeque_py.ids import AttemptId, attempt_id
-from barbeque_py.store import Tx, apps, attempts, limits
+from barbeque_py.store import Tx, apps, attempts, limits, quotas
 from barbeque_py.store import executions as rows
+from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
 from barbeque_py.store.limits import Limit
 
-Prepared = Mapping[str, Preparation | LaunchRefused]
-"""By app: its image made ready, or why that can't be."""
+Answer = Preparation | LaunchRefused
+Prepared = Mapping[str, Mapping[str, Answer]]
+"""By app, then by job: what is ready for a launch, or why it can't be. An app comes as a whole."""
 
 _LANE_WIDE = ("place:", "queue:")
 """Limits that stop a whole lane: nothing is set aside for them, claiming just ends."""
@@ -40,6 +43,28 @@ class Claimant:
 
 
 @dataclass(frozen=True, slots=True)
+class _Plan:
+    """What an execution would be launched as; `answer` is None while it is not prepared."""
+
+    app: App | None
+    job: JobDefinition | None
+    answer: Answer | None
+
+    @property
+    def place(self) -> str | None:
+        return self.answer.place if isinstance(self.answer, Preparation) else None
+
+    @property
+    def quotas(self) -> tuple[Quota, ...]:
+        return self.answer.quotas if isinstance(self.answer, Preparation) else ()
+
+    @property
+    def size(self) -> str | None:
+        """Name what a place may lack the capacity for, where places have no fixed size."""
+        return size_of(self.job.cpu, self.job.memory) if self.job and self.quotas else None
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A worker's right to launch one attempt; `refused` when that is already known to fail."""
 
@@ -50,28 +75,143 @@ class Claim:
 
 
 def claim(tx: Tx, claimant: Claimant, queue: str, *, most: int, prepared: Prepared) -> list[Claim]:
-    """Claim up to `most` ready executions of the queue whose app is prepared.
+    """Claim up to `most` ready executions of the queue whose job is prepared.
 
     The most urgent first, among them those of the app with the fewest running attempts, of it the
     oldest. One whose limit is full is set aside until the limit has room. The attempt's row, its
-    launch request and its slots are written in this transaction, before anything is started.
+    launch request and its slots are written in this transaction, before anything is started, and
+    what its start draws from the quotas is taken.
     """
-    known = {app.name: app for app in apps.all_apps(tx)}
-    unprepared = known.keys() - prepared.keys()
+    claiming = _Claiming(tx, claimant, prepared)
+    drawn = quotas_of(prepared)
+    most = quotas.available(tx, drawn, most)
     claims: list[Claim] = []
     for number in range(_PASSES):
         room = most - len(claims)
-        look_at = max(room, min(room << number, _FARTHEST))
-        chosen = _choose(tx, queue, look_at, leave_out=unprepared)
-        taken, lane_full = _take_slots(tx, claimant.place, chosen, most=room)
-        for each in taken:
-            app = known.get(each.app)
-            claims.append(_record(tx, claimant, each, app, prepared.get(each.app)))
-        # What is held by one limit may have woken what another held, so that is looked for again.
-        seen_all = len(chosen) < look_at and len(taken) == len(chosen)
-        if lane_full or seen_all or len(claims) == most:
+        if room <= 0:
             break
+        look_at = max(room, min(room << number, _FARTHEST))
+        found = _choose(tx, queue, look_at, leave_out=claiming.unprepared)
+        chosen = [each for each in found if claiming.is_prepared(each)]
+        taken, lane_full = _take_slots(tx, claiming, chosen, most=room)
+        claims += claiming.record(taken)
+        # What is held by one limit may have woken what another held, so that is looked for again.
+        seen_all = len(found) < look_at and len(taken) == len(chosen)
+        if lane_full or seen_all:
+            break
+    if claims:
+        quotas.spend(tx, drawn, len(claims))
     return claims
+
+
+def size_of(cpu: int, memory: int) -> str:
+    """Name the size of a container, as the limits of capacity do."""
+    return f"{cpu}x{memory}"
+
+
+def quotas_of(prepared: Prepared) -> set[Quota]:
+    """Return every quota from which starts of these draw."""
+    return {
+        quota
+        for of_app in prepared.values()
+        for answer in of_app.values()
+        if isinstance(answer, Preparation)
+        for quota in answer.quotas
+    }
+
+
+class _Claiming:
+    """What one claim knows: definitions, what is prepared, and who claims."""
+
+    def __init__(self, tx: Tx, claimant: Claimant, prepared: Prepared) -> None:
+        self._tx = tx
+        self._claimant = claimant
+        self._prepared = prepared
+        self._apps = {app.name: app for app in apps.all_apps(tx)}
+        self._plans: dict[tuple[str, str], _Plan] = {}
+        self.unprepared = self._apps.keys() - prepared.keys()
+
+    def plan(self, execution: Execution) -> _Plan:
+        """Return what the execution would be launched as."""
+        key = (execution.app, execution.job)
+        if key not in self._plans:
+            job = apps.get_job(self._tx, *key)
+            answer = self._prepared.get(execution.app, {}).get(execution.job)
+            self._plans[key] = _Plan(self._apps.get(execution.app), job, answer)
+        return self._plans[key]
+
+    def is_prepared(self, execution: Execution) -> bool:
+        """Tell whether it can be claimed: one that is defined no more can, to be refused."""
+        plan = self.plan(execution)
+        return plan.answer is not None or plan.app is None or plan.job is None
+
+    def scopes(self, execution: Execution) -> list[str]:
+        """Return the limits under which the execution's attempt would count."""
+        plan = self.plan(execution)
+        return scopes_of(execution, plan.place or self._claimant.place, size=plan.size)
+
+    def record(self, taken: Sequence[Execution]) -> list[Claim]:
+        """Write the attempts of executions that have their slots, and say what to launch."""
+        last = [attempt_id(each.message_id, each.attempts) for each in taken if each.attempts]
+        waiting = attempts.waiting_among(self._tx, last)
+        claims, new = [], []
+        for each in taken:
+            attempt = waiting.get(attempt_id(each.message_id, each.attempts))
+            claimed = self._claim(each, attempt)
+            claims.append(claimed)
+            row = self._row(each, claimed.launch)
+            if attempt is None:
+                new.append(attempts.new_row(**row))
+            else:
+                attempts.take_up(self._tx, attempt.id, row | {"scopes": json.dumps(row["scopes"])})
+        if new:
+            attempts.add(self._tx, new)
+        self._activate(taken, waiting)
+        return claims
+
+    def _activate(self, taken: Sequence[Execution], waiting: Mapping[AttemptId, Attempt]) -> None:
+        again = {attempt.execution for attempt in waiting.values()}
+        moved = rows.activate(
+            self._tx, [each.id for each in taken if each.id not in again], new_attempts=1
+        )
+        moved += rows.activate(self._tx, again, new_attempts=0)
+        assert moved == len(taken), "ready executions are locked, so nobody else can have moved one"
+
+    def _claim(self, execution: Execution, waiting: Attempt | None) -> Claim:
+        plan = self.plan(execution)
+        refused = plan.answer if isinstance(plan.answer, LaunchRefused) else None
+        if plan.app is None or plan.job is None:
+            refused = _undefined(execution)
+        app = plan.app or App(execution.app, image="")
+        job = plan.job or JobDefinition(execution.app, execution.job, command=())
+        number = execution.attempts + (waiting is None)
+        ready = plan.answer if isinstance(plan.answer, Preparation) else None
+        launch = launch_of(execution, app, job, number=number, prepared=ready)
+        if waiting is not None:
+            launch = replace(launch, launch_number=waiting.launch_number)
+        return Claim(launch.attempt, execution, launch, refused)
+
+    def _row(self, execution: Execution, launch: Launch) -> dict[str, Any]:
+        plan = self.plan(execution)
+        now, claimant = self._tx.now, self._claimant
+        return {
+            "id": launch.attempt,
+            "execution": execution.id,
+            "number": launch.number,
+            "round": execution.round,
+            "state": AttemptState.STARTING,
+            "place": plan.place or claimant.place,
+            "owner": claimant.owner,
+            "epoch": 1,
+            "lease_until": now + claimant.lease,
+            "request": launch.to_json(),
+            "scopes": self.scopes(execution),
+            "image": launch.image,
+            "launch_number": launch.launch_number,
+            "first_called_at": now,
+            "log_at": plan.answer.log_at if isinstance(plan.answer, Preparation) else None,
+            "claimed_at": now,
+        }
 
 
 def _choose(tx: Tx, queue: str, most: int, *, leave_out: Iterable[str]) -> list[Execution]:
@@ -102,13 +242,13 @@ def _in_fair_order(
 
 
 def _take_slots(
-    tx: Tx, place: str, chosen: Sequence[Execution], *, most: int
+    tx: Tx, claiming: _Claiming, chosen: Sequence[Execution], *, most: int
 ) -> tuple[list[Execution], bool]:
     """Take the slots of up to `most` that fit and set aside those that don't.
 
     Returns those that fit, and whether a limit of the whole lane is full.
     """
-    scopes = {each.id: scopes_of(each, place) for each in chosen}
+    scopes = {each.id: claiming.scopes(each) for each in chosen}
     found = limits.lock(tx, [scope for each in scopes.values() for scope in each])
     taken: list[Execution] = []
     left_behind: set[str] = set()
@@ -130,46 +270,17 @@ def _take_slots(
     return taken, full is not None and full.startswith(_LANE_WIDE)
 
 
-def scopes_of(execution: Execution, place: str) -> list[str]:
+def scopes_of(execution: Execution, place: str, *, size: str | None = None) -> list[str]:
     """Return the limits under which the execution's attempt counts at this place."""
     key = execution.options.get("concurrency_key")
-    return limits.scope_names(execution.app, execution.job, execution.queue, place, key)
+    return limits.scope_names(
+        execution.app, execution.job, execution.queue, place, key=key, size=size
+    )
 
 
 def _first_full(found: Sequence[Limit]) -> str | None:
     full = [limit.scope for limit in found if limit.full]
     return min(full, key=lambda scope: (not scope.startswith(_LANE_WIDE), scope), default=None)
-
-
-def _record(
-    tx: Tx,
-    claimant: Claimant,
-    execution: Execution,
-    app: App | None,
-    prepared: Preparation | LaunchRefused | None,
-) -> Claim:
-    number = execution.attempts + 1
-    job = apps.get_job(tx, execution.app, execution.job)
-    refused = prepared if isinstance(prepared, LaunchRefused) else None
-    if app is None or job is None:
-        refused = _undefined(execution)
-    app = app or App(execution.app, image="")
-    job = job or JobDefinition(execution.app, execution.job, command=())
-    image = prepared.image if isinstance(prepared, Preparation) else app.image
-    launch = launch_of(execution, app, job, number=number, image=image)
-    moved = rows.move(
-        tx,
-        execution.id,
-        State.RUNNING,
-        set_={
-            "stage": Stage.ACTIVE,
-            "attempts": number,
-            "started_at": execution.started_at or tx.now,
-        },
-    )
-    assert moved, "a ready execution is locked, so nobody else can have moved it"
-    attempts.add(tx, [_attempt_row(tx, claimant, execution, launch)])
-    return Claim(launch.attempt, execution, launch, refused)
 
 
 def _undefined(execution: Execution) -> LaunchRefused:
@@ -180,28 +291,19 @@ def _undefined(execution: Execution) -> LaunchRefused:
     )
 
 
-def _attempt_row(
-    tx: Tx, claimant: Claimant, execution: Execution, launch: Launch
-) -> dict[str, Any]:
-    return attempts.new_row(
-        id=launch.attempt,
-        execution=execution.id,
-        number=launch.number,
-        round=execution.round,
-        state=AttemptState.STARTING,
-        place=claimant.place,
-        owner=claimant.owner,
-        epoch=1,
-        lease_until=tx.now + claimant.lease,
-        request=launch.to_json(),
-        scopes=scopes_of(execution, claimant.place),
-        image=launch.image,
-        claimed_at=tx.now,
-    )
+def blueprint_of(app: App, job: JobDefinition) -> Blueprint:
+    """Return what must be ready before an attempt at the job can be launched."""
+    grace = job.grace.total_seconds()
+    return Blueprint(app.name, app.image, grace=grace, ecs=ecs_settings.merged(app, job))
 
 
 def launch_of(
-    execution: Execution, app: App, job: JobDefinition, *, number: int, image: str
+    execution: Execution,
+    app: App,
+    job: JobDefinition,
+    *,
+    number: int,
+    prepared: Preparation | None,
 ) -> Launch:
     """Return what starts the execution's attempt of this number; the same for the same rows."""
     own = execution.options.get("timeout")
@@ -212,7 +314,7 @@ def launch_of(
         number=number,
         app=execution.app,
         job=execution.job,
-        image=image,
+        image=prepared.image if prepared else app.image,
         command=job.command,
         environment={**app.env, **job.env, **_environment(execution, number)},
         timeout=timeout if own is None else min(timeout, float(own)),
@@ -224,6 +326,9 @@ def launch_of(
         network=job.network,
         path=app.process_path,
         message_file=job.message_file,
+        place=prepared.place if prepared else "",
+        details=prepared.details if prepared else {},
+        quotas=prepared.quotas if prepared else (),
     )
 
 

@@ -3,17 +3,22 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Row, and_, bindparam, case, insert, or_, select, update
 
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import attempts
+from barbeque_py.store.tables import Instant, attempts
 
 LIVE = (AttemptState.STARTING, AttemptState.RUNNING)
+
+NOBODY = ""
+"""The owner of a running attempt that no worker attends to: every worker may act on it."""
+
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,15 @@ class Attempt:
     scopes: tuple[str, ...]
     image: str
     handle: str | None
+    launch_number: int
+    first_called_at: datetime | None
+    log_at: str | None
+    version: int | None
+    checked_at: datetime | None
     claimed_at: datetime
     started_at: datetime | None
     deadline_at: datetime | None
+    act_at: datetime | None
     cancel_requested_at: datetime | None
     stop_reason: str | None
     stop_requested_at: datetime | None
@@ -61,7 +72,7 @@ def read(row: Row[Any]) -> Attempt:
 
 def new_row(**facts: Any) -> dict[str, Any]:
     """Return the row of an attempt that was just claimed, to be inserted."""
-    empty = {column.name: None for column in attempts.columns}
+    empty = {column.name: None for column in attempts.columns} | {"launch_number": 1}
     return {**empty, **facts, "scopes": json.dumps(facts["scopes"])}
 
 
@@ -101,10 +112,9 @@ _JUST_CLAIMED = timedelta(seconds=5)
 """How long a claim may take from its commit to the thread that starts it."""
 
 
-def unstarted_of(tx: Tx, place: str, owner: str) -> list[Attempt]:
+def unstarted_of(tx: Tx, owner: str) -> list[Attempt]:
     """Return the owner's attempts that were claimed a while ago and not seen running since."""
     query = select(attempts).where(
-        attempts.c.place == place,
         attempts.c.state == AttemptState.STARTING,
         attempts.c.owner == owner,
         attempts.c.claimed_at < tx.now - _JUST_CLAIMED,
@@ -118,38 +128,96 @@ def live_places(tx: Tx) -> list[str]:
     return [row.place for row in tx.execute(query)]
 
 
-def due_to_stop(tx: Tx, place: str) -> list[Attempt]:
-    """Return the running attempts that are past their deadline or whose cancel was asked for."""
-    return [read(row) for row in tx.execute(_DUE_TO_STOP, {"there": place, "now": tx.now})]
+def due_to_act(tx: Tx, places: Sequence[str], owner: str) -> list[Attempt]:
+    """Return running attempts, the owner's and nobody's, of which something is due now.
+
+    They are past their deadline, a cancel was asked for, or their grace is over.
+    """
+    asked = {"places": list(places), "now": tx.now, "owners": [owner, NOBODY]}
+    return [read(row) for row in tx.execute(_DUE_TO_ACT, asked)]
 
 
-_DUE_TO_STOP = select(attempts).where(
-    attempts.c.place == bindparam("there"),
-    attempts.c.state == AttemptState.RUNNING,
-    or_(attempts.c.deadline_at <= bindparam("now"), attempts.c.cancel_requested_at.is_not(None)),
+_DUE_TO_ACT = (
+    select(attempts)
+    .where(
+        attempts.c.place.in_(bindparam("places", expanding=True)),
+        attempts.c.state == AttemptState.RUNNING,
+        attempts.c.act_at <= bindparam("now"),
+        attempts.c.owner.in_(bindparam("owners", expanding=True)),
+    )
+    .limit(100)
 )
 
 
-def mark_running(
-    tx: Tx, attempt: AttemptId, *, handle: str, started_at: datetime, deadline_at: datetime
+def mark_running(  # noqa: PLR0913 - what is known of a start
+    tx: Tx,
+    attempt: AttemptId,
+    *,
+    handle: str,
+    started_at: datetime | None,
+    deadline_at: datetime,
+    version: int | None = None,
+    attended: bool = True,
 ) -> bool:
-    """Record that the attempt was seen running; False when it was known or is over."""
+    """Record that the attempt was seen running; False when it was known or is over.
+
+    One that nobody attends to has no owner and no lease from here on.
+    """
     values = {
         "state": AttemptState.RUNNING,
         "handle": handle[:200],
         "started_at": started_at,
         "deadline_at": deadline_at,
+        "deadline": deadline_at,
+        "version": version,
+        "checked_at": None if attended else tx.now,
+        "now": tx.now,
     }
-    return tx.execute(_CHANGE_STARTING, {"key": attempt, **values}).rowcount == 1
+    if not attended:
+        values |= {"owner": NOBODY, "lease_until": _NEVER}
+    return tx.execute(_MARK_RUNNING, {"key": attempt, **values}).rowcount == 1
 
 
 _CHANGE = update(attempts).where(attempts.c.id == bindparam("key"))
 _CHANGE_STARTING = _CHANGE.where(attempts.c.state == AttemptState.STARTING)
 _CHANGE_LIVE = _CHANGE.where(attempts.c.state.in_(LIVE))
+_ACT_AT = case(
+    (attempts.c.cancel_requested_at.is_not(None), bindparam("now", type_=Instant())),
+    else_=bindparam("deadline", type_=Instant()),
+)
+_MARK_RUNNING = _CHANGE_STARTING.values(act_at=_ACT_AT)
 
 
-def request_stop(tx: Tx, attempt: AttemptId, reason: str) -> bool:
-    """Record why the attempt is being stopped, once."""
+def note_start(
+    tx: Tx, attempt: AttemptId, *, started_at: datetime, deadline_at: datetime, version: int
+) -> bool:
+    """Record when a running attempt's command began, unless something newer is known of it."""
+    values = {"started_at": started_at, "deadline_at": deadline_at, "version": version}
+    noted = tx.execute(
+        _NOTE_START, {"key": attempt, "newer": version, "until": deadline_at, **values}
+    )
+    return noted.rowcount == 1
+
+
+_NOTE_START = _CHANGE.where(
+    attempts.c.state == AttemptState.RUNNING,
+    or_(attempts.c.version.is_(None), attempts.c.version < bindparam("newer")),
+).values(
+    act_at=case(
+        (
+            or_(
+                attempts.c.cancel_requested_at.is_not(None),
+                attempts.c.stop_requested_at.is_not(None),
+            ),
+            attempts.c.act_at,
+        ),
+        else_=bindparam("until", type_=Instant()),
+    )
+)
+
+
+def request_stop(tx: Tx, attempt: AttemptId, reason: str, *, grace: timedelta) -> bool:
+    """Record why the attempt is being stopped, once; it is looked at again after the grace."""
     recorded = tx.execute(
         update(attempts)
         .where(
@@ -157,9 +225,23 @@ def request_stop(tx: Tx, attempt: AttemptId, reason: str) -> bool:
             attempts.c.state.in_(LIVE),
             attempts.c.stop_requested_at.is_(None),
         )
-        .values(stop_reason=reason, stop_requested_at=tx.now)
+        .values(stop_reason=reason, stop_requested_at=tx.now, act_at=tx.now + grace)
     )
     return recorded.rowcount == 1
+
+
+def act_later(tx: Tx, attempt: Attempt, wait: timedelta) -> bool:
+    """Take the due action upon us and look again after `wait`; False when another was first."""
+    taken = tx.execute(
+        update(attempts)
+        .where(
+            attempts.c.id == attempt.id,
+            attempts.c.state == AttemptState.RUNNING,
+            attempts.c.act_at == attempt.act_at,
+        )
+        .values(act_at=tx.now + wait)
+    )
+    return taken.rowcount == 1
 
 
 def request_cancel(tx: Tx, execution: int) -> None:
@@ -167,8 +249,94 @@ def request_cancel(tx: Tx, execution: int) -> None:
     tx.execute(
         update(attempts)
         .where(attempts.c.execution == execution, attempts.c.state.in_(LIVE))
-        .values(cancel_requested_at=tx.now)
+        .values(cancel_requested_at=tx.now, act_at=tx.now)
     )
+
+
+def call_off(tx: Tx, execution: int, reason: str) -> None:
+    """End the execution's attempt that waits for capacity: nothing of it runs."""
+    tx.execute(
+        update(attempts)
+        .where(attempts.c.execution == execution, attempts.c.state == AttemptState.WAITING)
+        .values(state=AttemptState.ENDED, reason=reason, finished_at=tx.now, request=None)
+    )
+
+
+def set_waiting(tx: Tx, attempt: AttemptId, owner: str, detail: str) -> bool:
+    """Give the attempt's claim back after a definite "not now"; its next launch has a new number.
+
+    False when it is not the owner's to start any more.
+    """
+    waiting = tx.execute(
+        update(attempts)
+        .where(
+            attempts.c.id == attempt,
+            attempts.c.state == AttemptState.STARTING,
+            attempts.c.owner == owner,
+        )
+        .values(
+            state=AttemptState.WAITING,
+            launch_number=attempts.c.launch_number + 1,
+            first_called_at=None,
+            detail=detail[:4000],
+        )
+    )
+    return waiting.rowcount == 1
+
+
+def waiting_among(tx: Tx, ids: Sequence[AttemptId]) -> dict[AttemptId, Attempt]:
+    """Return those of the attempts that wait for capacity."""
+    if not ids:
+        return {}
+    query = select(attempts).where(
+        attempts.c.id.in_(list(ids)), attempts.c.state == AttemptState.WAITING
+    )
+    return {AttemptId(row.id): read(row) for row in tx.execute(query)}
+
+
+def take_up(tx: Tx, attempt: AttemptId, values: Mapping[str, Any]) -> bool:
+    """Claim an attempt that waited for capacity."""
+    taken = tx.execute(
+        update(attempts)
+        .where(attempts.c.id == attempt, attempts.c.state == AttemptState.WAITING)
+        .values(
+            {
+                **values,
+                "state": AttemptState.STARTING,
+                "epoch": attempts.c.epoch + 1,
+                "detail": None,
+            }
+        )
+    )
+    return taken.rowcount == 1
+
+
+def take_unchecked(
+    tx: Tx, places: Sequence[str], age: timedelta, *, most: int = 100
+) -> list[Attempt]:
+    """Take up to `most` running attempts nobody attends to and nobody has looked at for so long.
+
+    They count as looked at from now on, so that no two workers look at the same.
+    """
+    query = (
+        select(attempts)
+        .where(
+            attempts.c.place.in_(list(places)),
+            attempts.c.state == AttemptState.RUNNING,
+            attempts.c.checked_at <= tx.now - age,
+        )
+        .order_by(attempts.c.checked_at)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    found = [read(row) for row in tx.execute(query)]
+    if found:
+        tx.execute(
+            update(attempts)
+            .where(attempts.c.id.in_([each.id for each in found]))
+            .values(checked_at=tx.now)
+        )
+    return found
 
 
 def end(tx: Tx, attempt: AttemptId, values: Mapping[str, Any]) -> bool:

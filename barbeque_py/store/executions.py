@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, Select, and_, bindparam, insert, select, update
+from sqlalchemy import Integer, Row, Select, and_, bindparam, func, insert, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.executions import MOVES, Stage, State
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import executions, retries
+from barbeque_py.store.tables import Instant, executions, retries
 
 Columns = Mapping[str, Any]
 
@@ -171,6 +171,29 @@ def _move(tx: Tx, number: int, origins: list[State], values: Columns) -> bool:
 _MOVE = update(executions).where(
     executions.c.id == bindparam("number"),
     executions.c.state.in_(bindparam("origins", expanding=True)),
+)
+
+
+def activate(tx: Tx, numbers: Iterable[int], *, new_attempts: int) -> int:
+    """Move locked ready executions to running, each with so many attempts more; return how many."""
+    ids = list(numbers)
+    if not ids:
+        return 0
+    return tx.execute(_ACTIVATE, {"ids": ids, "more": new_attempts, "now": tx.now}).rowcount
+
+
+_ACTIVATE = (
+    update(executions)
+    .where(
+        executions.c.id.in_(bindparam("ids", expanding=True)),
+        executions.c.state.in_([State.QUEUED, State.RETRYING]),
+    )
+    .values(
+        state=State.RUNNING,
+        stage=Stage.ACTIVE,
+        attempts=executions.c.attempts + bindparam("more"),
+        started_at=func.coalesce(executions.c.started_at, bindparam("now", type_=Instant())),
+    )
 )
 
 

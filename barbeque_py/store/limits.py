@@ -1,7 +1,8 @@
 """Limits as counter rows: changed only in the transactions that claim and settle.
 
-Scopes: `place:PLACE`, `queue:NAME`, `app:APP`, `job:APP/JOB`, `key:APP/KEY`. A row is always
-locked before it is judged, and several are locked in the order of their names.
+Scopes: `place:PLACE`, `queue:NAME`, `app:APP`, `job:APP/JOB`, `key:APP/KEY`, and where a place may
+lack capacity `room:PLACE/SIZE`. A row is always locked before it is judged, and several are locked
+in the order of their names.
 """
 
 from collections import Counter
@@ -147,9 +148,13 @@ def forget_idle_keys(tx: Tx, most: int) -> int:
     return len(names)
 
 
-def scope_names(app: str, job: str, queue: str, place: str, key: str | None) -> list[str]:
+def scope_names(
+    app: str, job: str, queue: str, place: str, *, key: str | None, size: str | None = None
+) -> list[str]:
     """Return the scopes an attempt counts under, in the order in which they are locked."""
     scopes = [f"app:{app}", f"job:{app}/{job}", f"place:{place}", f"queue:{queue}"]
     if key is not None:
         scopes.append(f"key:{app}/{key}")
+    if size is not None:
+        scopes.append(f"room:{place}/{size}")
     return sorted(scopes)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.dialects import mysql, sqlite
@@ -21,6 +22,8 @@ class Item:
     subject: str
     tries: int
     last_error: str | None
+    fresh: bool = False
+    """Whether nobody else can have begun with it."""
 
 
 def put(  # noqa: PLR0913 - a row
@@ -32,15 +35,19 @@ def put(  # noqa: PLR0913 - a row
     place: str | None,
     owner: str,
     head_start: timedelta,
+    wait: timedelta = timedelta(0),
 ) -> None:
-    """Add the item, once per kind and subject; `owner` alone may take it for `head_start`."""
+    """Add the item, once per kind and subject, due after `wait`.
+
+    `owner` alone may take it for `head_start`.
+    """
     row = {
         "kind": kind,
         "lane": lane,
         "place": place,
         "subject": subject,
         "dedupe": f"{kind}:{subject}",
-        "due_at": tx.now,
+        "due_at": tx.now + wait,
         "tries": 0,
         "owner": owner,
         "lease_until": tx.now + head_start,
@@ -87,9 +94,11 @@ def take(
             .where(outbox.c.id.in_([row.id for row in taken]))
             .values(owner=owner, lease_until=tx.now + lease)
         )
-    return [
-        Item(row.id, row.kind, row.lane, row.subject, row.tries, row.last_error) for row in taken
-    ]
+    return [_item(row, fresh=row.tries == 0 and row.owner in (None, "", owner)) for row in taken]
+
+
+def _item(row: Any, *, fresh: bool) -> Item:
+    return Item(row.id, row.kind, row.lane, row.subject, row.tries, row.last_error, fresh)
 
 
 def keep(tx: Tx, numbers: Sequence[int], lease: timedelta) -> None:
@@ -116,6 +125,15 @@ def postpone(tx: Tx, number: int, *, wait: timedelta, error: str) -> None:
             lease_until=None,
             last_error=error[:2000],
         )
+    )
+
+
+def set_aside(tx: Tx, number: int, owner: str, *, wait: timedelta, lease: timedelta) -> None:
+    """Let the owner go on with the item after `wait`; it is still the owner's, and no failure."""
+    tx.execute(
+        update(outbox)
+        .where(outbox.c.id == number, outbox.c.done_at.is_(None))
+        .values(due_at=tx.now + wait, owner=owner, lease_until=tx.now + wait + lease)
     )
 
 
@@ -190,4 +208,4 @@ def oldest_due(tx: Tx) -> Item | None:
     row = tx.execute(query).one_or_none()
     if row is None:
         return None
-    return Item(row.id, row.kind, row.lane, row.subject, row.tries, row.last_error)
+    return _item(row, fresh=False)

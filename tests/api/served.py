@@ -76,7 +76,9 @@ class Running:
 
     def start(self) -> AttemptId:
         """Claim the one execution that is ready."""
-        prepared = {"media": Preparation(image="media:1"), "other": Preparation(image="other:1")}
+        prepared: dict[str, dict[str, Preparation]] = {"media": {}, "other": {}}
+        for job in self.store.read(apps.all_jobs):
+            prepared[job.app][job.name] = Preparation(f"{job.app}:1", "here")
         claimant = Claimant("worker", "here", timedelta(minutes=1))
         claims = self.store.write(
             lambda tx: claim(tx, claimant, "default", most=1, prepared=prepared)

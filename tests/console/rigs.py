@@ -114,8 +114,9 @@ class Place:
 
         def begin(tx: Tx) -> AttemptId:
             claimant = Claimant("worker", PLACE, timedelta(seconds=90))
-            image = Preparation("media@sha256:" + "0" * 64)
-            [found] = claim(tx, claimant, queue, most=1, prepared={"media": image})
+            ready = Preparation("media@sha256:" + "0" * 64, PLACE)
+            jobs = {job.name: ready for job in apps.all_jobs(tx) if job.app == "media"}
+            [found] = claim(tx, claimant, queue, most=1, prepared={"media": jobs})
             attempts.mark_running(
                 tx,
                 found.attempt,

@@ -213,7 +213,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(attempt=claims, reason=st.sampled_from([Reason.TIMED_OUT, Reason.CANCELLED]))
     def stop(self, attempt: AttemptId, reason: Reason) -> None:
-        if self.store.write(lambda tx: attempts.request_stop(tx, attempt, reason)):
+        if self.store.write(lambda tx: attempts.request_stop(tx, attempt, reason, grace=LEASE)):
             self.lives[attempt[:36]].stop = reason
 
     @rule(message_id=ids)

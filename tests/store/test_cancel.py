@@ -93,7 +93,7 @@ def test_a_running_execution_keeps_state_and_slot_until_its_fate_is_known(store:
     assert (found.state, found.stage) == (State.RUNNING, Stage.ACTIVE)
     assert found.cancel_requested_at is not None
     assert counters(store) == before
-    due = store.read(lambda tx: attempts.due_to_stop(tx, PLACE))
+    due = store.read(lambda tx: attempts.due_to_act(tx, [PLACE], "worker-1"))
     assert [each.id for each in due] == [attempt]
     end(store, attempt, Fate(Reason.EXITED, exit_code=143))
     assert find(store, message_id).state is State.CANCELLED

@@ -15,7 +15,7 @@ from barbeque_py.executor import Launch, Preparation
 from barbeque_py.start import Claimant, claim
 from barbeque_py.store import Store, apps
 from barbeque_py.store import executions as rows
-from barbeque_worker.dispatch import _startable_images
+from barbeque_worker.dispatch import _startable
 from tests.store.world import (
     LEASE,
     PLACE,
@@ -88,7 +88,7 @@ def test_an_app_whose_image_is_not_ready_is_left_out(store: Store) -> None:
     define(store, app="shop", job="Mail")
     media, shop = enqueue(store), enqueue(store, "shop", "Mail")
     who = Claimant("worker", PLACE, LEASE)
-    ready = {"shop": Preparation("shop@sha256:2")}
+    ready = {"shop": {"Mail": Preparation("shop@sha256:2", PLACE)}}
     claims = store.write(lambda tx: claim(tx, who, "default", most=9, prepared=ready))
     assert claimed_ids(claims) == [shop]
     assert claims[0].launch.image == "shop@sha256:2"
@@ -100,7 +100,8 @@ def test_an_image_that_was_refused_is_claimed_as_refused(store: Store) -> None:
     enqueue(store)
     no = LaunchRefused("no such image", blame_definition=True)
     who = Claimant("worker", PLACE, LEASE)
-    claims = store.write(lambda tx: claim(tx, who, "default", most=9, prepared={"media": no}))
+    ready = {"media": {"Encode": no}}
+    claims = store.write(lambda tx: claim(tx, who, "default", most=9, prepared=ready))
     assert [each.refused for each in claims] == [no]
 
 
@@ -202,10 +203,10 @@ def test_a_paused_queue_takes_in_but_offers_nothing_to_start(store: Store) -> No
     store.write(lambda tx: apps.pause_queue(tx, "default"))
     message_id = enqueue(store)
     assert find(store, message_id).stage is Stage.READY
-    assert store.read(lambda tx: _startable_images(tx, "default", PLACE)) == {}
+    assert store.read(lambda tx: _startable(tx, "default", PLACE, None)) == {}
     store.write(lambda tx: apps.resume_queue(tx, "default"))
-    offered = store.read(lambda tx: _startable_images(tx, "default", PLACE))
-    assert offered == {"media": "media:1"}
+    offered = store.read(lambda tx: _startable(tx, "default", PLACE, None))
+    assert [job.image for job in offered["media"].values()] == ["media:1"]
 
 
 def test_a_second_pause_keeps_the_time_of_the_first(store: Store) -> None:

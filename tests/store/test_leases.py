@@ -133,7 +133,7 @@ def test_a_stop_is_asked_for_once_and_a_start_seen_once(store: Store) -> None:
     assert mark_running(store, attempt)
     assert not mark_running(store, attempt)
     assert look(store, attempt).state is AttemptState.RUNNING
-    ask = lambda tx: attempts.request_stop(tx, attempt, "timed out")  # noqa: E731 - one of two calls
+    ask = lambda tx: attempts.request_stop(tx, attempt, "timed out", grace=LEASE)  # noqa: E731 - twice
     assert store.write(ask)
     assert not store.write(ask)
     end(store, attempt, SUCCESS)

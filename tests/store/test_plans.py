@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.store.world import PLACE, QUEUE
 from tests.stores import MariaDb
 
 COUNT = 20_000
+MINUTE = timedelta(minutes=1)
 PLANS: list[tuple[str, Callable[[Tx], Any]]] = [
     ("ix_executions_claim", lambda tx: rows.waiting_groups(tx, QUEUE)),
     ("ix_executions_claim", lambda tx: rows.lock_ready(tx, QUEUE, (0, "app3"), 10)),
@@ -27,7 +29,8 @@ PLANS: list[tuple[str, Callable[[Tx], Any]]] = [
     ("ix_executions_held", lambda tx: rows.wake_held(tx, "app:app1", 3)),
     ("ix_executions_held", rows.scopes_that_hold),
     ("ix_attempts_place", lambda tx: attempts.live_at(tx, [PLACE])),
-    ("ix_attempts_place", lambda tx: attempts.due_to_stop(tx, PLACE)),
+    ("ix_attempts_act", lambda tx: attempts.due_to_act(tx, [PLACE], "worker-1")),
+    ("ix_attempts_checked", lambda tx: attempts.take_unchecked(tx, [PLACE], MINUTE)),
     ("ix_outbox_due", outbox.any_due),
 ]
 

@@ -14,6 +14,7 @@ from barbeque_py.settle import SEAL
 from barbeque_py.store import Store, attempts, tables
 from tests.store.world import (
     FAILURE,
+    LEASE,
     PLACE,
     SUCCESS,
     attempts_of,
@@ -39,7 +40,7 @@ def outbox_of(store: Store) -> list[tuple[str, str]]:
 
 
 def stop(store: Store, attempt: AttemptId, reason: Reason) -> bool:
-    return store.write(lambda tx: attempts.request_stop(tx, attempt, reason))
+    return store.write(lambda tx: attempts.request_stop(tx, attempt, reason, grace=LEASE))
 
 
 def test_a_success_ends_everything_at_once(store: Store) -> None:
@@ -196,5 +197,5 @@ def test_a_deadline_and_a_cancel_make_an_attempt_due_to_stop(store: Store) -> No
     assert not mark_running(store, long), "it is known to be running"
     for seconds, due in ((0, set()), (61, {short}), (3600, {short, long})):
         store.shift = timedelta(seconds=seconds)
-        found = store.read(lambda tx: attempts.due_to_stop(tx, PLACE))
+        found = store.read(lambda tx: attempts.due_to_act(tx, [PLACE], "worker-1"))
         assert {each.id for each in found} == due

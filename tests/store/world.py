@@ -147,7 +147,10 @@ def claim_some(
     """Claim as a worker does whose images are all ready."""
 
     def take(tx: Tx) -> list[Claim]:
-        ready = {app.name: Preparation(f"{app.image}@sha256:1") for app in apps.all_apps(tx)}
+        images = {app.name: app.image for app in apps.all_apps(tx)}
+        ready: dict[str, dict[str, Preparation]] = {app: {} for app in images}
+        for job in apps.all_jobs(tx):
+            ready[job.app][job.name] = Preparation(f"{images[job.app]}@sha256:1", place)
         return claim(tx, Claimant(owner, place, lease), queue, most=most, prepared=ready)
 
     return store.write(take)

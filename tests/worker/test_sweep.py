@@ -10,9 +10,10 @@ import pytest
 from barbeque_py.ids import AttemptId
 from barbeque_py.shipment import Shipping
 from barbeque_py.store import Store, Tx
+from barbeque_worker.capacity import Capacity
 from barbeque_worker.launching import Launcher
 from barbeque_worker.shipping import Shippers
-from barbeque_worker.station import Lease, Station
+from barbeque_worker.station import Lease, Places, Station
 from barbeque_worker.watch import Watch
 from tests.worker.office import Office
 
@@ -36,7 +37,16 @@ def station(tmp_path: Path) -> Iterator[Station]:
     office = Office(tmp_path, "process:")
     store = BusyStore(office.settings.database)
     parts, lease = office.parts, Lease(timedelta(minutes=1))
-    station = Station("worker", store, parts.executor, parts.logs, lease, Shipping())
+    station = Station(
+        owner="worker",
+        store=store,
+        executor=parts.executor,
+        logs=parts.logs,
+        lease=lease,
+        shipping=Shipping(),
+        places=Places(store, parts.executor),
+        capacity=Capacity(store),
+    )
     store.mine = station.mine
     yield station
     store.close()

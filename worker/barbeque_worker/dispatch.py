@@ -2,15 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from barbeque_py import clock
 from barbeque_py.apps import with_registry
-from barbeque_py.errors import ExecutorUnavailable, LaunchRefused
-from barbeque_py.executor import Preparation
-from barbeque_py.start import claim
+from barbeque_py.errors import LaunchRefused, OutsideError
+from barbeque_py.executor import Blueprint
+from barbeque_py.start import Answer, Prepared, blueprint_of, claim, quotas_of
 from barbeque_py.store import Tx, apps, limits
 from barbeque_py.store import executions as rows
 from barbeque_worker.crew import Crew
@@ -24,70 +24,80 @@ _REST = 1.0
 _IDLE_REST = 5.0
 _SHORTEST_REST = 0.01
 _FRESH = 10.0
-"""Seconds for which a prepared image is taken as it was."""
+"""Seconds for which what is prepared is taken as it was."""
 _RE_READ = 1.0
+_REFILL = 0.2
+"""Seconds to wait for tokens of a quota: a few of them come at once."""
 _RIPEN_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    answer: Preparation | LaunchRefused
+    answer: Answer
     at: float
 
 
 class Preparing:
-    """Makes images ready before anything is claimed, so that a pull holds no slot."""
+    """Makes launches ready before anything is claimed, so that a pull holds no slot."""
 
     def __init__(self, station: Station, *, on_ready: Callable[[], None]) -> None:
         self._station = station
         self._on_ready = on_ready
         self._crew = Crew(4, "prepare")
         self._ready: dict[str, _Prepared] = {}
+        # By the blueprint's key.
         self._under_way: set[str] = set()
         self._guard = threading.Lock()
 
-    def of_apps(self, images: dict[str, str]) -> dict[str, Preparation | LaunchRefused]:
-        """Return, by app, the images that are ready or refused; begin to prepare the others."""
+    def of_apps(self, wanted: Mapping[str, Mapping[str, Blueprint]]) -> Prepared:
+        """Return the apps of which every job is ready or refused; begin to prepare the others."""
         found = {}
-        for app, image in images.items():
-            ready = self._ready.get(image)
-            if ready is None or clock.monotonic() - ready.at > _FRESH:
-                self._begin(image)
-            if ready is not None and clock.monotonic() - ready.at <= 2 * _FRESH:
-                found[app] = ready.answer
+        for app, blueprints in wanted.items():
+            answers = {job: self._of(blueprint) for job, blueprint in blueprints.items()}
+            ready = {job: answer for job, answer in answers.items() if answer is not None}
+            if len(ready) == len(blueprints):
+                found[app] = ready
         return found
+
+    def _of(self, blueprint: Blueprint) -> Answer | None:
+        ready = self._ready.get(blueprint.key)
+        if ready is None or clock.monotonic() - ready.at > _FRESH:
+            self._begin(blueprint)
+        if ready is not None and clock.monotonic() - ready.at <= 2 * _FRESH:
+            return ready.answer
+        return None
 
     def stop(self) -> None:
         """Begin nothing more."""
         self._crew.stop()
 
-    def _begin(self, image: str) -> None:
+    def _begin(self, blueprint: Blueprint) -> None:
         with self._guard:
-            if image in self._under_way:
+            if blueprint.key in self._under_way:
                 return
-            self._under_way.add(image)
-        self._crew.submit(partial(self._prepare, image))
+            self._under_way.add(blueprint.key)
+        self._crew.submit(partial(self._prepare, blueprint))
 
-    def _prepare(self, image: str) -> None:
+    def _prepare(self, blueprint: Blueprint) -> None:
         try:
-            answer: Preparation | LaunchRefused = self._station.executor.prepare(image)
+            answer: Answer = self._station.executor.prepare(blueprint)
         except LaunchRefused as refused:
             answer = refused
-        except ExecutorUnavailable as error:
-            log.warning("nothing is started until the engine is back: %s", error)
-            self._forget(image)
+        except OutsideError as error:
+            log.warning("nothing of %s is started yet: %s", blueprint.app, error)
+            self._forget(blueprint)
             return
         except Exception:
-            log.exception("preparing the image %s failed", image)
-            self._forget(image)
+            log.exception("preparing the image %s failed", blueprint.image)
+            self._forget(blueprint)
             return
-        self._ready[image] = _Prepared(answer, clock.monotonic())
-        self._forget(image)
+        self._ready[blueprint.key] = _Prepared(answer, clock.monotonic())
+        self._forget(blueprint)
         self._on_ready()
 
-    def _forget(self, image: str) -> None:
+    def _forget(self, blueprint: Blueprint) -> None:
         with self._guard:
-            self._under_way.discard(image)
+            self._under_way.discard(blueprint.key)
 
 
 class Dispatch:
@@ -104,12 +114,14 @@ class Dispatch:
         self._queues_read_at = -_RE_READ
         self._turn = 0
         self._idle = 0
+        self._thirsty = False
 
     def step(self) -> float:
         """Ripen what is due and claim what there is room for; return how long to rest."""
         self._re_read_queues()
+        self._station.capacity.look()
         until_due = self._ripen()
-        claimed, perhaps_more = 0, False
+        claimed, perhaps_more, self._thirsty = 0, False, False
         for queue in self._in_turn():
             room = self._launcher.room
             found = self._claim_from(queue, room) if room else 0
@@ -118,6 +130,8 @@ class Dispatch:
         self._idle = 0 if claimed else self._idle + 1
         if perhaps_more:
             return 0
+        if self._thirsty:
+            return min(_REFILL, until_due)
         return min(_REST if self._idle < 10 else _IDLE_REST, until_due)  # noqa: PLR2004
 
     def _in_turn(self) -> list[str]:
@@ -139,11 +153,9 @@ class Dispatch:
         return _IDLE_REST if left is None else max(_SHORTEST_REST, left)
 
     def _claim_from(self, queue: str, room: int) -> int:
-        place = self._station.executor.place()
-        images = self._station.store.read(lambda tx: _startable_images(tx, queue, place))
-        registry = self._station.docker_registry
-        named = {app: with_registry(image, registry) for app, image in images.items()}
-        prepared = self._preparing.of_apps(named)
+        place, registry = self._station.executor.place(), self._station.docker_registry
+        wanted = self._station.store.read(lambda tx: _startable(tx, queue, place, registry))
+        prepared = self._preparing.of_apps(wanted)
         if not prepared:
             return 0
         asked_at = clock.monotonic()
@@ -154,6 +166,7 @@ class Dispatch:
         self._station.lease.renewed(asked_at)
         for each in claims:
             self._launcher.submit(each)
+        self._thirsty |= len(claims) < room and bool(quotas_of(prepared))
         return len(claims)
 
 
@@ -162,13 +175,21 @@ def _seconds_until_due(tx: Tx) -> float | None:
     return None if due is None else (due - tx.now).total_seconds()
 
 
-def _startable_images(tx: Tx, queue: str, place: str) -> dict[str, str]:
-    """Return the image of each app with something ready, or nothing when nothing may start."""
+def _startable(
+    tx: Tx, queue: str, place: str, registry: str | None
+) -> dict[str, dict[str, Blueprint]]:
+    """Return the jobs of each app with something ready, or nothing when nothing may start."""
     lane = limits.read(tx, [f"queue:{queue}", f"place:{place}"])
     if any(limit.full for limit in lane.values()):
         return {}
     waiting = {app for _, app in rows.waiting_groups(tx, queue)}
     if not waiting or queue in apps.paused_queues(tx):
         return {}
-    images = {app.name: app.image for app in apps.all_apps(tx) if app.name in waiting}
-    return {**dict.fromkeys(waiting, ""), **images}
+    wanted: dict[str, dict[str, Blueprint]] = {app: {} for app in waiting}
+    for app in apps.all_apps(tx):
+        if app.name in waiting:
+            named = replace(app, image=with_registry(app.image, registry))
+            wanted[app.name] = {
+                job.name: blueprint_of(named, job) for job in apps.jobs_of(tx, app.name)
+            }
+    return wanted

@@ -1,21 +1,29 @@
 """Starts claimed attempts, a few at a time, and marks them as seen running."""
 
 import logging
+import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from barbeque_py import clock
-from barbeque_py.errors import ExecutorUnavailable, LaunchRefused, NoSuchLog, OutsideError
+from barbeque_py.errors import (
+    ExecutorUnavailable,
+    LaunchRefused,
+    NoCapacity,
+    NoSuchLog,
+    OutsideError,
+    Throttled,
+)
 from barbeque_py.executions import AttemptState
-from barbeque_py.executor import Launch, Sighting, Standing
+from barbeque_py.executor import Launch, Quota, Sighting, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
-from barbeque_py.settle import settle
-from barbeque_py.start import Claim
-from barbeque_py.store import Tx, attempts
+from barbeque_py.put_back import ROOM, put_back
+from barbeque_py.start import Claim, size_of
+from barbeque_py.store import Tx, attempts, quotas
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_worker.crew import Crew
@@ -27,16 +35,23 @@ log = logging.getLogger(__name__)
 _INLINE = 96 * 1024
 """Bytes of message that fit into a variable: Linux takes 128 KiB, the name included."""
 
+_PROVISIONING = timedelta(minutes=10)
+"""How long a start may take beside the job's own time limit, while its start was not yet told."""
+
 _SHORTEST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """One start to make: what to launch, and whether somebody may have called it before."""
+    """One start to make: what to launch, and whether somebody may have called it before.
+
+    `paid` tells that the quotas' tokens were taken with the claim.
+    """
 
     launch: Launch
     fresh: bool
+    paid: bool = False
 
 
 class Launcher:
@@ -77,7 +92,7 @@ class Launcher:
         """Start a claimed attempt, or settle it at once when it can't be started."""
         self._station.mine.add(claim.attempt)
         if claim.refused is None:
-            self._begin(claim.attempt, _Order(claim.launch, fresh=True))
+            self._begin(claim.attempt, _Order(claim.launch, fresh=True, paid=True))
         else:
             self._settle(claim.attempt, _refusal(claim.refused))
 
@@ -102,11 +117,16 @@ class Launcher:
         if sighting.standing is Standing.ENDED and sighting.fate is not None:
             self._settle(attempt, sighting.fate)
         elif sighting.standing is Standing.RUNNING and self._mark(attempt, sighting, timeout):
-            self._shippers.begin(attempt)
+            if self._station.executor.traits.attended:
+                self._shippers.begin(attempt)
+            else:
+                self._station.mine.discard(attempt)
 
     def _mark(self, attempt: AttemptId, sighting: Sighting, timeout: float) -> bool:
+        attended = self._station.executor.traits.attended
+
         def mark(tx: Tx) -> bool:
-            started = tx.now
+            started, allowed = tx.now if attended else None, timedelta(seconds=timeout)
             if sighting.started_at is not None:
                 started = datetime.fromtimestamp(sighting.started_at, UTC)
             return attempts.mark_running(
@@ -114,7 +134,9 @@ class Launcher:
                 attempt,
                 handle=sighting.handle,
                 started_at=started,
-                deadline_at=started + timedelta(seconds=timeout),
+                deadline_at=started + allowed if started else tx.now + allowed + _PROVISIONING,
+                version=sighting.version,
+                attended=attended,
             )
 
         return self._station.store.write(mark)
@@ -145,33 +167,79 @@ class Launcher:
         pause = _SHORTEST_PAUSE
         while not self._stopped.is_set():
             row, execution = self._station.store.read(lambda tx: _rows_of(tx, attempt))
-            if execution is None or not self._may_start(row):
+            if row is None or execution is None or not self._may_start(row):
                 return  # Rescue looks again: here while the lease is held, elsewhere after it.
             if execution.cancel_requested_at is not None:
                 self._call_off(attempt, order)
                 return
-            try:
-                message = self._message_of(execution)
-                sighting = self._station.executor.start(
-                    _with_message(order.launch, message), message
-                )
-            except LaunchRefused as refused:
-                self._settle(attempt, _refusal(refused))
+            if not self._in_window(row):
+                self._judge_by_evidence(attempt, order)
                 return
+            if not order.paid and (wait := self._draw(order.launch)):
+                self._stopped.wait(wait)
+                continue
+            try:
+                self._call(attempt, order, execution)
             except ExecutorUnavailable as error:
                 log.warning("attempt %s waits for its engine: %s", attempt, error)
-                order = replace(order, fresh=False)
-                self._stopped.wait(pause)
+                if isinstance(error, Throttled):
+                    self._slow_down(order.launch.quotas)
+                order = replace(order, fresh=False, paid=False)
+                self._stopped.wait(random.uniform(pause / 2, pause))  # noqa: S311 - not a secret
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
-            self.seen(attempt, sighting, timeout=order.launch.timeout)
             return
 
-    def _may_start(self, row: Attempt | None) -> bool:
+    def _call(self, attempt: AttemptId, order: _Order, execution: rows.Execution) -> None:
+        """Call the start, and record every definite answer of it."""
+        station = self._station
+        try:
+            message = self._message_of(execution)
+            sighting = station.executor.start(_with_message(order.launch, message), message)
+        except LaunchRefused as refused:
+            self._settle(attempt, _refusal(refused))
+        except NoCapacity as full:
+            self._put_back(attempt, str(full))
+        else:
+            self.seen(attempt, sighting, timeout=order.launch.timeout)
+            station.capacity.started(_room_of(order.launch))
+
+    def _put_back(self, attempt: AttemptId, reason: str) -> None:
+        station = self._station
+        station.mine.discard(attempt)
+        log.warning("attempt %s waits for capacity: %s", attempt, reason)
+        station.store.write(lambda tx: put_back(tx, attempt, owner=station.owner, reason=reason))
+
+    def _draw(self, launch: Launch) -> float:
+        """Take the tokens for a start that its claim did not pay for; return how long to wait."""
+        if not launch.quotas:
+            return 0.0
+        return self._station.store.write(lambda tx: quotas.take(tx, launch.quotas))
+
+    def _slow_down(self, drawn: Sequence[Quota]) -> None:
+        self._station.store.write(lambda tx: quotas.drain(tx, drawn))
+
+    def _in_window(self, row: Attempt) -> bool:
+        """Tell whether a repeated call of the same name can't start a second container."""
+        window = self._station.executor.traits.repeat_window
+        if window is None or row.first_called_at is None:
+            return True
+        first = row.first_called_at
+        return self._station.store.read(lambda tx: tx.now - first < window)
+
+    def _judge_by_evidence(self, attempt: AttemptId, order: _Order) -> None:
+        """Settle what may have been started too long ago to ask again under the same name."""
+        sighting = self._station.executor.sightings([attempt])[attempt]
+        if sighting.standing in (Standing.ABSENT, Standing.CREATED):
+            detail = "whether it was started could not be found out in time, and it left no trace"
+            self._settle(attempt, Fate(Reason.VANISHED, detail=detail))
+        else:
+            self.seen(attempt, sighting, timeout=order.launch.timeout)
+
+    def _may_start(self, row: Attempt) -> bool:
         """Tell whether it is for this worker to start the attempt, under a lease that lasts."""
         return (
-            row is not None
-            and row.state is AttemptState.STARTING
+            row.state is AttemptState.STARTING
             and row.owner == self._station.owner
             and self._station.lease.good()
         )
@@ -196,14 +264,19 @@ class Launcher:
         self._settle(attempt, Fate(Reason.CANCELLED, detail="cancelled before it was started"))
 
     def _settle(self, attempt: AttemptId, fate: Fate) -> None:
-        self._station.mine.discard(attempt)
-        if self._station.store.write(lambda tx: settle(tx, attempt, fate)) is not None:
+        if self._station.settle(attempt, fate):
             self._on_settled()
 
 
 def _rows_of(tx: Tx, attempt_id: AttemptId) -> tuple[Attempt | None, rows.Execution | None]:
     attempt = attempts.get(tx, attempt_id)
     return attempt, None if attempt is None else rows.by_id(tx, attempt.execution)
+
+
+def _room_of(launch: Launch) -> list[str]:
+    """Return the limit of capacity under which the launch counts, where there is one."""
+    size = size_of(launch.cpu, launch.memory)
+    return [f"{ROOM}{launch.place}/{size}"] if launch.quotas else []
 
 
 def _refusal(refused: LaunchRefused) -> Fate:

@@ -14,6 +14,7 @@ from barbeque_py.shipment import Shipping
 from barbeque_py.store import Tx, attempts, limits, outbox, workers
 from barbeque_py.wake import Ear
 from barbeque_py.wiring import Parts
+from barbeque_worker.capacity import Capacity
 from barbeque_worker.dispatch import Dispatch, Preparing
 from barbeque_worker.heartbeat import Heartbeat
 from barbeque_worker.intake import Intakes
@@ -23,7 +24,7 @@ from barbeque_worker.prune import Prune
 from barbeque_worker.relay import Relay
 from barbeque_worker.rescue import Rescue
 from barbeque_worker.shipping import Shippers
-from barbeque_worker.station import Lease, Station, new_owner
+from barbeque_worker.station import Lease, Places, Station, new_owner
 from barbeque_worker.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Worker:
     def __init__(self, parts: Parts, *, queues: Sequence[str] = ()) -> None:
         self._parts = parts
         self._station = _station(parts)
-        slots = parts.executor.slots()
+        slots = parts.executor.slots() or _MOST_LAUNCH_THREADS
         threads = min(slots, _MOST_LAUNCH_THREADS)
         self._shippers = Shippers(self._station)
         self._launcher = Launcher(
@@ -206,5 +207,7 @@ def _station(parts: Parts) -> Station:
         logs=parts.logs,
         lease=Lease(parts.settings.lease),
         shipping=Shipping(spool_folder=spool),
+        places=Places(parts.store, parts.executor),
+        capacity=Capacity(parts.store),
         docker_registry=parts.settings.docker_registry,
     )

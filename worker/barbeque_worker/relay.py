@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from barbeque_py import clock
 from barbeque_py.errors import OutsideError
 from barbeque_py.ids import AttemptId
 from barbeque_py.seal import seal
@@ -14,14 +13,12 @@ from barbeque_py.settle import SEAL
 from barbeque_py.store import outbox
 from barbeque_py.store.outbox import Item
 from barbeque_worker.crew import Crew
-from barbeque_worker.shipping import Shippers
+from barbeque_worker.shipping import Shippers, Unfinished
 from barbeque_worker.station import Station
-from barbeque_worker.watch import former_places
 
 log = logging.getLogger(__name__)
 
 _REST = 1.0
-_RE_READ = 5.0
 _LONGEST_WAIT = timedelta(minutes=5)
 
 
@@ -36,8 +33,6 @@ class Relay:
         self._crew = Crew(threads, "relay")
         self._busy: dict[str, int] = {}
         self._guard = threading.Lock()
-        self._former: list[str] = []
-        self._former_read_at = -_RE_READ
         self.on_free: Callable[[], None] = lambda: None
 
     def step(self) -> float:
@@ -47,7 +42,7 @@ class Relay:
         room = self._threads - len(busy)
         if room <= 0 or not self._station.store.read(lambda tx: outbox.any_due(tx, but=busy)):
             return _REST
-        places = [self._station.executor.place(), *self._former_places()]
+        places = [*self._station.places.current(), *self._station.places.former()]
         items = self._station.store.write(
             lambda tx: outbox.take(
                 tx, self._station.owner, places, most=room, lease=self._lease, busy=busy
@@ -58,13 +53,6 @@ class Relay:
                 self._busy[item.lane] = item.id
             self._crew.submit(partial(self._work, item))
         return 0 if len(items) == room else _REST
-
-    def _former_places(self) -> list[str]:
-        """Look for them as seldom as the sweep does."""
-        if clock.monotonic() - self._former_read_at >= _RE_READ:
-            self._former = former_places(self._station)
-            self._former_read_at = clock.monotonic()
-        return self._former
 
     def keep(self) -> None:
         """Renew the leases of what is being worked on."""
@@ -94,9 +82,18 @@ class Relay:
         """Seal the log, record it, and only then free what the executor keeps of the attempt."""
         assert item.kind == SEAL, f"nobody puts a {item.kind} into the outbox"
         attempt = AttemptId(item.subject)
-        facts = self._shippers.finish(attempt)
+        facts = self._shippers.finish(attempt, fresh=item.fresh)
+        if isinstance(facts, Unfinished):
+            self._set_aside(item, facts.wait)
+            return
         self._station.store.write(lambda tx: seal(tx, item, facts))
         self._station.executor.remove(attempt)
+
+    def _set_aside(self, item: Item, wait: timedelta) -> None:
+        owner, lease = self._station.owner, self._lease
+        self._station.store.write(
+            lambda tx: outbox.set_aside(tx, item.id, owner, wait=wait, lease=lease)
+        )
 
     def _postpone(self, item: Item, error: str) -> None:
         wait = min(timedelta(seconds=1 << min(item.tries, 10)), _LONGEST_WAIT)

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 
 from barbeque_py import clock
@@ -13,6 +14,7 @@ from barbeque_py.store.attempts import Attempt
 from barbeque_worker.launching import Launcher
 from barbeque_worker.shipping import Shippers
 from barbeque_worker.station import Station, is_dead
+from barbeque_worker.watch import STRANGER
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,9 @@ class Rescue:
     def adopt(self) -> None:
         """Take over the attempts whose worker is gone."""
         station = self._station
-        place = station.executor.place()
+        places = station.places.current()
         asked_at = clock.monotonic()
-        taken = station.store.write(lambda tx: _take_over(tx, station, place))
+        taken = station.store.write(lambda tx: _take_over(tx, station, places))
         station.lease.renewed(asked_at)
         for attempt in taken:
             log.info("attempt %s is taken over from %s", attempt.id, attempt.owner)
@@ -57,8 +59,7 @@ class Rescue:
         because the heartbeat renews it, so nobody else may take it up.
         """
         station = self._station
-        place = station.executor.place()
-        live = station.store.read(lambda tx: attempts.unstarted_of(tx, place, station.owner))
+        live = station.store.read(lambda tx: attempts.unstarted_of(tx, station.owner))
         for attempt in live:
             self._launcher.resume(attempt)
 
@@ -77,6 +78,8 @@ class Rescue:
         """Free what ended attempts still hold, once their log is sealed."""
         station = self._station
         remains = station.executor.remains()
+        if not remains:
+            return
         known = station.store.read(lambda tx: attempts.known(tx, remains))
         self._shippers.drop({each.id for each in known.values() if each.log_sealed_at})
         for attempt in remains:
@@ -87,11 +90,7 @@ class Rescue:
                 station.executor.remove(attempt)
 
     def _report_stranger(self, attempt: AttemptId) -> None:
-        log.warning(
-            "attempt %s runs here but stands in no row: was the database restored from a backup? "
-            "It is asked to stop.",
-            attempt,
-        )
+        log.warning(STRANGER, attempt)
         self._station.executor.stop(attempt, kill=False)
 
     def _recount(self) -> None:
@@ -102,9 +101,9 @@ class Rescue:
             station.store.write(lambda tx: workers.finish_duty(tx, _RECOUNT, station.owner))
 
 
-def _take_over(tx: Tx, station: Station, place: str) -> list[Attempt]:
-    dead = [owner for owner in attempts.owners_at(tx, [place]) if is_dead(owner)]
-    return attempts.take_over(tx, [place], station.owner, station.lease.length, dead_owners=dead)
+def _take_over(tx: Tx, station: Station, places: Sequence[str]) -> list[Attempt]:
+    dead = [owner for owner in attempts.owners_at(tx, places) if is_dead(owner)]
+    return attempts.take_over(tx, places, station.owner, station.lease.length, dead_owners=dead)
 
 
 def _free_outbox(tx: Tx) -> None:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 
 from barbeque_py import clock
 from barbeque_py.errors import BarbequeError, LogStoreUnavailable, NoSuchLog
@@ -26,6 +27,13 @@ class _Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Lines of the log may still come: read it on after `wait`."""
+
+    wait: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class _Label:
     """Where an attempt's log goes, and what of it nobody may read."""
 
@@ -40,6 +48,7 @@ class Shippers:
         self._station = station
         self._running: dict[AttemptId, _Running] = {}
         self._sealing: list[Shipment] = []
+        self._half_read: dict[AttemptId, Shipment] = {}
         self._guard = threading.Lock()
         self._stopped = False
 
@@ -55,12 +64,16 @@ class Shippers:
             self._running[attempt] = _Running(shipment, thread)
         thread.start()
 
-    def finish(self, attempt: AttemptId) -> LogFacts | None:
+    def finish(self, attempt: AttemptId, *, fresh: bool) -> LogFacts | Unfinished | None:
         """Seal the log of an ended attempt and return its facts; None when nothing is left of it.
 
-        Takes what was shipped while it ran; else reads the log from its first line. Raises
-        `OutsideError` when the log can't be read or stored now.
+        Takes what was shipped while it ran; else reads the log from its first line. Where lines
+        may still come for a while, it reads what there is, and wants to be called once more.
+        `fresh` says that nobody has sealed it before. Raises `OutsideError` when the log can't be
+        read or stored now.
         """
+        if not self._station.executor.traits.attended:
+            return self._read_on(attempt, fresh=fresh)
         running = self._running.get(attempt)
         if running is not None:
             running.thread.join()
@@ -70,6 +83,24 @@ class Shippers:
                 return facts
             self._forget(attempt)
         return self._seal_from_start(attempt)
+
+    def _read_on(self, attempt: AttemptId, *, fresh: bool) -> LogFacts | Unfinished | None:
+        begun = self._half_read.pop(attempt, None)
+        shipment = begun or self._shipment(attempt)
+        waits = self._station.executor.traits.log_waits[1:]
+        keep = False
+        try:
+            shipment.run(follow=False)
+            keep = begun is None and bool(waits)
+            if keep:
+                self._half_read[attempt] = shipment
+                return Unfinished(waits[0])
+            return shipment.seal(fresh=fresh)
+        except NoSuchLog:
+            return None
+        finally:
+            if not keep:
+                shipment.close()
 
     def drop(self, sealed: Collection[AttemptId]) -> None:
         """Forget what another worker has sealed meanwhile."""
@@ -91,6 +122,8 @@ class Shippers:
             each.thread.join(max(0.0, until - clock.monotonic()))
             if not each.thread.is_alive():
                 self._forget(attempt)
+        for shipment in list(self._half_read.values()):
+            shipment.close()
 
     def _seal_from_start(self, attempt: AttemptId) -> LogFacts | None:
         shipment = self._shipment(attempt)

@@ -12,9 +12,15 @@ from barbeque_py import clock
 from barbeque_py.executor import Executor
 from barbeque_py.ids import AttemptId
 from barbeque_py.logstore import LogStore
+from barbeque_py.outcomes import Fate
+from barbeque_py.settle import settle
 from barbeque_py.shipment import Shipping
 from barbeque_py.start import Claimant
-from barbeque_py.store import Store
+from barbeque_py.store import Store, attempts, outbox
+from barbeque_worker.capacity import Capacity
+
+_FRESH = 5.0
+"""Seconds for which the list of places is not read again."""
 
 
 @dataclass(slots=True)
@@ -37,6 +43,33 @@ class Lease:
             return clock.monotonic() < self._valid_until - margin
 
 
+class Places:
+    """The places this worker's executor speaks to, those with work left looked up now and then."""
+
+    def __init__(self, store: Store, executor: Executor) -> None:
+        self._store = store
+        self._executor = executor
+        self._others: list[str] = []
+        self._read_at = -_FRESH
+
+    def current(self) -> list[str]:
+        """Return where attempts may be started, rescued, stopped and judged."""
+        usual = self._executor.place()
+        return [usual, *(each for each in self._served() if not self._executor.former(each))]
+
+    def former(self) -> list[str]:
+        """Return the places with work left that had their name before, as before a reboot."""
+        return [each for each in self._served() if self._executor.former(each)]
+
+    def _served(self) -> list[str]:
+        if clock.monotonic() - self._read_at >= _FRESH:
+            known = self._store.read(lambda tx: {*attempts.live_places(tx), *outbox.places(tx)})
+            known.discard(self._executor.place())
+            self._others = sorted(place for place in known if self._executor.serves(place))
+            self._read_at = clock.monotonic()
+        return self._others
+
+
 @dataclass(frozen=True, slots=True)
 class Station:
     """One worker's own name and place, and the parts it works with."""
@@ -47,9 +80,18 @@ class Station:
     logs: LogStore
     lease: Lease
     shipping: Shipping
+    places: Places
+    capacity: Capacity
     docker_registry: str | None = None
     mine: set[AttemptId] = field(default_factory=set)
     """Live attempts that this worker started or adopted: it acts on their events at once."""
+
+    def settle(self, attempt: AttemptId, fate: Fate) -> bool:
+        """Settle the attempt; False when another was first."""
+        self.mine.discard(attempt)
+        log_wait = next(iter(self.executor.traits.log_waits), timedelta(0))
+        done = self.store.write(lambda tx: settle(tx, attempt, fate, log_wait=log_wait))
+        return done is not None
 
     @property
     def claimant(self) -> Claimant:

@@ -3,14 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+from barbeque_py.errors import OutsideError
 from barbeque_py.executions import AttemptState
 from barbeque_py.executor import Launch, Sighting, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
-from barbeque_py.settle import settle
-from barbeque_py.store import Tx, attempts, outbox
+from barbeque_py.store import attempts
 from barbeque_py.store.attempts import Attempt
 from barbeque_worker.launching import Launcher
 from barbeque_worker.shipping import Shippers
@@ -18,6 +18,12 @@ from barbeque_worker.station import Station
 
 log = logging.getLogger(__name__)
 
+STRANGER = (
+    "attempt %s runs here but stands in no row: was the database restored from a backup? "
+    "It is asked to stop."
+)
+_A_CALL = 100
+_KILL_AGAIN = timedelta(seconds=5)
 _SWEEP = 5.0
 _ENFORCE = 1.0
 
@@ -40,12 +46,31 @@ class Watch:
 
     def follow(self, stop: threading.Event) -> None:
         """Settle this worker's attempts as their ends are told, until `stop` is set."""
-        for attempt in self._station.executor.events(stop):
-            if attempt is not None and attempt in self._station.mine:
-                self._try(attempt)
+        for news in self._station.executor.events(stop):
+            for attempt, sighting in news.sightings.items():
+                if sighting is not None or attempt in self._station.mine:
+                    self._try(attempt, sighting)
+            if news.sightings:
+                news.acknowledge()
 
     def sweep(self) -> float:
-        """Look at every live attempt of the place; return how long to rest."""
+        """Look at the live attempts in case an end was not told; return how long to rest."""
+        if not self._station.executor.traits.attended:
+            return self._reconcile()
+        return self._sweep_here()
+
+    def _reconcile(self) -> float:
+        """Look at running attempts that nobody attends to, a call's worth at a time."""
+        station = self._station
+        age = station.executor.traits.check_every
+        found = station.store.write(
+            lambda tx: attempts.take_unchecked(tx, station.places.current(), age)
+        )
+        for attempt, sighting in self._look_at(found):
+            self._judge(attempt, sighting)
+        return 1.0 if len(found) == _A_CALL else min(_SWEEP, age.total_seconds() / 2)
+
+    def _sweep_here(self) -> float:
         station = self._station
         place = station.executor.place()
         mine_before = frozenset(station.mine)  # what is claimed meanwhile is not among the live
@@ -58,16 +83,18 @@ class Watch:
 
     def enforce(self) -> float:
         """Stop what is past its deadline or was cancelled; return how long to rest."""
-        place = self._station.executor.place()
-        for attempt in self._station.store.read(lambda tx: attempts.due_to_stop(tx, place)):
-            if attempt.owner == self._station.owner:
-                self._stop(attempt)
+        station = self._station
+        places = station.places.current()
+        for attempt in station.store.read(
+            lambda tx: attempts.due_to_act(tx, places, station.owner)
+        ):
+            self._stop(attempt)
         return _ENFORCE
 
     def _sweep_former_places(self) -> None:
         """Judge what was here before the machine was booted anew: nothing of it runs any more."""
         station = self._station
-        former = former_places(station)
+        former = station.places.former()
         for attempt, sighting in self._look_at(
             station.store.read(lambda tx: attempts.live_at(tx, former)) if former else []
         ):
@@ -83,13 +110,27 @@ class Watch:
         seen = self._station.executor.sightings([attempt.id for attempt in live])
         return [(attempt, seen[attempt.id]) for attempt in live]
 
-    def _try(self, attempt_id: AttemptId) -> None:
+    def _try(self, attempt_id: AttemptId, sighting: Sighting | None) -> None:
+        """Judge what was told; of what can't be recorded now we are told again, or sweep it."""
         try:
             attempt = self._station.store.read(lambda tx: attempts.get(tx, attempt_id))
-            if attempt is not None and attempt.state is not AttemptState.ENDED:
-                self._judge(attempt, self._station.executor.sightings([attempt_id])[attempt_id])
-        except Exception as error:  # noqa: BLE001 - the sweep looks again
+            if attempt is None:
+                self._report_stranger(attempt_id, sighting)
+            elif attempt.state is not AttemptState.ENDED:
+                seen = sighting or self._station.executor.sightings([attempt_id])[attempt_id]
+                self._judge(attempt, seen)
+        except OutsideError as error:
+            if sighting is not None:
+                raise
             log.warning("attempt %s is left to the sweep: %s", attempt_id, error)
+        except Exception:
+            log.exception("attempt %s is left to the sweep", attempt_id)
+
+    def _report_stranger(self, attempt: AttemptId, sighting: Sighting | None) -> None:
+        """Stop what runs under our name without a row, as after a restored backup."""
+        if sighting is not None and sighting.standing is Standing.RUNNING:
+            log.warning(STRANGER, attempt)
+            self._station.executor.stop(attempt, kill=False)
 
     def _judge(self, attempt: Attempt, sighting: Sighting) -> None:
         match sighting.standing:
@@ -98,6 +139,8 @@ class Watch:
                 self._settle(attempt, sighting.fate)
             case Standing.RUNNING if attempt.state is AttemptState.STARTING:
                 self._launcher.seen(attempt.id, sighting, timeout=_timeout(attempt))
+            case Standing.RUNNING if not self._station.executor.traits.attended:
+                self._note_start(attempt, sighting)
             case Standing.RUNNING if attempt.owner == self._station.owner:
                 self._shippers.begin(attempt.id)
             case Standing.ABSENT if attempt.state is AttemptState.RUNNING:
@@ -107,32 +150,42 @@ class Watch:
                 pass  # Not started yet: whoever holds its lease starts it.
 
     def _settle(self, attempt: Attempt, fate: Fate) -> None:
-        self._station.mine.discard(attempt.id)
-        if self._station.store.write(lambda tx: settle(tx, attempt.id, fate)) is not None:
+        if self._station.settle(attempt.id, fate):
             self._on_settled()
 
+    def _note_start(self, attempt: Attempt, sighting: Sighting) -> None:
+        """Count the time limit from the command's start, which is later than the call's answer."""
+        if sighting.started_at is None or sighting.version is None:
+            return
+        started, version = datetime.fromtimestamp(sighting.started_at, UTC), sighting.version
+        if attempt.started_at == started or version <= (attempt.version or 0):
+            return
+        self._station.store.write(
+            lambda tx: attempts.note_start(
+                tx,
+                attempt.id,
+                started_at=started,
+                deadline_at=started + timedelta(seconds=_timeout(attempt)),
+                version=version,
+            )
+        )
+
     def _stop(self, attempt: Attempt) -> None:
+        """Ask the attempt to end, and after its grace kill it, again and again until it is gone."""
+        store, executor = self._station.store, self._station.executor
         reason = Reason.CANCELLED if attempt.cancel_requested_at else Reason.TIMED_OUT
         if attempt.stop_requested_at is None:
-            self._station.store.write(lambda tx: attempts.request_stop(tx, attempt.id, reason))
-            self._station.executor.stop(attempt.id, kill=False)
-        elif self._station.store.read(lambda tx: _grace_is_over(tx, attempt)):
-            self._station.executor.stop(attempt.id, kill=True)
-
-
-def former_places(station: Station) -> list[str]:
-    """Return the places with work left that were this worker's own before."""
-    known = station.store.read(lambda tx: [*attempts.live_places(tx), *outbox.places(tx)])
-    return sorted({place for place in known if station.executor.former(place)})
+            grace = timedelta(seconds=_launch(attempt).grace)
+            if store.write(lambda tx: attempts.request_stop(tx, attempt.id, reason, grace=grace)):
+                executor.stop(attempt.id, kill=False)
+        elif store.write(lambda tx: attempts.act_later(tx, attempt, _KILL_AGAIN)):
+            executor.stop(attempt.id, kill=True)
 
 
 def _timeout(attempt: Attempt) -> float:
-    assert attempt.request is not None, "an attempt keeps its request until it has ended"
-    return Launch.from_json(attempt.request).timeout
+    return _launch(attempt).timeout
 
 
-def _grace_is_over(tx: Tx, attempt: Attempt) -> bool:
+def _launch(attempt: Attempt) -> Launch:
     assert attempt.request is not None, "an attempt keeps its request until it has ended"
-    assert attempt.stop_requested_at is not None, "asked to stop before"
-    grace = timedelta(seconds=Launch.from_json(attempt.request).grace)
-    return tx.now > attempt.stop_requested_at + grace
+    return Launch.from_json(attempt.request)
