@@ -125,6 +125,18 @@ _JOB = select(job_definitions).where(
 )
 
 
+def jobs_of(tx: Tx, app: str) -> list[JobDefinition]:
+    """Return the app's job definitions, by name."""
+    return [_job(row) for row in tx.execute(_JOBS_OF, {"owner": app})]
+
+
+_JOBS_OF = (
+    select(job_definitions)
+    .where(job_definitions.c.app == bindparam("owner"))
+    .order_by(job_definitions.c.name)
+)
+
+
 def all_jobs(tx: Tx) -> list[JobDefinition]:
     """Return every job definition, by app and name."""
     query = select(job_definitions).order_by(job_definitions.c.app, job_definitions.c.name)
