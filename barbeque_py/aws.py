@@ -131,6 +131,8 @@ def is_throttle(error: BaseException) -> bool:
 
 def is_definite(error: BaseException) -> bool:
     """Tell whether AWS said no, so that nothing was done; False when that is not known."""
+    if isinstance(error, exceptions.ParamValidationError):
+        return True  # the SDK said it for AWS: nothing was sent
     if not isinstance(error, exceptions.ClientError):
         return False
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

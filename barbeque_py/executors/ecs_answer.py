@@ -13,11 +13,12 @@ from barbeque_py.errors import (
     Throttled,
 )
 
+_SETTINGS = "check the job's ecs settings"
 _REFUSALS = {
     "AccessDeniedException": "let the worker's role run this task definition and pass its roles",
-    "ClientException": "check the job's ecs settings",
+    "ClientException": _SETTINGS,
     "ClusterNotFoundException": "make the cluster, or name another one (ecs.cluster)",
-    "InvalidParameterException": "check the job's ecs settings",
+    "InvalidParameterException": _SETTINGS,
     "PlatformTaskDefinitionIncompatibilityException": "name another ecs.platform_version",
     "PlatformUnknownException": "name another ecs.platform_version",
     "UnsupportedFeatureException": "leave out the ecs setting that this Region does not have",
@@ -50,11 +51,17 @@ def meaning(error: BaseException) -> BarbequeError:
         return NoCapacity(f"ECS has no room: {words}")
     if is_throttle(error):
         return Throttled(f"ECS was asked too often: {explain(error)}")
-    if code in _REFUSALS:
+    if is_refusal(error):
+        cure = _REFUSALS.get(code, _SETTINGS)
         return LaunchRefused(
-            f"ECS refused the task: {explain(error)} - {_REFUSALS[code]}", blame_definition=True
+            f"ECS refused the task: {explain(error)} - {cure}", blame_definition=True
         )
     return ExecutorUnavailable(f"starting a task on ECS failed: {explain(error)}")
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Tell whether it is what was asked for that ECS refuses, and not who asks for it."""
+    return code_of(error) in _REFUSALS or (not code_of(error) and is_definite(error))
 
 
 def names_inactive(error: BaseException) -> bool:
