@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from barbeque_py.apps import QUEUE_NAME
 from barbeque_py.durations import format_duration, parse_duration
+from barbeque_py.ecs_url import EcsUrl, read_ecs_url
 
 SIZES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2}
 MOST_SLOTS = 10_000
@@ -28,6 +29,10 @@ _SIZE = re.compile(r"(\d{1,12})\s?(B|KiB|MiB)?", re.ASCII)
 _SECRET_PARAMETER = re.compile(
     r"((?:password|passwd|passphrase|secret|token)=)[^&]*", re.IGNORECASE
 )
+_PREFIX = re.compile(r"[A-Za-z0-9_-]{0,10}")
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_KEY_PREFIX = re.compile(r"(?!.*//)[A-Za-z0-9!_.'()/-]{1,200}")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _INSTALLATION = re.compile(r"[a-z0-9]{6}")
 
@@ -45,11 +50,29 @@ class ExecutorUrl:
 
 
 @dataclass(frozen=True, slots=True)
-class LogsUrl:
-    """Which log store keeps the logs: a directory, in this version."""
+class BrokerUrl:
+    """What carries messages."""
 
     kind: str
-    path: Path
+    """`database` or `sqs`."""
+    prefix: str = "Barbeque-"
+    """What SQS's queue names begin with."""
+    region: str | None = None
+    """None is what the AWS settings say."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogsUrl:
+    """Which log store keeps the logs."""
+
+    kind: str
+    """`directory` or `s3`."""
+    path: Path = Path()
+    """The directory."""
+    bucket: str = ""
+    prefix: str = ""
+    region: str | None = None
+    """None is what the AWS settings say."""
 
 
 def redact_url(url: str) -> str:
@@ -107,23 +130,34 @@ def _sqlite(text: str) -> str:
     return f"sqlite:///{Path(path).absolute()}"
 
 
-def read_broker(text: str) -> str:
-    """Read the broker's URL: `database:` in this version."""
-    if text == "database:":
-        return text
-    if text.startswith("sqs:"):
-        raise ValueError("this version has database: only; unset the variable or write database:")
-    raise ValueError("write database: (the only broker of this version)")
+def read_broker(text: str) -> BrokerUrl:
+    """Read the broker's URL: `database:`, or `sqs:` with its parameters."""
+    kind, colon, rest = text.partition(":")
+    if kind not in ("database", "sqs") or not colon or (rest and not rest.startswith("?")):
+        raise ValueError("write database: or sqs:?prefix=Barbeque-&region=eu-west-1")
+    given = _parameters(rest.removeprefix("?"), ("prefix", "region") if kind == "sqs" else ())
+    prefix = given.get("prefix", "Barbeque-")
+    if _PREFIX.fullmatch(prefix) is None:
+        raise ValueError("the prefix has up to 10 of A-Z a-z 0-9 _ - (SQS's names end at 80)")
+    return BrokerUrl(kind, prefix, _region(given))
 
 
-def read_executor(text: str) -> ExecutorUrl:
+def _region(given: dict[str, str]) -> str | None:
+    region = given.get("region")
+    if region is not None and _REGION.fullmatch(region) is None:
+        raise ValueError("a region is written as in eu-west-1")
+    return region
+
+
+def read_executor(text: str) -> ExecutorUrl | EcsUrl:
     """Read the executor's URL with its parameters."""
     kind, colon, rest = text.partition(":")
     if kind == "ecs":
-        raise ValueError("this version has docker: and process: only; write one of them")
+        return read_ecs_url(text)
     if kind not in ("docker", "process") or not colon or (rest and not rest.startswith("?")):
         raise ValueError(
-            "write docker:, docker:?slots=8&socket=/path, process: or process:?slots=4"
+            "write docker:, docker:?slots=8&socket=/path, process:, process:?slots=4, or "
+            "ecs:CLUSTER?subnets=...&execution_role=..."
         )
     known = ("slots", "socket") if kind == "docker" else ("slots",)
     given = _parameters(rest.removeprefix("?"), known)
@@ -163,13 +197,27 @@ def _absolute(text: str) -> Path:
 
 
 def read_logs(text: str) -> LogsUrl:
-    """Read the log store's URL: `directory:PATH` in this version, made absolute."""
+    """Read the log store's URL: `directory:PATH`, made absolute, or `s3://BUCKET/PREFIX`."""
     kind, _, path = text.partition(":")
     if kind == "s3":
-        raise ValueError("this version keeps logs in a directory only; write directory:/PATH")
+        return _s3(path)
     if kind != "directory" or not path:
-        raise ValueError("write directory:/PATH")
+        raise ValueError("write directory:/PATH or s3://BUCKET/PREFIX")
     return LogsUrl("directory", Path(path).expanduser().absolute())
+
+
+def _s3(rest: str) -> LogsUrl:
+    place, _, query = rest.partition("?")
+    bucket, _, prefix = place.removeprefix("//").partition("/")
+    given = _parameters(query, ("region",))
+    if not place.startswith("//") or _BUCKET.fullmatch(bucket) is None:
+        raise ValueError(
+            "write s3://BUCKET or s3://BUCKET/PREFIX, with ?region=eu-west-1 if needed"
+        )
+    prefix = prefix.strip("/")
+    if prefix and _KEY_PREFIX.fullmatch(prefix) is None:
+        raise ValueError("the prefix has A-Z a-z 0-9 ! - _ . ' ( ) and / between its parts")
+    return LogsUrl("s3", bucket=bucket, prefix=prefix, region=_region(given))
 
 
 def read_queue(text: str) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from barbeque_py import setting_values as values
+from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.env_file import read_env_file
 from barbeque_py.errors import ConfigurationError
-from barbeque_py.setting_values import ExecutorUrl, LogsUrl, redact_url
+from barbeque_py.setting_values import BrokerUrl, ExecutorUrl, LogsUrl, redact_url
 
 GIVEN_TO_JOBS = frozenset(
     {
@@ -96,27 +97,30 @@ class Settings:
         read=values.read_database,
         show=redact_url,
     )
-    broker: str = _setting(
+    broker: BrokerUrl = _setting(
         "BARBEQUE_BROKER",
         "database:",
-        "What carries messages; this version has `database:`, queue tables in the same database.",
-        example="database:",
+        "What carries messages: `database:`, queue tables in the same database, or `sqs:` with "
+        "`prefix` (what its queues' names begin with, `Barbeque-`) and `region`.",
+        example="sqs:?prefix=Barbeque-&region=eu-west-1",
         read=values.read_broker,
     )
-    executor: ExecutorUrl | None = _setting(
+    executor: ExecutorUrl | EcsUrl | None = _setting(
         "BARBEQUE_EXECUTOR",
         "",
-        "What runs attempts: `docker:` or `process:`; `slots` is how many at once (default: the "
-        "CPU count), `socket` the Docker engine's. Unset: `docker:` if an engine answers when "
-        "`up` first makes the database, else `process:`.",
+        "What runs attempts: `docker:`, `process:` or `ecs:CLUSTER`; `slots` is how many at once "
+        "(default: the CPU count, on ECS no limit), `socket` the Docker engine's; [the parameters "
+        "of `ecs:`](ecs.md). Unset: `docker:` if an engine answers when `up` first makes the "
+        "database, else `process:`.",
         example="docker:?slots=8",
         read=values.read_executor,
     )
     logs: LogsUrl = _setting(
         "BARBEQUE_LOGS",
         "directory:{home}/logs",
-        "Where the logs of attempts are kept; this version has `directory:`.",
-        example="directory:/var/lib/barbeque/logs",
+        "Where the logs of attempts are kept: `directory:PATH`, or `s3://BUCKET/PREFIX` with "
+        "`region` where the AWS settings don't say it.",
+        example="s3://example-barbeque/logs",
         read=values.read_logs,
     )
     default_queue: str = _setting(
@@ -145,6 +149,13 @@ class Settings:
         "",
         "The console's address as people reach it; `html_url` and notices begin with it.",
         example="https://barbeque.example.com",
+        read=values.read_http_url,
+    )
+    job_url: str | None = _setting(
+        "BARBEQUE_JOB_URL",
+        "",
+        "The API's address as jobs reach it, on ECS: where they fetch their message.",
+        example="http://barbeque.internal:3003",
         read=values.read_http_url,
     )
     url: str = _setting(

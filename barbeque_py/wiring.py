@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from barbeque_py import setting_values
 from barbeque_py.broker import Broker
 from barbeque_py.brokers.database import DatabaseBroker
+from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.errors import ConfigurationError
 from barbeque_py.executor import Executor
 from barbeque_py.executors.docker import DockerExecutor
@@ -17,6 +18,7 @@ from barbeque_py.setting_values import ExecutorUrl
 from barbeque_py.settings import Settings, environment_of_jobs
 from barbeque_py.store import Store, apps
 from barbeque_py.store.schema import check_schema
+from barbeque_py.subscriptions import Topics
 from barbeque_py.wake import Bell
 
 DOCKER_SOCKET = "/var/run/docker.sock"
@@ -35,6 +37,8 @@ class Front:
     logs: LogStore
     bell: Bell
     installation: str
+    topics: Topics | None = None
+    """Lets queues hear SNS; None where messages don't come by SQS."""
     closers: tuple[Callable[[], None], ...] = ()
 
     def close(self) -> None:
@@ -67,7 +71,7 @@ def open_front(settings: Settings) -> Front:
     return Front(
         settings=settings,
         store=store,
-        broker=DatabaseBroker(store),
+        broker=open_broker(store, settings),
         logs=open_logs(settings),
         bell=bell,
         installation=installation,
@@ -80,7 +84,7 @@ def open_parts(settings: Settings) -> Parts:
     front = open_front(settings)
     try:
         url = choose_executor(front.store, settings)
-        executor, close = open_executor(url, settings, installation=front.installation)
+        executor, close = open_executor(url, settings, front.store, installation=front.installation)
     except BaseException:
         front.close()
         raise
@@ -99,15 +103,36 @@ def check_installation(store: Store, settings: Settings) -> str:
     return found
 
 
+# AWS's adapters are imported where they are opened: boto3 takes 0.1 s to load, for nothing on a
+# machine without AWS.
+
+
+def open_broker(store: Store, settings: Settings) -> Broker:
+    """Return what BARBEQUE_BROKER names; touches nothing yet."""
+    url = settings.broker
+    if url.kind == "database":
+        return DatabaseBroker(store)
+    from barbeque_py.brokers.sqs import SqsBroker  # noqa: PLC0415
+
+    return SqsBroker(url.prefix, region=url.region)
+
+
 def open_logs(settings: Settings) -> LogStore:
     """Return the log store that BARBEQUE_LOGS names; touches nothing yet."""
-    return DirectoryLogStore(settings.logs.path)
+    url = settings.logs
+    if url.kind == "directory":
+        return DirectoryLogStore(url.path)
+    from barbeque_py.logstores.s3 import S3LogStore  # noqa: PLC0415
+
+    return S3LogStore(url.bucket, url.prefix, region=url.region)
 
 
 def open_executor(
-    url: ExecutorUrl, settings: Settings, *, installation: str
+    url: ExecutorUrl | EcsUrl, settings: Settings, store: Store, *, installation: str
 ) -> tuple[Executor, Callable[[], None]]:
     """Return the executor, and what closes it; no engine is asked anything yet."""
+    if isinstance(url, EcsUrl):
+        return _open_ecs(url, settings, store, installation), lambda: None
     if url.kind == "docker":
         docker = DockerExecutor(installation=installation, socket=socket_of(url), slots=url.slots)
         return docker, docker.close
@@ -120,7 +145,19 @@ def open_executor(
     return process, lambda: None
 
 
-def choose_executor(store: Store, settings: Settings) -> ExecutorUrl:
+def _open_ecs(url: EcsUrl, settings: Settings, store: Store, installation: str) -> Executor:
+    from barbeque_py.executors.ecs import EcsExecutor  # noqa: PLC0415
+
+    return EcsExecutor(
+        store,
+        url,
+        installation=installation,
+        job_url=settings.job_url,
+        secret=store.read(apps.installation_secret),
+    )
+
+
+def choose_executor(store: Store, settings: Settings) -> ExecutorUrl | EcsUrl:
     """Return the executor that is set, else the one that was chosen when the database was made.
 
     Raises `ConfigurationError` when there is neither.
@@ -136,7 +173,7 @@ def choose_executor(store: Store, settings: Settings) -> ExecutorUrl:
     return setting_values.read_executor(stored)
 
 
-def settle_executor(store: Store, settings: Settings) -> tuple[ExecutorUrl, str]:
+def settle_executor(store: Store, settings: Settings) -> tuple[ExecutorUrl | EcsUrl, str]:
     """Choose as `choose_executor`; where nothing was chosen yet, ask the engine, and keep it.
 
     Returns the executor and a sentence for people that tells which, and why.
@@ -155,7 +192,9 @@ def settle_executor(store: Store, settings: Settings) -> tuple[ExecutorUrl, str]
     )
 
 
-def _named(url: ExecutorUrl) -> str:
+def _named(url: ExecutorUrl | EcsUrl) -> str:
+    if isinstance(url, EcsUrl):
+        return f"as tasks of the ECS cluster {url.cluster}"
     return "in Docker containers" if url.kind == "docker" else "as processes of this machine"
 
 

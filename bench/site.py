@@ -62,7 +62,7 @@ class Site:
     def enqueue(self, job: str, count: int = 1) -> list[str]:
         """Enqueue the job that often, and wake the worker."""
         requests = [_request(job) for _ in range(count)]
-        enqueue(self.front.broker, requests)
+        enqueue(self.front.broker, self.front.logs, requests)
         self.front.bell.ring()
         return [request.job.message_id for request in requests]
 

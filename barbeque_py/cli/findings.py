@@ -12,6 +12,7 @@ from barbeque_py.cli.exits import Failure
 from barbeque_py.cli.folders import make_folder
 from barbeque_py.cli.places import abandoned
 from barbeque_py.client import Client
+from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.errors import BarbequeError
 from barbeque_py.setting_values import ExecutorUrl
 from barbeque_py.settings import Settings
@@ -77,12 +78,14 @@ def _home(settings: Settings) -> Finding:
 
 
 def _logs(settings: Settings) -> Finding:
-    if settings.logs.path.is_relative_to(settings.home):
+    if settings.logs.kind == "directory" and settings.logs.path.is_relative_to(settings.home):
         _home(settings)
     store, key = open_logs(settings), f"{_PROBE}/{uuid.uuid4().hex}"
     store.put(key, [b"probe"])
     store.read(key)
     store.remove([key])
+    if settings.logs.kind == "s3":
+        return Finding(OK, "logs", f"the bucket {settings.logs.bucket} can be written and read")
     return _space(settings.logs.path)
 
 
@@ -99,7 +102,7 @@ def _with_database(store: Store, settings: Settings) -> Iterator[Finding]:
     yield database
     if database.level == FAULT:
         return
-    yield _try("broker", lambda: _broker(store))
+    yield _try("broker", lambda: _broker(store, settings))
     yield _try("executor", lambda: _executor(store, settings))
     yield _try("workers", lambda: store.read(_workers))
     yield from store.read(_places)
@@ -116,7 +119,10 @@ def _database(store: Store, settings: Settings) -> Finding:
     )
 
 
-def _broker(store: Store) -> Finding:
+def _broker(store: Store, settings: Settings) -> Finding:
+    if settings.broker.kind == "sqs":
+        return Finding(OK, "broker", f"SQS queues named {settings.broker.prefix}QUEUE")
+
     def count(tx: Tx) -> int:
         return sum(lanes.depth(tx, name) for name in apps.queue_names(tx))
 
@@ -126,15 +132,18 @@ def _broker(store: Store) -> Finding:
 def _executor(store: Store, settings: Settings) -> Finding:
     url = choose_executor(store, settings)
     installation = store.read(apps.installation_name)
-    executor, close = open_executor(url, settings, installation=installation)
+    executor, close = open_executor(url, settings, store, installation=installation)
     try:
         place, slots = executor.place(), executor.slots()
     finally:
         close()
-    return Finding(OK, "executor", f"{_kind(url)}, {slots} slots, place {place}")
+    limit = "no limit of slots" if slots is None else f"{slots} slots"
+    return Finding(OK, "executor", f"{_kind(url)}, {limit}, place {place}")
 
 
-def _kind(url: ExecutorUrl) -> str:
+def _kind(url: ExecutorUrl | EcsUrl) -> str:
+    if isinstance(url, EcsUrl):
+        return f"ECS cluster {url.cluster}"
     return f"Docker engine {engine_version(url)}" if url.kind == "docker" else "processes"
 
 

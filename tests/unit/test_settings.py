@@ -7,7 +7,7 @@ import pytest
 
 from barbeque_py.env_file import read_env_file
 from barbeque_py.errors import ConfigurationError
-from barbeque_py.setting_values import ExecutorUrl, LogsUrl, redact_url
+from barbeque_py.setting_values import BrokerUrl, ExecutorUrl, LogsUrl, redact_url
 from barbeque_py.settings import Settings, configuration_page, describe
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,7 +24,7 @@ def test_nothing_set_is_a_laptop() -> None:
     home = Path.cwd() / ".barbeque"
     assert settings.home == home
     assert settings.database == f"sqlite:///{home}/barbeque.db"
-    assert settings.broker == "database:"
+    assert settings.broker == BrokerUrl("database")
     assert settings.executor is None
     assert settings.logs == LogsUrl("directory", home / "logs")
     assert settings.default_queue == "default"
@@ -112,9 +112,12 @@ def test_every_form_of_a_value_is_read(name: str, text: str, field: str, value: 
         ("database", "sqlite:///:memory:", "a file"),
         ("database", "mysql://h", "mysql+pymysql://USER"),
         ("database", "mysql:///b", "mysql+pymysql://USER"),
-        ("broker", "sqs:?prefix=x", "this version has database: only"),
+        ("broker", "sqs:?prefix=eleven-long", "up to 10"),
+        ("broker", "sqs:?region=Ireland", "as in eu-west-1"),
+        ("broker", "sqs", "write database: or sqs:"),
+        ("broker", "database:?prefix=x", "unknown"),
         ("broker", "redis:", "database:"),
-        ("executor", "ecs:cluster", "docker: and process: only"),
+        ("executor", "ecs:", "ecs:CLUSTER"),
         ("executor", "docker", "docker:?slots=8"),
         ("executor", "docker://host", "docker:?slots=8"),
         ("executor", "docker:?slots=0", "from 1 to"),
@@ -124,7 +127,10 @@ def test_every_form_of_a_value_is_read(name: str, text: str, field: str, value: 
         ("executor", "docker:?slots=1&slots=2", "stands twice"),
         ("executor", "docker:?slots", "NAME=VALUE"),
         ("executor", "docker:?socket=x", "absolute"),
-        ("logs", "s3://bucket", "directory only"),
+        ("logs", "s3:bucket", "s3://BUCKET"),
+        ("logs", "s3://B", "s3://BUCKET"),
+        ("logs", "s3://bucket/a//b", "the prefix has"),
+        ("logs", "s3://bucket?region=x", "as in eu-west-1"),
         ("logs", "/srv/logs", "directory:/PATH"),
         ("default_queue", "a b", "A-Z"),
         ("verify_enqueued_jobs", "maybe", "1, true or yes"),
