@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import threading
@@ -42,7 +43,7 @@ async def _serve(host: str, port: int, seed: int) -> None:
 
 def _watch_stdin(loop: asyncio.AbstractEventLoop, ending: asyncio.Event) -> None:
     """End with whoever started us, however that one ended."""
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):  # not by sys.stdin: its lock is not to be held while Python ends
         pass
     loop.call_soon_threadsafe(ending.set)
 

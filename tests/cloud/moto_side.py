@@ -59,9 +59,16 @@ class Moto:
         self._thread.join()
         self._server.server_close()
 
+
+class Passage:
+    """The way through to moto's port."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
     async def relay(self, request: Request, client: Connection, *, lose: bool) -> None:
         """Pass the request on and the answer back; lost answers are read to their end."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=_PIECE)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=_PIECE)
         sending = asyncio.create_task(self._send(request, client, writer))
         try:
             async for piece in self._answer(request.method, reader):

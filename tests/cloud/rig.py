@@ -48,6 +48,7 @@ class CloudProcess:
             self.stop()
             pytest.fail(f"the cloud does not start:\n{wrote}")
         self.endpoint = str(json.loads(line)["endpoint"])
+        self._calm_knobs = self.control("ecs", "configure")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -100,6 +101,12 @@ class CloudProcess:
         """Have a service carry out a wish of the test."""
         return self._post(f"{service}/{verb}", wish)
 
+    def calm(self) -> None:
+        """End every fault and turn every knob back."""
+        self.faults()
+        self.control("sqs", "faults")
+        self.control("ecs", "configure", **self._calm_knobs)
+
     def stop(self) -> None:
         """End the process and every client of it."""
         for client in self._clients.values():
@@ -134,16 +141,18 @@ def cloud() -> Iterator[CloudProcess]:
     process = CloudProcess()
     try:
         yield process
+        wrote = process.wrote()
     finally:
         process.stop()
+    assert "Traceback" not in wrote, f"the cloud stumbled:\n{wrote}"
 
 
 @pytest.fixture
 def calm_cloud(cloud: CloudProcess) -> Iterator[CloudProcess]:
     """Hand out the cloud without faults before and after the test."""
-    _calm(cloud)
+    cloud.calm()
     yield cloud
-    _calm(cloud)
+    cloud.calm()
 
 
 @pytest.fixture
@@ -162,8 +171,3 @@ def aws_environment(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return environment
-
-
-def _calm(cloud: CloudProcess) -> None:
-    cloud.faults()
-    cloud.control("sqs", "faults")

@@ -2,14 +2,15 @@
 
 import asyncio
 import json
+import traceback
 
 from tests.cloud.answers import fault_of, write_fault, write_json, write_xml
-from tests.cloud.caller import REGION
+from tests.cloud.caller import ENDPOINT, REGION
 from tests.cloud.calls import Call, read_call
 from tests.cloud.counts import Counts
 from tests.cloud.ecs import Ecs
 from tests.cloud.faults import Fault, Faults
-from tests.cloud.moto_side import Moto
+from tests.cloud.moto_side import Moto, Passage
 from tests.cloud.query_xml import write_result
 from tests.cloud.service import AwsFault, Json, Service
 from tests.cloud.sns import Sns, read_form
@@ -25,6 +26,7 @@ class Cloud:
 
     def __init__(self, *, seed: int) -> None:
         self.moto = Moto()
+        self._passage = Passage(self.moto.port)
         self.sqs = Sqs(seed=seed)
         self.services: dict[str, Service] = {
             "ecs": Ecs(self.moto.endpoint, self.sqs.put, seed=seed),
@@ -44,8 +46,7 @@ class Cloud:
             lambda: Connection(self._answer, _is_streamed, self._connections), host, port
         )
         port = self._server.sockets[0].getsockname()[1]
-        self.sqs.endpoint = f"http://127.0.0.1:{port}"
-        return self.sqs.endpoint
+        return f"http://127.0.0.1:{port}"
 
     async def close(self) -> None:
         """End everything."""
@@ -70,11 +71,11 @@ class Cloud:
         if fault is Fault.CLOSED:
             raise Dropped
         if fault in {Fault.UNAVAILABLE, Fault.THROTTLED}:
-            await client.write(write_fault(call, fault_of(call, fault)))
+            await _refuse(write_fault(call, fault_of(call, fault)), request, client)
             return
         service = self.services.get(call.service)
         if service is None:
-            await self.moto.relay(request, client, lose=fault is Fault.LOST)
+            await self._passage.relay(request, client, lose=fault is Fault.LOST)
             return
         answer = await self._ask(service, call, request, client)
         if fault is Fault.LOST:
@@ -86,15 +87,16 @@ class Cloud:
     ) -> bytes:
         """Have one of our services answer."""
         REGION.set(call.region)
+        ENDPOINT.set(f"http://{request.headers.get(b'host', b'').decode()}")
         client.waiting = call.operation == "ReceiveMessage"
         try:
-            body = request.body.whole()
-            wish: Json = read_form(body) if call.protocol == "query" else json.loads(body or b"{}")
+            wish = _read_wish(call, request.body.whole())
             result = await service.answer(call.operation, wish)
         except AwsFault as fault:
             return write_fault(call, fault)
-        except ValueError:
-            return write_fault(call, AwsFault("SerializationException", "The body is not JSON."))
+        except Exception as error:  # noqa: BLE001 - a fault of ours; the rig shows it at the end
+            traceback.print_exc()
+            return write_fault(call, AwsFault("InternalFailure", repr(error), status=500))
         finally:
             client.waiting = False
         if call.protocol == "query":
@@ -125,6 +127,24 @@ class Cloud:
             case [name, verb] if name in self.services:
                 return await self.services[name].control(verb, wish)
         raise AwsFault("UnknownPath", f"the cloud knows no /_cloud/{'/'.join(words)}")
+
+
+async def _refuse(answer: bytes, request: Request, client: Connection) -> None:
+    """Answer before the body has come, of which the client then sends no more."""
+    if request.body.streamed:
+        answer = answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+    await client.write(answer)
+    if request.body.streamed:
+        client.transport.close()
+
+
+def _read_wish(call: Call, body: bytes) -> Json:
+    if call.protocol == "query":
+        return read_form(body)
+    try:
+        return dict(json.loads(body or b"{}"))
+    except (TypeError, ValueError):
+        raise AwsFault("SerializationException", "The body is not a JSON object.") from None
 
 
 def _is_form(request: Request) -> bool:

@@ -24,7 +24,7 @@ _HIDDEN = (0, 43_200)
 
 
 class Sqs:
-    """The service; `endpoint` begins the URLs of its queues."""
+    """The service."""
 
     def __init__(self, *, seed: int) -> None:
         self.knobs = Knobs()
@@ -42,15 +42,6 @@ class Sqs:
             **self.queues.answers,
             **self._moves.answers,
         }
-
-    @property
-    def endpoint(self) -> str:
-        """Where queues are said to be."""
-        return self.queues.endpoint
-
-    @endpoint.setter
-    def endpoint(self, endpoint: str) -> None:
-        self.queues.endpoint = endpoint
 
     async def answer(self, operation: str, request: Json) -> Json:
         """Carry the operation out and return its result; raises `AwsFault`."""

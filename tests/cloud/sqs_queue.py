@@ -143,6 +143,8 @@ class Queue:
             if message is not None:
                 self._hand_out(message, wish.hidden)
                 taken.append(message)
+        for message in taken:  # only now, so that no one answer holds a message twice
+            self._leave_seen(message, wish.hidden)
         return taken
 
     def delete(self, serial: int, receives: int) -> None:
@@ -203,15 +205,18 @@ class Queue:
         return None if spent and self._bury(self, message) else message
 
     def _hand_out(self, message: Message, hidden: float) -> None:
-        if not message.second and self._luck.random() < self._knobs.duplicate:
-            self.add(_second(message))
         message.receives += 1
         message.received = clock.monotonic()
         message.first_received = message.first_received or clock.milliseconds(clock.now())
         if hidden:
             self._hide(message, Stage.IN_FLIGHT, hidden)
-        else:
+
+    def _leave_seen(self, message: Message, hidden: float) -> None:
+        """Leave for others what stays to be seen: the unhidden, and the duplicate of bad luck."""
+        if not hidden:
             self._show(message)
+        if not message.second and self._luck.random() < self._knobs.duplicate:
+            self.add(_second(message))
 
     def _shuffle(self) -> None:
         several = [self._ready.popleft() for _ in range(min(_WINDOW, len(self._ready)))]
@@ -313,7 +318,7 @@ def _second(message: Message) -> Message:
         message.sent,
         message.attributes,
         message.system,
-        message.receives,
+        message.receives - 1,
         message.first_received,
         second=True,
     )

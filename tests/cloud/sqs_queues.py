@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from barbeque_py import clock
 from tests.cloud import sqs_words
-from tests.cloud.caller import ACCOUNT, REGION
+from tests.cloud.caller import ACCOUNT, ENDPOINT, REGION
 from tests.cloud.service import AwsFault, Json
 from tests.cloud.sqs_queue import Knobs, Message, Queue, Stage
 from tests.cloud.sqs_words import NUMBERS, WORDS, text_of
@@ -24,7 +24,6 @@ class Queues:
     """All queues of the account; names are the same in every Region."""
 
     def __init__(self, *, knobs: Knobs, luck: random.Random) -> None:
-        self.endpoint = ""
         self.by_name: dict[str, Queue] = {}
         self._knobs = knobs
         self._luck = luck
@@ -66,7 +65,7 @@ class Queues:
 
     def url_of(self, queue: Queue) -> str:
         """Return where clients find the queue."""
-        return f"{self.endpoint}/{ACCOUNT}/{queue.name}"
+        return f"{ENDPOINT.get()}/{ACCOUNT}/{queue.name}"
 
     def _create(self, request: Json) -> Json:
         name = text_of(request, "QueueName")
