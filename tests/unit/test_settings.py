@@ -65,7 +65,15 @@ def test_the_process_environment_is_read_when_none_is_given(
             "database",
             "mysql+pymysql://u@/b?unix_socket=/run/m.sock",
         ),
-        ("broker", "database:", "broker", "database:"),
+        ("broker", "database:", "broker", BrokerUrl("database")),
+        ("broker", "sqs:", "broker", BrokerUrl("sqs")),
+        (
+            "broker",
+            "sqs:?prefix=a-&region=eu-west-1",
+            "broker",
+            BrokerUrl("sqs", "a-", "eu-west-1"),
+        ),
+        ("logs", "s3://box/a/b/", "logs", LogsUrl("s3", bucket="box", prefix="a/b")),
         ("executor", "docker:", "executor", ExecutorUrl("docker")),
         ("executor", "docker:?slots=8", "executor", ExecutorUrl("docker", slots=8)),
         (
