@@ -16,8 +16,9 @@ from barbeque_api.sender import Sender
 from barbeque_api.snapshot import Names, Snapshot
 from barbeque_py import clock, strict_json
 from barbeque_py.apps import NAME
+from barbeque_py.broker import SharedBroker
 from barbeque_py.enqueue import Request as Job
-from barbeque_py.errors import RequestError
+from barbeque_py.errors import RequestError, StoreUnavailable
 from barbeque_py.ids import new_message_id
 from barbeque_py.messages import JobMessage, Options, read_options, write_options
 
@@ -40,6 +41,8 @@ class Enqueueing:
         self._parts = parts
         self._snapshot = Snapshot(parts.store, parts.home)
         self._sender = Sender(parts.broker, parts.logs, parts.bell)
+        self._broker_knows = not isinstance(parts.broker, SharedBroker)
+        """Whether the broker itself says which queues there are."""
         self._refreshing: asyncio.Future[None] | None = None
 
     @property
@@ -98,13 +101,27 @@ class Enqueueing:
         """Refuse what is not there, after a look at the database for what came lately."""
         names = self._snapshot.names
         if names is None or self._fault(job, names) is not None:
-            asked_at = clock.monotonic()
-            names = await asyncio.to_thread(self._snapshot.refresh, asked_at=asked_at)
-            if fault := self._fault(job, names):
+            names = await self._look_again()
+            if names is not None and (fault := self._fault(job, names)):
                 raise fault
         elif self._snapshot.stale and (self._refreshing is None or self._refreshing.done()):
             loop = asyncio.get_running_loop()
             self._refreshing = loop.run_in_executor(None, self._snapshot.refresh_quietly)
+
+    async def _look_again(self) -> Names | None:
+        """Read the names anew; None when nothing is known and the broker will say so itself.
+
+        Raises `StoreUnavailable` when neither can.
+        """
+        left_to_broker = self._broker_knows and not self._parts.verify_enqueued_jobs
+        if left_to_broker and self._snapshot.names is None and not self._snapshot.stale:
+            return None  # the database did not answer a moment ago
+        try:
+            return await asyncio.to_thread(self._snapshot.refresh, asked_at=clock.monotonic())
+        except StoreUnavailable:
+            if left_to_broker:
+                return None
+            raise
 
     def _fault(self, job: Job, names: Names) -> Exception | None:
         if job.queue not in names.queues:
