@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from barbeque_py.broker import BATCH, Broker, Delivery, SharedBroker, Sorting
-from barbeque_py.errors import RequestError, StoreUnavailable
+from barbeque_py.errors import LogStoreUnavailable, RequestError, StoreUnavailable
 from barbeque_py.logs import message_key
 from barbeque_py.logstore import LogStore
 from barbeque_py.messages import (
@@ -32,6 +32,8 @@ _UNKNOWN_JOB_WAIT = timedelta(seconds=60)
 _UNKNOWN_JOB_TRIES = 5
 _TOO_NEW_WAIT = timedelta(minutes=5)
 _TOO_NEW_AGE = timedelta(hours=1)
+_NO_LOG_STORE_WAIT = timedelta(seconds=60)
+_LONGEST_NO_LOG_STORE_WAIT = timedelta(hours=1)
 
 Parsed = JobMessage | RetryMessage | Notification
 
@@ -52,6 +54,8 @@ class Intake:
         """
         if isinstance(self._broker, SharedBroker):
             return self._take_shared(self._broker, queue)
+        # A message received too often is taken for what kills workers: an outage must not do that.
+        self._store.read(lambda tx: tx.now)
         deliveries = self._broker.receive(queue, limit=BATCH, wait=wait)
         if deliveries:
             self.record(deliveries)
@@ -75,16 +79,26 @@ class Intake:
         return size
 
     def record(self, deliveries: Sequence[Delivery]) -> Sorting:
-        """Record borrowed messages, then delete them."""
-        outcome = self._record_together(deliveries)
+        """Record borrowed messages, then delete them.
+
+        While the log store fails, large ones are put off, longer each time, and the others are
+        recorded before its error is raised.
+        """
+        keys, put_off, fault = self._put_all_large(deliveries)
+        left = [each for each in deliveries if each not in put_off]
+        outcome = self._record_together(left, keys) if left else Sorting()
+        outcome.later += [(each, _wait_for_log_store(each)) for each in put_off]
         if outcome.done:
             self._broker.delete(outcome.done)
         for delivery, wait in outcome.later:
             self._broker.extend([delivery], wait)
+        if fault is not None:
+            raise fault
         return outcome
 
-    def _record_together(self, deliveries: Sequence[Delivery]) -> Sorting:
-        keys = {each.receipt: self._put_large(each) for each in deliveries}
+    def _record_together(
+        self, deliveries: Sequence[Delivery], keys: dict[str, str | None]
+    ) -> Sorting:
         try:
             return self._store.write(lambda tx: sort(tx, deliveries, keys))
         except StoreUnavailable:
@@ -111,24 +125,56 @@ class Intake:
             self._store.write(lambda tx: _bury(tx, delivery, reason))
             return Sorting(done=[delivery])
 
-    def _put_large(self, delivery: Delivery) -> str | None:
+    def _put_all_large(
+        self, deliveries: Sequence[Delivery]
+    ) -> tuple[dict[str, str | None], list[Delivery], LogStoreUnavailable | None]:
+        """Put the large messages into the log store; return their keys by receipt.
+
+        After its first error it is not asked again: the rest of them is returned with that error.
+        """
+        keys: dict[str, str | None] = {}
+        put_off: list[Delivery] = []
+        fault: LogStoreUnavailable | None = None
+        for delivery in deliveries:
+            job = self._large_job(delivery)
+            if job is None:
+                continue
+            try:
+                if fault is None:
+                    keys[delivery.receipt] = self._put_large(job)
+            except LogStoreUnavailable as error:
+                fault = error
+            if fault is not None:
+                put_off.append(delivery)
+        return keys, put_off, fault
+
+    def _large_job(self, delivery: Delivery) -> JobMessage | None:
+        """Return what the delivery asks for, if its message is too large for a row."""
+        if len(delivery.body) <= INLINE:
+            return None
+        try:
+            parsed = parse(delivery.body, broker_id=delivery.broker_id)
+        except RequestError:
+            return None
+        if not isinstance(parsed, JobMessage) or len(parsed.message) <= INLINE:
+            return None
+        return parsed
+
+    def _put_large(self, job: JobMessage) -> str:
         """Put a large message into the log store under its fixed key, before it has a row.
 
         A repeat overwrites what a crash left there, but never the content of a recorded message.
         """
-        if len(delivery.body) <= INLINE:
-            return None
-        try:
-            job = parse(delivery.body, broker_id=delivery.broker_id)
-        except RequestError:
-            return None
-        if not isinstance(job, JobMessage) or len(job.message) <= INLINE:
-            return None
-        key = message_key(job.app, job.job, job.message_id)
+        key = _key_of(job)
         known = self._store.read(lambda tx: rows.by_message_id(tx, job.message_id))
         if known is None or known.tombstone:
             self._logs.put(key, [job.message.encode()])
         return key
+
+
+def _wait_for_log_store(delivery: Delivery) -> timedelta:
+    wait = _NO_LOG_STORE_WAIT * (1 << min(delivery.receives - 1, 10))
+    return min(wait, _LONGEST_NO_LOG_STORE_WAIT)
 
 
 def _sort_small(tx: Tx, deliveries: Sequence[Delivery]) -> Sorting:
