@@ -25,7 +25,7 @@ def check_request(request: Json) -> None:
     if not 1 <= request.get("count", 1) <= 10:
         refuse("count must be between 1 and 10.")
     overrides = request.get("overrides", {})
-    if len(json.dumps(overrides, separators=(",", ":"), ensure_ascii=False)) > _OVERRIDES:
+    if _length(overrides) > _OVERRIDES:
         refuse(f"Container Overrides length must be at most {_OVERRIDES}")
     if request.get("launchType") and request.get("capacityProviderStrategy"):
         refuse("Specifying both a launch type and capacity provider strategy is not supported.")
@@ -82,6 +82,12 @@ def check_fit(request: Json, definition: Json, launch_type: str) -> None:
 def refuse(sentence: str) -> NoReturn:
     """Raise InvalidParameterException."""
     raise AwsFault("InvalidParameterException", sentence)
+
+
+def _length(value: Json) -> int:
+    """Count characters as Java does, of the JSON without spaces."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _check_network(request: Json, definition: Json) -> None:

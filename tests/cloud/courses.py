@@ -7,7 +7,7 @@ from random import Random
 from typing import Protocol
 
 from tests.cloud.knobs import Knobs
-from tests.cloud.plans import Plan, choose
+from tests.cloud.plans import Plan, choose, runnable
 from tests.cloud.runners import Errand, Runner
 from tests.cloud.service import AwsFault
 from tests.cloud.tasks import (
@@ -58,7 +58,7 @@ class Course:
         self._task = task
         self._runner = runner
         self._ground = ground
-        self._plans = plans if runner.runs_all else [choose(plans)]
+        self._plans = runnable(plans) if runner.runs_all else [choose(plans)]
         self._containers = {each.name: each for each in task.containers}
         self._without = [  # the sidecars that this runner can't run
             each

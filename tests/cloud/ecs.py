@@ -53,7 +53,7 @@ class Ecs:
         self._runners: dict[str, Runner] = {}
         preparations = Preparations(moto, self.knobs, Random(seed))
         self._ground = Ground(self.knobs, Random(seed), preparations, self._events.tell)
-        self._wishes = Wishes(self.knobs, self._yard, self._shortages)
+        self._wishes = Wishes(self.knobs, self._yard, self._shortages, self._tokens)
         self._own: dict[str, Callable[[Json], Awaitable[Json]]] = {
             "RunTask": self._run_task,
             "DescribeTasks": self._describe_tasks,

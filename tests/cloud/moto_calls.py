@@ -3,7 +3,7 @@
 import http.client
 import json
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from tests.cloud.service import AwsFault, Json
 
@@ -41,10 +41,18 @@ class Moto:
 
     def put_object(self, bucket: str, key: str, body: bytes, *, region: str) -> None:
         """Write an object into moto's S3; raises `AwsFault`."""
+        self._ask_s3("PUT", f"/{bucket}/{quote(key)}", body, region)
+
+    def get_object(self, bucket: str, key: str, *, region: str) -> bytes:
+        """Read an object of moto's S3; raises `AwsFault`."""
+        return self._ask_s3("GET", f"/{bucket}/{quote(key)}", b"", region)
+
+    def _ask_s3(self, method: str, path: str, body: bytes, region: str) -> bytes:
         headers = {"Authorization": _scope("s3", region), "Host": "s3.amazonaws.com"}
-        status, _, answer = self.send("PUT", f"/{bucket}/{key}", body, headers)
+        status, _, answer = self.send(method, path, body, headers)
         if status >= 400:
-            raise AwsFault("S3", answer.decode(errors="replace"), status=status)
+            raise AwsFault("NoSuchKey", f"S3 answered {status}", status=status)
+        return answer
 
     def send(
         self, method: str, path: str, body: bytes, headers: dict[str, str]

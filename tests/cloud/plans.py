@@ -14,25 +14,32 @@ class Plan:
     log: Json
     """The definition's logConfiguration."""
     secrets: list[Json]
+    files: list[Json]
+    """Files of variables in S3."""
     stop_timeout: float | None
     overridden: bool
     is_log_router: bool
 
 
 def make_plans(definition: Json, overrides: Json, cpu: int, memory: int) -> list[Plan]:
-    """Plan all containers of a task of this size in CPU units and MiB, log routers first."""
+    """Plan all containers of a task of this size in CPU units and MiB."""
     named = {each["name"]: each for each in overrides.get("containerOverrides", [])}
-    plans = [
+    return [
         _plan(each, named.get(each["name"]), cpu, memory)
         for each in definition["containerDefinitions"]
     ]
-    return sorted(plans, key=lambda plan: not plan.is_log_router)
+
+
+def runnable(plans: list[Plan]) -> list[Plan]:
+    """Return all but the log routers, which are emulated."""
+    return [plan for plan in plans if not plan.is_log_router]
 
 
 def choose(plans: list[Plan]) -> Plan:
     """Return the container to run where only one can be: the essential one with overrides."""
-    essential = [plan for plan in plans if plan.errand.essential and not plan.is_log_router]
-    return next((plan for plan in essential if plan.overridden), (essential or plans)[0])
+    real = runnable(plans)
+    essential = [plan for plan in real if plan.errand.essential]
+    return next((plan for plan in essential if plan.overridden), (essential or real)[0])
 
 
 def _plan(container: Json, override: Json | None, task_cpu: int, task_memory: int) -> Plan:
@@ -59,6 +66,7 @@ def _plan(container: Json, override: Json | None, task_cpu: int, task_memory: in
         errand=errand,
         log=container.get("logConfiguration") or {},
         secrets=container.get("secrets") or [],
+        files=(container.get("environmentFiles") or []) + (changes.get("environmentFiles") or []),
         stop_timeout=container.get("stopTimeout"),
         overridden=override is not None,
         is_log_router=bool(container.get("firelensConfiguration")),

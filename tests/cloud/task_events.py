@@ -26,7 +26,8 @@ class TaskEvents:
         """Send the task's present state, if the rule lets it pass."""
         knobs = self._knobs
         queues = [knobs.event_queue] if isinstance(knobs.event_queue, str) else knobs.event_queue
-        if not any(queues) or task.last_status not in knobs.event_statuses:
+        wanted = any(queues) and task.last_status in knobs.event_statuses
+        if not wanted or task.forgotten:
             return
         body = _envelope(task)
         for queue in queues:

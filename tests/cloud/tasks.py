@@ -86,6 +86,8 @@ class Task:
     stopped_reason: str = ""
     connectivity: str = ""
     version: int = 1
+    forgotten: bool = False
+    """Whether a test has ended that it belonged to: it sends no events any more."""
 
     @property
     def id(self) -> str:

@@ -361,6 +361,14 @@ def test_the_judge_counts_tasks_by_who_started_them(rig: EcsRig) -> None:
     assert [task["clientToken"] for task in tasks] == ["a", "b"]
 
 
+def test_after_a_reset_there_never_was_a_task(rig: EcsRig) -> None:
+    request = {"clientToken": "t-9", "env": {"FAKE_SECONDS": 60}}
+    first = rig.begin(**request)
+    rig.wish("reset")
+    assert rig.wish("tasks")["tasks"] == []
+    assert rig.begin(**request) != first
+
+
 def test_answers_are_json_and_an_unknown_knob_is_refused(rig: EcsRig) -> None:
     json.dumps(rig.run())
     json.dumps(rig.wish("configure"))

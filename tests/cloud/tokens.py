@@ -55,6 +55,10 @@ class Tokens:
         if token := request.get("clientToken"):
             self._kept[cluster, token] = Remembered(_fingerprint(request), tasks, failures)
 
+    def forget(self) -> None:
+        """Forget all tokens."""
+        self._kept.clear()
+
     def _is_dead(self, kept: Remembered) -> bool:
         if clock.monotonic() - kept.made_at > self._knobs.token_longest:
             return True

@@ -6,6 +6,7 @@ from tests.cloud.knobs import Knobs
 from tests.cloud.service import AwsFault, Json
 from tests.cloud.shortages import Shortages
 from tests.cloud.tasks import Task
+from tests.cloud.tokens import Tokens
 from tests.cloud.yard import Yard
 
 
@@ -16,13 +17,15 @@ class Wishes:
     tasks {startedBy?}: every task ever with startedBy, clientToken, exit codes, times.
     counts {}: how many tasks there were, by status, and how many for one startedBy at most.
     interrupt {task | startedBy}: take Spot capacity away. fail_host {task | startedBy, code?,
-    reason?}: let the host die, without exit codes.
+    reason?}: let the host die, without exit codes. reset {}: so all hosts die, and every task and
+    token is forgotten; the knobs stay as they are.
     """
 
-    def __init__(self, knobs: Knobs, yard: Yard, shortages: Shortages) -> None:
+    def __init__(self, knobs: Knobs, yard: Yard, shortages: Shortages, tokens: Tokens) -> None:
         self._knobs = knobs
         self._yard = yard
         self._shortages = shortages
+        self._tokens = tokens
 
     def fulfil(self, verb: str, request: Json) -> Json:
         """Carry a verb out; raises `AwsFault` for one that is not there."""
@@ -32,6 +35,7 @@ class Wishes:
             "counts": self._counts,
             "interrupt": self._interrupt,
             "fail_host": self._fail_host,
+            "reset": self._reset,
         }
         if verb not in verbs:
             raise AwsFault("InvalidParameterException", f"There is no verb {verb}")
@@ -77,6 +81,13 @@ class Wishes:
         for task in tasks:
             self._yard.course(task).fail_host(code, reason)
         return {"tasks": [task.arn for task in tasks]}
+
+    def _reset(self, request: Json) -> Json:
+        for task in self._yard.all():
+            self._yard.course(task).fail_host("InfrastructureHealth", "The test is over.")
+        self._yard.forget()
+        self._tokens.forget()
+        return {}
 
     def _meant(self, request: Json) -> list[Task]:
         return [

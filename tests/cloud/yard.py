@@ -22,6 +22,12 @@ class Yard:
         """Take in a new task."""
         self._courses[task.arn] = task, course
 
+    def forget(self) -> None:
+        """Forget all tasks; those that run end without being seen."""
+        for task in self.all():
+            task.forgotten = True
+        self._courses.clear()
+
     def all(self) -> list[Task]:
         """Return every task ever, oldest first."""
         return [task for task, _ in self._courses.values()]
