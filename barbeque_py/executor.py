@@ -38,6 +38,8 @@ class Quota:
     burst: float
     rate: float
     """How many calls a second fill it up again."""
+    stops: bool = False
+    """Whether a stop draws from it, too; it never waits for a token."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from types import FrameType
 
 from barbeque_py import clock
@@ -63,7 +64,7 @@ class Worker:
         self._enforce = Loop("enforce", self._watch.enforce)
         self._intakes = Intakes(
             parts.store,
-            Intake(parts.store, parts.broker, parts.logs),
+            Intake(parts.store, parts.broker, parts.logs, parts.topics),
             queues,
             on_recorded=self._dispatch_soon,
         )
@@ -200,13 +201,16 @@ def _set_slots(parts: Parts) -> None:
 def _station(parts: Parts) -> Station:
     spool = parts.settings.home / "spool"
     spool.mkdir(parents=True, exist_ok=True)
+    shipping = Shipping(spool_folder=spool)
+    if not parts.executor.traits.attended:
+        shipping = replace(shipping, live_every=None)  # who watches reads from the source
     return Station(
         owner=new_owner(),
         store=parts.store,
         executor=parts.executor,
         logs=parts.logs,
         lease=Lease(parts.settings.lease),
-        shipping=Shipping(spool_folder=spool),
+        shipping=shipping,
         places=Places(parts.store, parts.executor),
         capacity=Capacity(parts.store),
         docker_registry=parts.settings.docker_registry,

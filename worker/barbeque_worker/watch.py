@@ -10,7 +10,7 @@ from barbeque_py.executions import AttemptState
 from barbeque_py.executor import Launch, Sighting, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
-from barbeque_py.store import attempts
+from barbeque_py.store import Tx, attempts, quotas
 from barbeque_py.store.attempts import Attempt
 from barbeque_worker.launching import Launcher
 from barbeque_worker.shipping import Shippers
@@ -175,11 +175,19 @@ class Watch:
         store, executor = self._station.store, self._station.executor
         reason = Reason.CANCELLED if attempt.cancel_requested_at else Reason.TIMED_OUT
         if attempt.stop_requested_at is None:
-            grace = timedelta(seconds=_launch(attempt).grace)
-            if store.write(lambda tx: attempts.request_stop(tx, attempt.id, reason, grace=grace)):
+            if store.write(lambda tx: _request_stop(tx, attempt, reason)):
                 executor.stop(attempt.id, kill=False)
         elif store.write(lambda tx: attempts.act_later(tx, attempt, _KILL_AGAIN)):
             executor.stop(attempt.id, kill=True)
+
+
+def _request_stop(tx: Tx, attempt: Attempt, reason: Reason) -> bool:
+    launch = _launch(attempt)
+    grace = timedelta(seconds=launch.grace)
+    asked = attempts.request_stop(tx, attempt.id, reason, grace=grace)
+    if asked:
+        quotas.spend(tx, [each for each in launch.quotas if each.stops], 1)
+    return asked
 
 
 def _timeout(attempt: Attempt) -> float:
