@@ -18,7 +18,7 @@ class Rig(Protocol):
     """One implementation in a place of its own, which nobody else uses."""
 
     name: str
-    """`docker` or `process`."""
+    """`docker`, `process` or `ecs`."""
     image: str
     """What `prepare` is asked for."""
 
@@ -69,14 +69,14 @@ def stored(source: LogSource, *, follow: bool = False) -> list[bytes]:
 
 
 def written(lines: list[bytes], stream: str = "out") -> bytes:
-    """Return what the job wrote to the stream, byte for byte."""
+    """Return what the job wrote to the stream, byte for byte; lines of no known stream too."""
     return b"".join(_texts(lines, stream.encode()))
 
 
 def _texts(lines: list[bytes], stream: bytes) -> Iterator[bytes]:
     for line in lines:
         _, mark, text = line.split(b" ", 2)
-        if mark.rstrip(b"+") == stream:
+        if mark.rstrip(b"+") in (stream, b"-"):
             yield text if mark.endswith(b"+") else text + b"\n"
 
 
