@@ -180,7 +180,7 @@ class CloudWatchLog:
             if len(text) <= LONGEST and b"\n" not in text:
                 lines.append(b"%b - %b" % (at, text))
             else:
-                lines += _several(at, text)
+                lines += cut_lines(at, b"-", text)
         return lines
 
     def _stamp(self, milliseconds: int) -> bytes:
@@ -223,14 +223,23 @@ class CloudWatch:
             client.close()
 
 
-def _several(at: bytes, text: bytes) -> Iterator[bytes]:
-    """Yield the lines of an event that is several, and the pieces of those that are long."""
-    for line in text.removesuffix(b"\n").split(b"\n"):
-        start = 0
-        while len(line) - start > LONGEST:
-            yield b"%b -+ %b" % (at, line[start : start + LONGEST])
-            start += LONGEST
-        yield b"%b - %b" % (at, line[start:])
+def cut_lines(at: bytes, stream: bytes, text: bytes, *, more: bool = False) -> Iterator[bytes]:
+    """Yield the stored lines of a text that may be several, long ones in pieces of 64 KiB.
+
+    `more` says that the text goes on in the stream's next line.
+    """
+    *lines, last = text.removesuffix(b"\n").split(b"\n")
+    for line in lines:
+        yield from _pieces(at, stream, line, b"")
+    yield from _pieces(at, stream, last, b"+" if more else b"")
+
+
+def _pieces(at: bytes, stream: bytes, line: bytes, mark: bytes) -> Iterator[bytes]:
+    start = 0
+    while len(line) - start > LONGEST:
+        yield b"%b %b+ %b" % (at, stream, line[start : start + LONGEST])
+        start += LONGEST
+    yield b"%b %b%b %b" % (at, stream, mark, line[start:])
 
 
 def _is_full(lines: list[bytes]) -> bool:
