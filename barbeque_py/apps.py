@@ -13,6 +13,12 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
 QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,70}")
 """What queues may be called: SQS's characters, and room for a prefix."""
 
+TOPIC = re.compile(
+    r"(?=.{1,300}$)arn:aws[a-z-]*:sns:[a-z0-9-]{1,32}:\d{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?",
+    re.ASCII,
+)
+"""The ARNs of SNS topics."""
+
 DEFAULT_TIMEOUT = timedelta(hours=1)
 DEFAULT_GRACE = timedelta(seconds=30)
 DEFAULT_LOGS = "awslogs"
@@ -83,3 +89,13 @@ class Queue:
 
     name: str
     concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """An SNS topic that a queue hears, and the job that its messages start."""
+
+    topic: str
+    queue: str
+    app: str
+    job: str

@@ -148,22 +148,22 @@ class Client:
 
     def apply(
         self, text: str, *, base: str | None = None, prune: bool = False, dry_run: bool = False
-    ) -> list[dict[str, Any]]:
-        """Make apps, jobs and queues as the YAML text says, all or nothing; return the changes.
+    ) -> dict[str, Any]:
+        """Make apps, jobs and queues as the YAML text says, all or nothing.
 
-        Paths in the text are relative to `base`, an absolute directory. A text with faults raises
-        `Refused` with its `problems`.
+        The answer has `changes`, and in `unfinished` what SNS could not be told yet. Paths in the
+        text are relative to `base`, an absolute directory. A text with faults raises `Refused`
+        with its `problems`.
         """
         flags = {"prune": prune, "dry_run": dry_run}
         params = _given({"base": base}) | {name: "1" for name, on in flags.items() if on}
-        answer = self._dict(
+        return self._dict(
             "POST",
             "/v2/apply",
             content=text.encode(),
             params=params,
             headers={"Content-Type": "application/yaml"},
         )
-        return list(answer["changes"])
 
     def apps(self) -> list[dict[str, Any]]:
         """Return every app with its jobs."""
@@ -180,6 +180,22 @@ class Client:
     def resume(self, queue: str) -> Any:
         """Start from the queue again."""
         return self._call("POST", f"/v2/queues/{_part(queue)}/resume")
+
+    def subscriptions(self) -> list[dict[str, Any]]:
+        """Return the SNS topics that queues hear, and the jobs their messages start."""
+        return list(self._dict("GET", "/v2/subscriptions")["subscriptions"])
+
+    def subscribe(
+        self, topic: str, app: str, job: str, *, queue: str | None = None
+    ) -> dict[str, Any]:
+        """Let a queue hear the topic: its messages start the job; a `fault` asks to try again."""
+        wanted = {"topic": topic, "queue": queue, "app": app, "job": job}
+        body = {name: value for name, value in wanted.items() if value is not None}
+        return self._dict("POST", "/v2/subscriptions", json=body)
+
+    def unsubscribe(self, number: int) -> dict[str, Any]:
+        """Let the queue hear the topic no more; an answer with content asks to try again."""
+        return self._dict("DELETE", f"/v2/subscriptions/{number}")
 
     def dead_messages(self, **wanted: Any) -> dict[str, Any]:
         """Return the newest messages that can't become executions; `before`, `limit` narrow."""

@@ -21,6 +21,11 @@ def new_message_id() -> MessageId:
     return MessageId(str(uuid.UUID(int=value)))
 
 
+def notified_id(notification: str, queue: str, topic: str) -> MessageId:
+    """Return the id of what a notification of SNS starts: the same on every delivery of it."""
+    return MessageId(str(uuid.uuid5(uuid.UUID(notification), f"{queue} {topic}")))
+
+
 def is_message_id(text: str) -> bool:
     """Tell whether the text has the form of a message id (Barbeque's route constraint)."""
     return _MESSAGE_ID.fullmatch(text) is not None

@@ -4,16 +4,25 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from barbeque_py.broker import BATCH, Broker, Delivery, SharedBroker, Sorting
-from barbeque_py.errors import LogStoreUnavailable, RequestError, StoreUnavailable
+from barbeque_py.errors import (
+    BarbequeError,
+    LogStoreUnavailable,
+    OutsideError,
+    RequestError,
+    StoreUnavailable,
+)
 from barbeque_py.logs import message_key
 from barbeque_py.logstore import LogStore
 from barbeque_py.messages import (
+    Confirmation,
     JobMessage,
     Notification,
     Options,
+    Parsed,
     RetryMessage,
     TooNew,
     Unreadable,
@@ -24,6 +33,7 @@ from barbeque_py.retry import retry
 from barbeque_py.store import Store, Tx, apps, dead
 from barbeque_py.store import executions as rows
 from barbeque_py.store.executions import Execution
+from barbeque_py.subscriptions import Topics, confirm, job_of
 
 INLINE = 16 * 1024
 """Characters of JSON up to which a message lives in its row; larger ones in the log store."""
@@ -34,17 +44,19 @@ _TOO_NEW_WAIT = timedelta(minutes=5)
 _TOO_NEW_AGE = timedelta(hours=1)
 _NO_LOG_STORE_WAIT = timedelta(seconds=60)
 _LONGEST_NO_LOG_STORE_WAIT = timedelta(hours=1)
-
-Parsed = JobMessage | RetryMessage | Notification
+_UNANSWERED_WAIT = timedelta(seconds=60)
 
 
 class Intake:
-    """Takes messages in from one broker."""
+    """Takes messages in from one broker; `topics` are there when SNS speaks to its queues."""
 
-    def __init__(self, store: Store, broker: Broker, logs: LogStore) -> None:
+    def __init__(
+        self, store: Store, broker: Broker, logs: LogStore, topics: Topics | None = None
+    ) -> None:
         self._store = store
         self._broker = broker
         self._logs = logs
+        self._topics = topics
 
     def take(self, queue: str, *, wait: timedelta) -> int:
         """Take in one batch and return its size; each message was recorded before it is deleted.
@@ -84,16 +96,41 @@ class Intake:
         While the log store fails, large ones are put off, longer each time, and the others are
         recorded before its error is raised.
         """
-        keys, put_off, fault = self._put_all_large(deliveries)
-        left = [each for each in deliveries if each not in put_off]
-        outcome = self._record_together(left, keys) if left else Sorting()
+        outcome = self._answer_sns(deliveries)
+        seen = {each.receipt for each in (*outcome.done, *(each for each, _ in outcome.later))}
+        left = [each for each in deliveries if each.receipt not in seen]
+        keys, put_off, fault = self._put_all_large(left)
         outcome.later += [(each, _wait_for_log_store(each)) for each in put_off]
+        if left := [each for each in left if each not in put_off]:
+            recorded = self._record_together(left, keys)
+            outcome.done += recorded.done
+            outcome.later += recorded.later
         if outcome.done:
             self._broker.delete(outcome.done)
         for delivery, wait in outcome.later:
             self._broker.extend([delivery], wait)
         if fault is not None:
             raise fault
+        return outcome
+
+    def _answer_sns(self, deliveries: Sequence[Delivery]) -> Sorting:
+        """Answer what SNS asks of the queues: it is done with, or to be asked again later."""
+        outcome = Sorting()
+        for delivery in deliveries:
+            asked = _confirmation(delivery)
+            if asked is None or self._topics is None:
+                continue
+            try:
+                confirm(self._store, self._topics, delivery.queue, asked)
+            except StoreUnavailable:
+                raise
+            except OutsideError:
+                outcome.later.append((delivery, _UNANSWERED_WAIT))
+                continue
+            except BarbequeError as error:
+                reason = str(error)
+                self._store.write(partial(_bury, delivery=delivery, reason=reason))
+            outcome.done.append(delivery)
         return outcome
 
     def _record_together(
@@ -153,9 +190,12 @@ class Intake:
         if len(delivery.body) <= INLINE:
             return None
         try:
-            parsed = parse(delivery.body, broker_id=delivery.broker_id)
+            parsed: Parsed | None = parse(delivery.body, broker_id=delivery.broker_id)
         except RequestError:
             return None
+        if isinstance(parsed, Notification):
+            told = parsed
+            parsed = self._store.read(lambda tx: job_of(tx, delivery.queue, told))
         if not isinstance(parsed, JobMessage) or len(parsed.message) <= INLINE:
             return None
         return parsed
@@ -170,6 +210,17 @@ class Intake:
         if known is None or known.tombstone:
             self._logs.put(key, [job.message.encode()])
         return key
+
+
+def _confirmation(delivery: Delivery) -> Confirmation | None:
+    """Return what SNS asks or tells of the queue, if that is what the delivery is."""
+    if "Confirmation" not in delivery.body:
+        return None
+    try:
+        parsed = parse(delivery.body, broker_id=delivery.broker_id)
+    except RequestError:
+        return None
+    return parsed if isinstance(parsed, Confirmation) else None
 
 
 def _wait_for_log_store(delivery: Delivery) -> timedelta:
@@ -219,7 +270,18 @@ def _place(
         case RetryMessage():
             _retry(tx, outcome, delivery, parsed)
         case Notification():
-            _bury(tx, delivery, f"no subscription of this queue to the topic {parsed.topic}")
+            job = job_of(tx, delivery.queue, parsed)
+            if job is not None:
+                jobs.append((delivery, job))
+            else:
+                _bury(tx, delivery, f"no subscription of this queue to the topic {parsed.topic}")
+                outcome.done.append(delivery)
+        case Confirmation():
+            _bury(
+                tx,
+                delivery,
+                f"SNS asks about this topic, and there is no SNS with this broker: {parsed.topic}",
+            )
             outcome.done.append(delivery)
 
 

@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from barbeque_py.apps import DEFAULT_LOGS, App, JobDefinition, Queue
+from barbeque_py.apps import DEFAULT_LOGS, App, JobDefinition, Queue, Subscription
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.durations import format_duration
 from barbeque_py.ecs_faults import faults
@@ -59,6 +59,7 @@ class Manifest:
     apps: tuple[App, ...] = ()
     jobs: tuple[JobDefinition, ...] = ()
     queues: tuple[Queue, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
 
 
 def parse(text: str, *, base: Path | None) -> Manifest:
@@ -81,6 +82,7 @@ def parse(text: str, *, base: Path | None) -> Manifest:
         apps=tuple(_app(each, base) for each in form.apps),
         jobs=tuple(_job(app.name, each) for app in form.apps for each in app.jobs),
         queues=tuple(Queue(each.name, each.concurrency) for each in form.queues),
+        subscriptions=tuple(Subscription(**each.model_dump()) for each in form.subscriptions),
     )
 
 
@@ -110,6 +112,8 @@ def dump(manifest: Manifest) -> str:
         "apps": [_app_facts(app, jobs[app.name]) for app in manifest.apps],
         "queues": [_without_none(asdict(queue)) for queue in manifest.queues],
     }
+    if manifest.subscriptions:
+        facts["subscriptions"] = [asdict(each) for each in manifest.subscriptions]
     return yaml.dump(facts, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -201,6 +205,7 @@ def _repeated(tree: Tree) -> list[Problem]:
     top = tree.value if isinstance(tree.value, dict) else {}
     found = list(_repeated_names(tree, top.get("apps"), ("apps",)))
     found += _repeated_names(tree, top.get("queues"), ("queues",))
+    found += _repeated_topics(tree, top.get("subscriptions"))
     apps = top.get("apps")
     for index, app in enumerate(apps if isinstance(apps, list) else []):
         if isinstance(app, dict):
@@ -220,6 +225,20 @@ def _repeated_names(tree: Tree, entries: object, path: KeyPath) -> Iterator[Prob
             fault = f"{name[:60]!r} is also the name of the one in line {seen[name]}"
             yield Problem(line, column, write_path(here), fault)
         seen.setdefault(name, line)
+
+
+def _repeated_topics(tree: Tree, entries: object) -> Iterator[Problem]:
+    seen: dict[tuple[str, str], int] = {}
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        if not isinstance(entry, dict):
+            continue
+        pair = (str(entry.get("queue", "default")), str(entry.get("topic")))
+        here: KeyPath = ("subscriptions", index, "topic")
+        line, column = _position(tree.values, here)
+        if pair in seen:
+            fault = f"the queue {pair[0][:80]} hears this topic in line {seen[pair]} already"
+            yield Problem(line, column, write_path(here), fault)
+        seen.setdefault(pair, line)
 
 
 def _lost_paths(tree: Tree, form: FileForm, base: Path | None) -> list[Problem]:

@@ -15,7 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from barbeque_py.apps import NAME, QUEUE_NAME
+from barbeque_py.apps import NAME, QUEUE_NAME, TOPIC
 from barbeque_py.durations import PATTERN, format_duration, parse_duration
 from barbeque_py.settings import GIVEN_TO_JOBS
 
@@ -181,6 +181,7 @@ Regex = Annotated[str, PlainValidator(_regex), string(format="regex")]
 Capability = Annotated[str, PlainValidator(read_capability), string(examples=sorted(CAPABILITIES))]
 Name = Annotated[str, matching(NAME, _A_NAME), like(NAME)]
 QueueName = Annotated[str, matching(QUEUE_NAME, _A_QUEUE), like(QUEUE_NAME)]
+Topic = Annotated[str, matching(TOPIC, "an SNS topic's ARN"), like(TOPIC)]
 Image = Annotated[str, matching(_IMAGE, _AN_IMAGE), like(_IMAGE)]
 Email = Annotated[str, matching(_EMAIL, "an email address"), like(_EMAIL)]
 Url = Annotated[str, matching(_HTTP, "an http:// or https:// address"), like(_HTTP)]

@@ -24,6 +24,7 @@ from barbeque_py.manifest_fields import (
     SomeText,
     Text,
     Timeout,
+    Topic,
     Url,
     distinct,
 )
@@ -143,6 +144,19 @@ class QueueForm(Form):
     """How many of its jobs may run at once; no limit unless given."""
 
 
+class SubscriptionForm(Form):
+    """An SNS topic whose messages start a job."""
+
+    topic: Topic
+    """The topic's ARN."""
+    queue: QueueName = "default"
+    """The queue that hears it; a topic once."""
+    app: Name
+    """The job's app."""
+    job: Name
+    """The job; its message is the topic's, parsed where it is JSON."""
+
+
 class FileForm(Form):
     """Apps, jobs and queues of barbeque_py, for `barbeque apply`."""
 
@@ -152,6 +166,8 @@ class FileForm(Form):
     """The apps; what the file doesn't name stays as it is."""
     queues: list[QueueForm] = []
     """The queues."""
+    subscriptions: list[SubscriptionForm] = []
+    """The SNS topics that queues hear; they need SQS."""
 
 
 FORMS: dict[tuple[str, ...], type[Form]] = {
@@ -162,6 +178,7 @@ FORMS: dict[tuple[str, ...], type[Form]] = {
     ("apps", "jobs"): JobForm,
     ("apps", "jobs", "retry"): RetryForm,
     ("queues",): QueueForm,
+    ("subscriptions",): SubscriptionForm,
 }
 for _place in (("apps", "ecs"), ("apps", "jobs", "ecs")):
     FORMS |= {(*_place, *path): form for path, form in ECS_FORMS.items()}

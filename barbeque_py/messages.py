@@ -37,6 +37,8 @@ _MAX_KEYS = 10_100
 """A request may have 10,000; what we wrap around its message has a few more."""
 
 _ANY_LENGTH = 1 << 40
+_LONGEST_ARN = 300
+_LONGEST_TOKEN = 2048
 _SHOWN = 60
 _MOST_TAGS = 50
 _LONGEST_TAG_KEY = 128
@@ -105,7 +107,10 @@ class RetryMessage:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What SNS delivered: the topic's ARN and the message as compact JSON text."""
+    """What SNS delivered: the topic's ARN and the message as compact JSON text.
+
+    A message that is not JSON is a JSON string.
+    """
 
     topic: str
     message: str
@@ -113,7 +118,21 @@ class Notification:
     """SNS's own id of the notification, the same for every queue that gets it."""
 
 
-def parse(body: str, *, broker_id: str) -> JobMessage | RetryMessage | Notification:
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What SNS asks before it delivers a topic's messages to a queue of another account.
+
+    Without a token it tells instead that the queue was unsubscribed.
+    """
+
+    topic: str
+    token: str | None
+
+
+Parsed = JobMessage | RetryMessage | Notification | Confirmation
+
+
+def parse(body: str, *, broker_id: str) -> Parsed:
     """Read a body; a foreign one without an id of its own is known by the broker's.
 
     Raises `Unreadable` for what can never be read, `TooNew` for what a newer worker may read.
@@ -127,6 +146,11 @@ def parse(body: str, *, broker_id: str) -> JobMessage | RetryMessage | Notificat
             return _read_retry(facts, broker_id, ours=ours)
         case "Notification":
             return _read_notification(facts, broker_id)
+        case "SubscriptionConfirmation":
+            token = _required(facts, "Token", _text(_LONGEST_TOKEN))
+            return Confirmation(_required(facts, "TopicArn", _text(_LONGEST_ARN)), token)
+        case "UnsubscribeConfirmation":
+            return Confirmation(_required(facts, "TopicArn", _text(_LONGEST_ARN)), None)
         case None:
             raise Unreadable("Type is missing; it is JobExecution, JobRetry or Notification")
         case other:
@@ -242,10 +266,10 @@ def _read_notification(facts: Mapping[str, object], broker_id: str) -> Notificat
     text = _required(facts, "Message", _text(_ANY_LENGTH))
     try:
         message = strict_json.loads(text.encode(), max_keys=_MAX_KEYS)
-    except ValueError as error:
-        raise Unreadable(f"Message, the notification's text, is refused: {error}") from None
+    except ValueError:
+        message = text
     return Notification(
-        topic=_required(facts, "TopicArn", _text(256)),
+        topic=_required(facts, "TopicArn", _text(_LONGEST_ARN)),
         message=strict_json.dumps(message),
         message_id=_optional(facts, "MessageId", _message_id) or broker_id,
     )

@@ -5,7 +5,7 @@ from typing import Any
 from barbeque_py import strict_json
 from barbeque_py.broker import Broker, Parcel
 from barbeque_py.errors import NoDeadMessage, UnknownQueue
-from barbeque_py.messages import Notification, TooNew, Unreadable, parse
+from barbeque_py.messages import Confirmation, Notification, TooNew, Unreadable, parse
 from barbeque_py.store import Store, apps, dead
 from barbeque_py.store.dead import DeadMessage
 
@@ -46,7 +46,7 @@ def _read(found: DeadMessage, body: str) -> object:
 
 
 def _parcel(found: DeadMessage, body: str) -> Parcel:
-    if isinstance(_read(found, body), Notification):
+    if isinstance(_read(found, body), Notification | Confirmation):
         return Parcel(body=body, app="")
     facts: Any = strict_json.loads(body.encode(), max_keys=_MOST_KEYS)
     text = strict_json.dumps(facts | {"MessageId": found.public_id})

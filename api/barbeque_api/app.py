@@ -19,6 +19,7 @@ from barbeque_api.parts import Served
 from barbeque_api.queues import DeadMessages, Queues
 from barbeque_api.revisions import Revisions
 from barbeque_api.statuses import Statuses
+from barbeque_api.subscriptions import Subscriptions
 
 __all__ = ["Served", "create_app"]
 
@@ -74,8 +75,9 @@ class _Api(FastAPI):
 
 def _routes(parts: Served, enqueueing: Enqueueing) -> APIRouter:
     router = APIRouter()
-    nouns = (Statuses, Executions, AttemptLogs, Revisions, Configuration, Queues, DeadMessages)
+    jobs = (Statuses, Executions, AttemptLogs)
+    definitions = (Revisions, Configuration, Queues, Subscriptions, DeadMessages)
     enqueueing.add_to(router)
-    for noun in (*nouns, Health):
+    for noun in (*jobs, *definitions, Health):
         noun(parts).add_to(router)
     return router

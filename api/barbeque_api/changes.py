@@ -4,43 +4,69 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from barbeque_py.apps import App, JobDefinition, Queue
+from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.ecs_faults import faults
 from barbeque_py.manifest import Manifest, ManifestError, Problem, unknown_queues, write_path
 from barbeque_py.setting_values import nearest
-from barbeque_py.store import Tx, apps
+from barbeque_py.store import Tx, apps, subscriptions
+from barbeque_py.subscriptions import NO_TOPICS
 from barbeque_py.yaml_tree import Path, Tree, read_yaml
 
 T = TypeVar("T")
+Thing = App | JobDefinition | Queue | Subscription
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What applying a file does to one app, job or queue."""
+    """What applying a file does to one app, job, queue or subscription."""
 
     kind: str
     name: str
     change: str
     """`created`, `changed`, `unchanged` or `removed`."""
-    thing: App | JobDefinition | Queue
+    thing: Thing
+
+    @property
+    def heard_by(self) -> str | None:
+        """The queue, of a subscription."""
+        return self.thing.queue if isinstance(self.thing, Subscription) else None
 
 
 def make(tx: Tx, manifest: Manifest, text: str, *, prune: bool) -> list[Change]:
     """Make what the file says and return what that changed; raises what `compare` raises."""
     changes = compare(tx, manifest, text, prune=prune)
     for each in changes:
-        if each.change == "unchanged":
-            continue
-        match each.thing:
-            case App():
-                apps.put_app(tx, each.thing)
-            case JobDefinition() if each.change == "removed":
-                apps.remove_job(tx, each.thing.app, each.thing.name)
-            case JobDefinition():
-                apps.put_job(tx, each.thing)
-            case Queue():
-                apps.put_queue(tx, each.thing)
+        if each.change == "removed":
+            _remove(tx, each.thing)
+        elif each.change != "unchanged":
+            _put(tx, each.thing)
     return changes
+
+
+def _put(tx: Tx, thing: Thing) -> None:
+    match thing:
+        case App():
+            apps.put_app(tx, thing)
+        case JobDefinition():
+            apps.put_job(tx, thing)
+        case Queue():
+            apps.put_queue(tx, thing)
+        case Subscription():
+            subscriptions.put(tx, thing)
+
+
+def _remove(tx: Tx, thing: Thing) -> None:
+    match thing:
+        case JobDefinition():
+            apps.remove_job(tx, thing.app, thing.name)
+        case Subscription():
+            _retire(tx, thing)
+
+
+def _retire(tx: Tx, gone: Subscription) -> None:
+    found = subscriptions.find(tx, gone.queue, gone.topic)
+    if found is not None:
+        subscriptions.retire(tx, [found.id])
 
 
 def compare(tx: Tx, manifest: Manifest, text: str, *, prune: bool) -> list[Change]:
@@ -49,7 +75,11 @@ def compare(tx: Tx, manifest: Manifest, text: str, *, prune: bool) -> list[Chang
     named = {(job.app, job.name) for job in manifest.jobs}
     owners = {app.name for app in manifest.apps}
     others = [job for key, job in there.items() if job.app in owners and key not in named]
-    _check(tx, manifest, text, [] if prune else others)
+    gone = others if prune else []
+    kept = there.keys() - {(job.app, job.name) for job in gone}
+    found = [*_lost_queues(tx, manifest), *_lost_jobs(manifest, kept)]
+    _check(text, [*found, *_spoilt_jobs(manifest, [] if prune else others)])
+    heard = [each.wanted for each in subscriptions.everything(tx) if each.removed_at is None]
     changes = [
         Change("queue", queue.name, _change(queue, apps.get_queue(tx, queue.name)), queue)
         for queue in manifest.queues
@@ -62,9 +92,30 @@ def compare(tx: Tx, manifest: Manifest, text: str, *, prune: bool) -> list[Chang
         Change("job", f"{job.app}/{job.name}", _change(job, there.get((job.app, job.name))), job)
         for job in manifest.jobs
     ]
-    if prune:
-        changes += [Change("job", f"{job.app}/{job.name}", "removed", job) for job in others]
-    return changes
+    changes += [Change("job", f"{job.app}/{job.name}", "removed", job) for job in gone]
+    return changes + _compare_topics(manifest, heard, owners if prune else set())
+
+
+def _compare_topics(
+    manifest: Manifest, heard: list[Subscription], pruned: set[str]
+) -> list[Change]:
+    """Compare subscriptions; those of pruned apps go when the file does not name them."""
+    there = {(each.queue, each.topic): each for each in heard}
+    named = {(each.queue, each.topic) for each in manifest.subscriptions}
+    changes = [
+        Change("topic", name_of(each), _change(each, there.get((each.queue, each.topic))), each)
+        for each in manifest.subscriptions
+    ]
+    return changes + [
+        Change("topic", name_of(each), "removed", each)
+        for key, each in there.items()
+        if each.app in pruned and key not in named
+    ]
+
+
+def name_of(subscription: Subscription) -> str:
+    """Return how people are told of a subscription."""
+    return f"{subscription.topic} on {subscription.queue}"
 
 
 def _change(wanted: T, found: T | None) -> str:
@@ -73,17 +124,17 @@ def _change(wanted: T, found: T | None) -> str:
     return "unchanged" if wanted == found else "changed"
 
 
-def _check(tx: Tx, manifest: Manifest, text: str, others: list[JobDefinition]) -> None:
-    """Raise `ManifestError` for queues that are nowhere, and for jobs that could not be run."""
-    tree: Tree | None = None
+def _check(text: str, found: list["_Fault"]) -> None:
+    """Raise `ManifestError` for what was found, each with its place in the file."""
+    if not found:
+        return
+    tree = read_yaml(text)
     problems = []
-    for fault in (*_lost_queues(tx, manifest), *_spoilt_jobs(manifest, others)):
-        tree = read_yaml(text) if tree is None else tree
+    for fault in found:
         path = fault.path(tree.value)
         line, column = _position(tree, path)
         problems.append(Problem(line, column, write_path(path), fault.sentence))
-    if problems:
-        raise ManifestError(problems)
+    raise ManifestError(problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +146,8 @@ class _Fault:
 
     def path(self, value: Any) -> Path:
         """Return where it stands in a valid file."""
+        if not self.app:
+            return self.rest
         for number, app in enumerate(value.get("apps") or []):
             if app["name"] == self.app:
                 if self.job is None:
@@ -102,6 +155,12 @@ class _Fault:
                 names = [job["name"] for job in app["jobs"]]
                 return ("apps", number, "jobs", names.index(self.job), *self.rest)
         raise LookupError(self.app)
+
+
+def refuse_topics(text: str) -> ManifestError:
+    """Return the error of a file with subscriptions where there is no SNS."""
+    line, column = read_yaml(text).keys[("subscriptions",)]
+    return ManifestError([Problem(line, column, "subscriptions", NO_TOPICS)])
 
 
 def _position(tree: Tree, path: Path) -> tuple[int, int]:
@@ -114,10 +173,28 @@ def _lost_queues(tx: Tx, manifest: Manifest) -> Iterator[_Fault]:
     known = apps.queue_names(tx)
     names = {*known, *(queue.name for queue in manifest.queues)}
     for job in unknown_queues(manifest, known):
-        meant = nearest(job.queue, names)
-        cure = f"did you mean {meant!r}?" if meant else "name it under queues:"
-        sentence = f"no queue is called {job.queue!r}; {cure}"
-        yield _Fault(job.app, job.name, ("queue",), sentence)
+        yield _Fault(job.app, job.name, ("queue",), _no_queue(job.queue, names))
+    for number, each in enumerate(manifest.subscriptions):
+        if each.queue not in names:
+            path: Path = ("subscriptions", number, "queue")
+            yield _Fault("", None, path, _no_queue(each.queue, names))
+
+
+def _no_queue(name: str, known: set[str]) -> str:
+    meant = nearest(name, known)
+    cure = f"did you mean {meant!r}?" if meant else "name it under queues:"
+    return f"no queue is called {name!r}; {cure}"
+
+
+def _lost_jobs(manifest: Manifest, known: set[tuple[str, str]]) -> Iterator[_Fault]:
+    """Find subscriptions whose job is nowhere."""
+    known = known | {(job.app, job.name) for job in manifest.jobs}
+    for number, each in enumerate(manifest.subscriptions):
+        if (each.app, each.job) not in known:
+            meant = nearest(each.job, [job for app, job in known if app == each.app])
+            cure = f"did you mean {meant!r}?" if meant else "define it under the app's jobs:"
+            sentence = f"no job {each.job!r} is defined in the app {each.app!r}; {cure}"
+            yield _Fault("", None, ("subscriptions", number, "job"), sentence)
 
 
 def _spoilt_jobs(manifest: Manifest, others: list[JobDefinition]) -> Iterator[_Fault]:

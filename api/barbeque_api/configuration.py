@@ -8,13 +8,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from barbeque_api.bodies import read_body
-from barbeque_api.changes import Change, compare, make
+from barbeque_api.changes import Change, compare, make, name_of, refuse_topics
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_py.apps import App, JobDefinition
 from barbeque_py.durations import format_duration
 from barbeque_py.manifest import parse
-from barbeque_py.store import apps
+from barbeque_py.store import apps, subscriptions
+from barbeque_py.subscriptions import Unfinished, bring_right
 
 LARGEST = 1024 * 1024
 _KINDS = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
@@ -47,14 +48,19 @@ class Configuration:
     ) -> Response:
         """Make apps, jobs and queues as the YAML file says: all of it or nothing.
 
-        `base` is the absolute directory of the file. With `prune` jobs that it does not name of
-        apps that it names are removed; with `dry_run` nothing changes.
+        `base` is the absolute directory of the file. With `prune` jobs and subscriptions that it
+        does not name of apps that it names are removed; with `dry_run` nothing changes.
+        `unfinished` lists the subscriptions that SNS could not be told of: the same request again
+        finishes them.
         """
         text = await self._read_text(request)
         folder = _read_base(base)
-        changes = await run_in_threadpool(self._apply, text, folder, prune=prune, dry_run=dry_run)
+        changes, left = await run_in_threadpool(
+            self._apply, text, folder, prune=prune, dry_run=dry_run
+        )
         shown = [{"kind": each.kind, "name": each.name, "change": each.change} for each in changes]
-        return answer({"changes": shown, "dry_run": dry_run})
+        told = [{"name": name_of(each.wanted), "reason": each.reason} for each in left]
+        return answer({"changes": shown, "dry_run": dry_run, "unfinished": told})
 
     def apps(self) -> Response:
         """List the apps with their jobs."""
@@ -72,13 +78,27 @@ class Configuration:
         except UnicodeDecodeError as error:
             raise refusal(400, f"the body is not UTF-8: byte {error.start} is wrong") from None
 
-    def _apply(self, text: str, base: Path | None, *, prune: bool, dry_run: bool) -> list[Change]:
+    def _apply(
+        self, text: str, base: Path | None, *, prune: bool, dry_run: bool
+    ) -> tuple[list[Change], list[Unfinished]]:
         manifest = parse(text, base=base)
+        if manifest.subscriptions and self._parts.topics is None:
+            raise refuse_topics(text)
+        store = self._parts.store
         if dry_run:
-            return self._parts.store.read(lambda tx: compare(tx, manifest, text, prune=prune))
-        changes = self._parts.store.write(lambda tx: make(tx, manifest, text, prune=prune))
+            return store.read(lambda tx: compare(tx, manifest, text, prune=prune)), []
+        changes = store.write(lambda tx: make(tx, manifest, text, prune=prune))
         self._parts.bell.ring()
-        return changes
+        return changes, self._subscribe(changes)
+
+    def _subscribe(self, changes: list[Change]) -> list[Unfinished]:
+        """Bring SNS right for what the file says and for what is left, after the commit."""
+        store, topics = self._parts.store, self._parts.topics
+        if topics is None:
+            return []
+        queues = {each.heard_by for each in changes if each.heard_by is not None}
+        queues |= {each.queue for each in store.read(subscriptions.unfinished)}
+        return [each for queue in sorted(queues) for each in bring_right(store, topics, queue)]
 
 
 def _read_base(base: str | None) -> Path | None:

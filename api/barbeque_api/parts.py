@@ -6,6 +6,7 @@ from pathlib import Path
 from barbeque_py.broker import Broker
 from barbeque_py.logstore import LogStore
 from barbeque_py.store import Store
+from barbeque_py.subscriptions import Topics
 from barbeque_py.wake import Bell
 
 
@@ -19,6 +20,8 @@ class Served:
     bell: Bell
     home: Path
     """Where the snapshot of names is kept: BARBEQUE_HOME."""
+    topics: Topics | None = None
+    """Lets queues hear SNS; None where messages don't come by SQS."""
     default_queue: str = "default"
     verify_enqueued_jobs: bool = False
     host_url: str | None = None

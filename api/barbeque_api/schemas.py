@@ -37,6 +37,12 @@ CANCEL: dict[str, Any] = {
     "additionalProperties": False,
     "properties": {"application": _TEXT},
 }
+SUBSCRIPTION: dict[str, Any] = {
+    "type": "object",
+    "required": ["topic", "app", "job"],
+    "additionalProperties": False,
+    "properties": {"topic": _TEXT, "queue": _TEXT, "app": _TEXT, "job": _TEXT},
+}
 REVISION: dict[str, Any] = {
     "type": "object",
     "required": ["revision"],

@@ -36,7 +36,7 @@ def apply(
     text = read_text(file)
     base = Path.cwd() if file == "-" else Path(file).absolute().parent
     try:
-        changes = client_of(context).apply(text, base=str(base), prune=prune, dry_run=dry_run)
+        answer = client_of(context).apply(text, base=str(base), prune=prune, dry_run=dry_run)
     except Refused as error:
         if not error.problems:
             raise
@@ -44,9 +44,11 @@ def apply(
             print_json({"problems": error.problems})
         raise _faulty(file, error.problems) from None
     if as_json:
-        print_json({"changes": changes, "dry_run": dry_run})
+        print_json(answer)
     else:
-        _print_changes(changes, dry_run=dry_run)
+        _print_changes(answer["changes"], dry_run=dry_run)
+    if left := answer.get("unfinished"):
+        raise _unfinished(left)
 
 
 def _faulty(file: str, problems: Sequence[Mapping[str, Any]]) -> Failure:
@@ -58,6 +60,14 @@ def _faulty(file: str, problems: Sequence[Mapping[str, Any]]) -> Failure:
         sys.stderr.write(plain(f"{where}: {path}{each['message']}") + "\n")
     count = "1 fault" if len(problems) == 1 else f"{len(problems)} faults"
     return Failure(f"{name} has {count}; nothing was changed", Code.USAGE)
+
+
+def _unfinished(left: Sequence[Mapping[str, str]]) -> Failure:
+    """Print what SNS could not be told of; return the error that sums it up."""
+    for each in left:
+        sys.stderr.write(plain(f"{each['name']}: {each['reason']}") + "\n")
+    count = "1 subscription" if len(left) == 1 else f"{len(left)} subscriptions"
+    return Failure(f"the file is applied, but {count} could not be made right in SNS: apply again")
 
 
 def _print_changes(changes: Sequence[Mapping[str, str]], *, dry_run: bool) -> None:

@@ -19,6 +19,7 @@ from barbeque_py.cli.processes import api, console, worker
 from barbeque_py.cli.queues import pause, queues, resume
 from barbeque_py.cli.screen import print_line
 from barbeque_py.cli.session import Session
+from barbeque_py.cli.subscriptions import subscribe, subscriptions, unsubscribe
 from barbeque_py.cli.up import up
 
 app = typer.Typer(
@@ -76,7 +77,15 @@ app.callback(help=_flow(root.__doc__))(root)
 _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run it": (up, api, worker, console, migrate, check),
     "Jobs": (enqueue, status, logs, list_executions, retry, cancel),
-    "Definitions and queues": (apply, queues, pause, resume),
+    "Definitions and queues": (
+        apply,
+        queues,
+        pause,
+        resume,
+        subscriptions,
+        subscribe,
+        unsubscribe,
+    ),
 }
 for panel, verbs in _VERBS.items():
     for verb in verbs:

@@ -44,6 +44,7 @@ def _served(front: Front, host: str, host_url: str | None) -> Served:
         broker=front.broker,
         logs=front.logs,
         bell=front.bell,
+        topics=front.topics,
         home=settings.home,
         default_queue=settings.default_queue,
         verify_enqueued_jobs=settings.verify_enqueued_jobs,

@@ -302,3 +302,19 @@ task_definitions = Table(
     Column("registered_at", Instant),
     **_BINARY,
 )
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("queue", String(80), nullable=False),
+    Column("topic", String(300), nullable=False),
+    Column("app", String(128), nullable=False),
+    Column("job", String(128), nullable=False),
+    Column("subscription_arn", String(400)),
+    Column("fault", Text),
+    Column("removed_at", Instant),
+    Column("changed_at", Instant, nullable=False),
+    UniqueConstraint("queue", "topic"),
+    **_BINARY,
+)

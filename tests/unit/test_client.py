@@ -116,7 +116,7 @@ def test_names_with_slashes_stay_one_part_of_the_address(server: Server, client:
 
 def test_apply_sends_the_text_as_it_is(server: Server, client: Client) -> None:
     server.said.answer(200, {"changes": [], "dry_run": True})
-    assert client.apply("apps: [é]", base="/tmp/é", dry_run=True) == []
+    assert client.apply("apps: [é]", base="/tmp/é", dry_run=True)["changes"] == []
     _, path, headers, body = server.said.asked[0]
     assert path == "/v2/apply?base=%2Ftmp%2F%C3%A9&dry_run=1"
     assert (headers["Content-Type"], body) == ("application/yaml", "apps: [é]")

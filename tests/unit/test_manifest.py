@@ -4,13 +4,14 @@ import json
 import time
 from dataclasses import replace
 from datetime import timedelta
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from barbeque_py.apps import App, JobDefinition, Queue
+from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.manifest import (
     Manifest,
@@ -52,8 +53,13 @@ apps:
 queues:
   - name: default
     concurrency: 100
+subscriptions:
+  - topic: arn:aws:sns:eu-west-1:123456789012:uploads
+    app: media
+    job: Thumbnail
 """
 
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:uploads"
 JOB = "apps:\n  - name: a\n    image: i\n    jobs:\n      - name: j\n        command: [c]\n"
 APP = "apps:\n  - name: a\n    image: i\n"
 
@@ -103,6 +109,7 @@ def test_every_key_says_what_it_says() -> None:
             ),
         ),
         queues=(Queue("default", 100),),
+        subscriptions=(Subscription(TOPIC, "default", "media", "Thumbnail"),),
     )
 
 
@@ -270,6 +277,12 @@ def test_a_wrong_line_of_an_app_is_named(line: str, words: str) -> None:
         (APP + "  - name: a\n    image: i\n", "line 4: apps[1].name: 'a' is also the name"),
         ("queues: [{name: q, concurrency: -1}]", "at least 1"),
         ("queues: [{}]", "queues[0].name: this key is missing"),
+        ("subscriptions: [{topic: uploads, app: a, job: j}]", "not an SNS topic's ARN"),
+        (f"subscriptions: [{{topic: '{TOPIC}', job: j}}]", "subscriptions[0].app: this key is"),
+        (
+            f"subscriptions:\n- &s {{topic: '{TOPIC}', app: a, job: j}}\n- {{<<: *s, job: k}}",
+            "subscriptions[1].topic: the queue default hears this topic in line 2 already",
+        ),
     ],
 )
 def test_a_wrong_file_is_named(text: str, words: str) -> None:
@@ -368,6 +381,10 @@ APPS = some.builds(
 )
 
 
+TOPICS = some.sampled_from([TOPIC, f"{TOPIC}.fifo"])
+PAIR = attrgetter("queue", "topic")
+
+
 @some.composite
 def manifests(draw: some.DrawFn) -> Manifest:
     apps = draw(some.lists(APPS, max_size=3, unique_by=lambda app: app.name))
@@ -379,7 +396,12 @@ def manifests(draw: some.DrawFn) -> Manifest:
     queues = draw(
         some.lists(some.builds(Queue, QUEUES, LIMITS), max_size=3, unique_by=lambda q: q.name)
     )
-    return Manifest(tuple(apps), tuple(jobs), tuple(queues))
+    topics = draw(
+        some.lists(
+            some.builds(Subscription, TOPICS, QUEUES, NAMES, NAMES), max_size=2, unique_by=PAIR
+        )
+    )
+    return Manifest(tuple(apps), tuple(jobs), tuple(queues), tuple(topics))
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])

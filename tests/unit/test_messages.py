@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 from barbeque_py import strict_json
 from barbeque_py.messages import (
     LARGEST,
+    Confirmation,
     JobMessage,
     Notification,
     Options,
@@ -126,6 +127,23 @@ def test_an_sns_envelope_gives_its_topic_and_message() -> None:
     assert found == Notification(envelope["TopicArn"], '{"a":1}', message_id=OWN_ID)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("hi", '"hi"'), ('"hi"', '"hi"'), ("5", "5"), ('{"a":1,"a":2}', r'"{\"a\":1,\"a\":2}"')],
+)
+def test_what_sns_delivers_is_json_or_a_text(text: str, message: str) -> None:
+    body = json.dumps({"Type": "Notification", "TopicArn": "t", "Message": text})
+    assert parse(body, broker_id=BROKER_ID) == Notification("t", message, BROKER_ID)
+
+
+def test_sns_asks_and_tells_with_the_topic() -> None:
+    facts = {"MessageId": OWN_ID, "TopicArn": "t", "Token": "x", "SubscribeURL": "https://u"}
+    asked = json.dumps({"Type": "SubscriptionConfirmation"} | facts)
+    told = json.dumps({"Type": "UnsubscribeConfirmation"} | facts)
+    assert parse(asked, broker_id=BROKER_ID) == Confirmation("t", "x")
+    assert parse(told, broker_id=BROKER_ID) == Confirmation("t", None)
+
+
 def test_a_pointer_to_a_large_message_needs_no_message() -> None:
     job = parse(a_body(Message=None, Options={"body_key": "media/T/x"}), broker_id=BROKER_ID)
     assert isinstance(job, JobMessage)
@@ -199,7 +217,8 @@ UNREADABLE = [
     (json.dumps({"Type": "JobRetry", "RetryMessageId": "1"}), "RetryMessageId:"),
     (json.dumps({"Type": "Notification", "TopicArn": "a"}), "Message is missing"),
     (json.dumps({"Type": "Notification", "TopicArn": "a", "Message": {}}), "Message:"),
-    (json.dumps({"Type": "Notification", "TopicArn": "a", "Message": "hi"}), "not JSON"),
+    (json.dumps({"Type": "SubscriptionConfirmation", "TopicArn": "a"}), "Token is missing"),
+    (json.dumps({"Type": "UnsubscribeConfirmation", "Token": "t"}), "TopicArn is missing"),
     (json.dumps({"Type": "Notification", "Message": "{}"}), "TopicArn is missing"),
 ]
 

@@ -1,0 +1,102 @@
+"""`/v2/subscriptions`: which SNS topics queues hear, and the jobs their messages start."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from barbeque_api import schemas
+from barbeque_api.bodies import read_object, read_text
+from barbeque_api.parts import Served
+from barbeque_api.problems import answer, refusal
+from barbeque_api.times import written
+from barbeque_py.apps import TOPIC, Subscription
+from barbeque_py.store import subscriptions
+from barbeque_py.store.subscriptions import Subscribed
+from barbeque_py.subscriptions import (
+    StillSubscribed,
+    UnknownSubscription,
+    subscribe,
+    unsubscribe,
+)
+
+_LARGEST = 16 * 1024
+_LARGEST_ID = (1 << 63) - 1
+_FIELDS = ("topic", "queue", "app", "job")
+
+
+class Subscriptions:
+    """Shows, makes and removes subscriptions."""
+
+    def __init__(self, parts: Served) -> None:
+        self._parts = parts
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the routes."""
+        path = "/v2/subscriptions"
+        router.add_api_route(path, self.all, methods=["GET"])
+        router.add_api_route(
+            path,
+            self.subscribe,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=schemas.body(schemas.SUBSCRIPTION),
+        )
+        router.add_api_route(
+            f"{path}/{{number}}", self.unsubscribe, methods=["DELETE"], status_code=204
+        )
+
+    def all(self) -> Response:
+        """List the subscriptions, and what is not as it should be in SNS."""
+        found = self._parts.store.read(subscriptions.everything)
+        return answer({"subscriptions": list(map(_shown, found))})
+
+    async def subscribe(self, request: Request) -> Response:
+        """Let a queue hear a topic, whose messages start the job from now on.
+
+        200 when it does already; then SNS is told once more. While SNS is away the answer has a
+        `fault`, and the same request finishes it.
+        """
+        facts = await read_object(request, _LARGEST, known=_FIELDS)
+        wanted = self._wanted({name: read_text(facts, name) for name in _FIELDS})
+        row, new = await run_in_threadpool(self._subscribe, wanted)
+        return answer(_shown(row), status=201 if new else 200)
+
+    def unsubscribe(self, number: Annotated[int, Path(ge=1, le=_LARGEST_ID)]) -> Response:
+        """Let a queue hear a topic no more; 202 while SNS could not be told, to be repeated."""
+        try:
+            left = unsubscribe(self._parts.store, self._parts.topics, number)
+        except UnknownSubscription as error:
+            raise refusal(404, str(error)) from None
+        return Response(status_code=204) if left is None else answer(_shown(left), status=202)
+
+    def _wanted(self, facts: dict[str, str | None]) -> Subscription:
+        said = {"queue": self._parts.default_queue} | {
+            name: value for name, value in facts.items() if value is not None
+        }
+        missing = [name for name in _FIELDS if name not in said]
+        if missing:
+            raise refusal(400, f"{missing[0]}: missing")
+        if TOPIC.fullmatch(said["topic"]) is None:
+            raise refusal(400, "topic: write an SNS topic's ARN")
+        return Subscription(**said)
+
+    def _subscribe(self, wanted: Subscription) -> tuple[Subscribed, bool]:
+        try:
+            return subscribe(self._parts.store, self._parts.topics, wanted)
+        except StillSubscribed as error:
+            raise refusal(409, str(error)) from None
+
+
+def _shown(row: Subscribed) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "topic": row.topic,
+        "queue": row.queue,
+        "app": row.app,
+        "job": row.job,
+        "subscription_arn": row.subscription_arn,
+        "fault": row.fault,
+        "removed_at": written(row.removed_at),
+    }
