@@ -52,8 +52,6 @@ def _on_fargate(settings: Settings) -> bool | None:
 
 
 def _of_task(settings: Settings, app: App, job: JobDefinition) -> Iterator[Fault]:
-    if settings.get("exec") and "task_role" not in settings:
-        yield ("ecs", "exec"), "exec needs a task_role that allows ssmmessages"
     if settings.get("firelens") and settings["logs"] != "firelens":
         yield ("ecs", "firelens"), "this is said, but the app has not logs: firelens"
     for name in sorted(settings.get("secrets", {}).keys() & (app.env.keys() | job.env.keys())):

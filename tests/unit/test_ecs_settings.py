@@ -196,7 +196,6 @@ SIDE = {"name": "side", "image": "s"}
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"exec": True}, "ecs.exec: exec needs a task_role"),
         ({"firelens": {"image": "f"}}, "ecs.firelens: this is said, but the app has not logs"),
         ({"memory_reservation": 600}, "more than the job's memory, 512"),
         ({"mounts": [{"volume": "v", "path": "/v"}]}, "mounts[0].volume: no volume is called v"),
@@ -268,7 +267,7 @@ def test_more_than_ecs_takes_is_told() -> None:
 
 def test_an_apps_fault_is_told_once_for_all_its_jobs() -> None:
     found = manifest({}, {})
-    app = replace(found.apps[0], ecs={"exec": True})
+    app = replace(found.apps[0], ecs={"memory_reservation": 600})
     jobs = tuple(replace(found.jobs[0], name=name) for name in "jkl")
     with pytest.raises(ManifestError) as caught:
         parse(dump(replace(found, apps=(app,), jobs=jobs)), base=None)
