@@ -110,7 +110,7 @@ class Course:
         ended.last_status, ended.over = STOPPED, True
         if not self._killed:
             ended.exit_code, ended.reason = exit_code, reason
-        if not self._running():
+        if all(each.over for each in self._containers.values() if each not in self._without):
             for each in self._without:
                 each.last_status, each.over = STOPPED, True
                 each.exit_code = None if self._killed else 0
@@ -164,11 +164,11 @@ class Course:
             self._deprovision()
 
     def _go_on_without(self, ended: Container) -> None:
-        running = self._running()
-        if ended.essential or not running:
+        over = all(each.over for each in self._containers.values())
+        if ended.essential or over:
             self._want_stop(*EXITED)
             self._stop_containers()
-        if not running and all(each.over for each in self._containers.values()):
+        if over:
             self._deprovision()
 
     def _stop_containers(self) -> None:

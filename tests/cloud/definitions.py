@@ -76,6 +76,8 @@ class Definitions:
 
     async def definition(self, reference: str) -> Json:
         """Return a task definition that can be run, with `tags`; raises `AwsFault`."""
+        if not reference:
+            raise AwsFault("ClientException", "TaskDefinition can not be blank.")
         if (found := self._known.get((REGION.get(), "definition", reference))) is None:
             request = {"taskDefinition": reference, "include": ["TAGS"]}
             generation = self._generation

@@ -34,9 +34,9 @@ _THREADS: Final = 16
 class Ecs:
     """A `Service` that runs tasks really; everything but tasks is moto's.
 
-    Supported of a task: overrides, environment, command, entryPoint, user, workingDirectory,
-    memory, cpu, several containers (docker), awslogs; not: volumes, dependsOn, health checks,
-    ulimits, services, container instances (EC2 has room for everything).
+    Supported of a task: overrides, secrets, env files, awslogs, FireLens (see `firelens`); with
+    docker also several containers, dependsOn, volumes, ulimits, linuxParameters. Not: health checks
+    (HEALTHY is START), ports, services, container instances (EC2 has room for everything).
     """
 
     def __init__(self, moto_endpoint: str, send_event: SendEvent, *, seed: int) -> None:
@@ -89,7 +89,7 @@ class Ecs:
         arn: str = cluster["clusterArn"]
         if answer := self._tokens.repeat(arn, request):
             return answer
-        definition = await self._definitions.definition(request["taskDefinition"])
+        definition = await self._definitions.definition(request.get("taskDefinition", ""))
         if answer := self._tokens.repeat(arn, request):  # one that came while moto was asked
             return answer
         launch_type, provider = choose_place(request, cluster, self._dice)

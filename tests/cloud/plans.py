@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tests.cloud.engine_settings import host_settings, mounts_of
 from tests.cloud.runners import Errand
 from tests.cloud.service import Json
 
@@ -25,7 +26,7 @@ def make_plans(definition: Json, overrides: Json, cpu: int, memory: int) -> list
     """Plan all containers of a task of this size in CPU units and MiB."""
     named = {each["name"]: each for each in overrides.get("containerOverrides", [])}
     return [
-        _plan(each, named.get(each["name"]), cpu, memory)
+        _plan(each, definition, named.get(each["name"]), size=(cpu, memory))
         for each in definition["containerDefinitions"]
     ]
 
@@ -42,7 +43,9 @@ def choose(plans: list[Plan]) -> Plan:
     return next((plan for plan in essential if plan.overridden), (essential or real)[0])
 
 
-def _plan(container: Json, override: Json | None, task_cpu: int, task_memory: int) -> Plan:
+def _plan(
+    container: Json, definition: Json, override: Json | None, *, size: tuple[int, int]
+) -> Plan:
     changes = override or {}
     environment = {
         each["name"]: each.get("value", "")
@@ -56,11 +59,15 @@ def _plan(container: Json, override: Json | None, task_cpu: int, task_memory: in
         environment=environment,
         essential=container.get("essential", True),
         cpu=changes.get("cpu") or container.get("cpu") or 0,
-        task_cpu=task_cpu,
-        memory=changes.get("memory") or container.get("memory") or task_memory,
+        task_cpu=size[0],
+        memory=changes.get("memory") or container.get("memory") or size[1],
         user=container.get("user") or "",
         folder=container.get("workingDirectory") or "",
-        init=bool((container.get("linuxParameters") or {}).get("initProcessEnabled")),
+        host=host_settings(container),
+        mounts=mounts_of(container, definition),
+        after=tuple(
+            (each["containerName"], each["condition"]) for each in container.get("dependsOn") or []
+        ),
     )
     return Plan(
         errand=errand,

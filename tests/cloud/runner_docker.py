@@ -6,7 +6,8 @@ import struct
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from urllib.parse import quote
 from barbeque_py.errors import ExecutorUnavailable
 from barbeque_py.executors.engine import Engine
 from tests.cloud.knobs import Knobs
-from tests.cloud.runners import Errand, Heard, Sink
+from tests.cloud.runners import Errand, Heard, Mount, Sink
 
 SOCKET: Final = "/var/run/docker.sock"
 LABEL: Final = "tests.cloud.pid"
@@ -33,6 +34,19 @@ class _Refused(Exception):
 
 
 @dataclass(slots=True)
+class _End:
+    """The end of a container, for those that wait for it; the first one said counts."""
+
+    code: int = -1
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def say(self, code: int) -> None:
+        if not self.over.is_set():
+            self.code = code
+            self.over.set()
+
+
+@dataclass(slots=True)
 class _Run:
     """One task under way; its methods run in its threads."""
 
@@ -43,10 +57,27 @@ class _Run:
     """The first container: the others share its network."""
     at: str = ""
     """The container that is being started."""
+    mounts: list[Mount] = field(default_factory=list)
+    """The mounts of all its containers."""
+    ends: dict[str, _End] = field(default_factory=dict)
 
     def tell(self, heard: Callable[..., None], *words: object) -> None:
         with suppress(RuntimeError):  # the loop has ended, and nobody wants to know
             self.loop.call_soon_threadsafe(heard, *words)
+
+    def end(self, container: str, exit_code: int, reason: str) -> None:
+        """Tell that a container has ended, also those that wait for it."""
+        self.tell(self.heard.ended, container, exit_code, reason)
+        self.ends[container].say(exit_code)
+
+    def wait(self, errand: Errand) -> None:
+        """Wait for the containers that must have ended before this one starts."""
+        self.at = errand.name
+        for name, condition in errand.after:
+            if condition in ("COMPLETE", "SUCCESS") and name in self.ends:
+                self.ends[name].over.wait()
+                if self.ends[name].code and condition == "SUCCESS":
+                    raise _Refused(f"dependency {name} did not exit successfully")
 
 
 class DockerRunner:
@@ -70,6 +101,8 @@ class DockerRunner:
 
     def start(self, task: str, errands: Sequence[Errand], heard: Heard) -> None:
         run = _Run(task, heard, asyncio.get_running_loop())
+        run.mounts.extend(mount for errand in errands for mount in errand.mounts)
+        run.ends.update({errand.name: _End() for errand in errands})
         self._spawn(self._begin, run, errands)
 
     def stop(self, task: str, container: str, *, kill: bool) -> None:
@@ -106,14 +139,27 @@ class DockerRunner:
         run.at = errands[0].name
         try:
             self._sweep()
-            images = [self._find_image(run, errand) for errand in errands]
-            for errand, image in zip(errands, images, strict=True):
-                identity = self._create(run, errand, image)
+            images = {errand.name: self._find_image(run, errand) for errand in errands}
+            for errand in _in_order(errands):
+                run.wait(errand)
+                if self._closed:
+                    raise _Refused("CannotStartContainerError: the simulator closes")
+                identity = self._create(run, errand, images[errand.name])
                 ready = threading.Event()
                 self._spawn(self._follow, run, errand, identity, ready)
                 ready.wait(_PATIENCE)
         except (_Refused, ExecutorUnavailable) as error:
             run.tell(run.heard.refused, run.at, str(error))
+            self._give_up(run)
+
+    def _give_up(self, run: _Run) -> None:
+        """Count as ended what was never started, and tidy up if nothing was."""
+        for name, end in run.ends.items():
+            if (run.task, name) not in self._containers:
+                end.say(-1)
+        if all(end.over.is_set() for end in run.ends.values()):
+            with suppress(ExecutorUnavailable):
+                self._remove_volumes(run)
 
     def _find_image(self, run: _Run, errand: Errand) -> str:
         """Return the image's id; there is no registry, so it must be there."""
@@ -132,7 +178,6 @@ class DockerRunner:
         )
 
     def _create(self, run: _Run, errand: Errand, image: str) -> str:
-        run.at = errand.name
         name = f"ecs-{run.task}-{errand.name}"
         content = self._describe(run, errand, image)
         answer = self._engine.ask("POST", f"/containers/create?name={name}", content=content)
@@ -152,7 +197,8 @@ class DockerRunner:
             "CpuShares": errand.cpu,
             "NetworkMode": f"container:{run.first}" if shared else self._knobs.network,
             "LogConfig": {"Type": "none"},
-            "Init": errand.init,
+            "Binds": [_bind(run, mount) for mount in errand.mounts],
+            **errand.host,
         }
         if self._knobs.cpu_limits and errand.task_cpu:
             units = min(errand.task_cpu, 1024 * (os.cpu_count() or 1))
@@ -186,14 +232,15 @@ class DockerRunner:
             state = self._engine.call("GET", f"/containers/{identity}/json").json()["State"]
         except _Refused as refused:
             self._forget(run, errand, identity)
+            run.ends[errand.name].say(-1)
             run.tell(run.heard.refused, errand.name, str(refused))
         except ExecutorUnavailable as error:
             self._forget(run, errand, identity)
-            run.tell(run.heard.ended, errand.name, 137, f"DockerTimeoutError: {error}")
+            run.end(errand.name, 137, f"DockerTimeoutError: {error}")
         else:
             self._forget(run, errand, identity)
             reason = _OOM if state["OOMKilled"] else ""
-            run.tell(run.heard.ended, errand.name, int(state["ExitCode"]), reason)
+            run.end(errand.name, int(state["ExitCode"]), reason)
         finally:
             ready.set()
 
@@ -225,8 +272,16 @@ class DockerRunner:
         self._containers.pop((run.task, errand.name), None)
         with suppress(ExecutorUnavailable):
             self._engine.ask("DELETE", f"/containers/{identity}?v=1&force=1")
+            others = (end for name, end in run.ends.items() if name != errand.name)
+            if all(end.over.is_set() for end in others):
+                self._remove_volumes(run)
         if errand.sink:
             errand.sink.close()
+
+    def _remove_volumes(self, run: _Run) -> None:
+        """Remove the task's volumes; the engine keeps one that a container still has."""
+        for volume in {_volume(run, each) for each in run.mounts if not each.host}:
+            self._engine.ask("DELETE", f"/volumes/{volume}")
 
     def _sweep(self) -> None:
         """Remove, once, the containers of simulators that were killed."""
@@ -240,6 +295,23 @@ class DockerRunner:
             for each in found.json():
                 if not Path("/proc", each["Labels"][LABEL]).exists():
                     self._engine.ask("DELETE", f"/containers/{each['Id']}?v=1&force=1")
+
+
+def _in_order(errands: Sequence[Errand]) -> list[Errand]:
+    """Return the containers so that each comes after those it waits for."""
+    named = {errand.name: errand for errand in errands}
+    waits = {errand.name: [name for name, _ in errand.after] for errand in errands}
+    order = TopologicalSorter(waits).static_order()
+    return [named[name] for name in order if name in named]
+
+
+def _volume(run: _Run, mount: Mount) -> str:
+    return f"ecs-{run.task}-{mount.volume}"
+
+
+def _bind(run: _Run, mount: Mount) -> str:
+    source = mount.host or _volume(run, mount)
+    return f"{source}:{mount.path}:{'ro' if mount.read_only else 'rw'}"
 
 
 class _Frames:

@@ -1,8 +1,8 @@
 """The seam between ECS's tasks and what really runs their containers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 OUT, ERR = 1, 2
 
@@ -26,6 +26,16 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A volume of the task, or a path of the host, in a container."""
+
+    volume: str
+    path: str
+    read_only: bool
+    host: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
     """One container of a task, with the task's overrides already in it."""
@@ -44,8 +54,11 @@ class Errand:
     """The hard limit in MiB; 0 for none."""
     user: str = ""
     folder: str = ""
-    init: bool = False
-    """Whether an init process reaps zombies and passes signals on."""
+    host: Mapping[str, Any] = field(default_factory=dict)
+    """Further settings for Docker's engine, in its words."""
+    mounts: tuple[Mount, ...] = ()
+    after: tuple[tuple[str, str], ...] = ()
+    """Containers that come first: (name, START | COMPLETE | SUCCESS | HEALTHY)."""
     sink: Sink | None = None
 
 

@@ -169,6 +169,7 @@ def test_ec2_failures_name_what_lacks(rig: EcsRig) -> None:
             "InvalidParameterException",
             "not a container in the TaskDefinition",
         ),
+        ({"taskDefinition": ""}, "ClientException", "blank"),
         ({"taskDefinition": "nothing:1"}, "ClientException", "TaskDefinition not found."),
         ({"networkConfiguration": {}}, "InvalidParameterException", "Network Configuration"),
         (
@@ -359,6 +360,13 @@ def test_the_judge_counts_tasks_by_who_started_them(rig: EcsRig) -> None:
     assert rig.wish("counts")["most_for_one_startedBy"] == 2
     tasks = rig.wish("tasks", startedBy="bq/x/1")["tasks"]
     assert [task["clientToken"] for task in tasks] == ["a", "b"]
+
+
+def test_a_cluster_may_be_named_by_its_arn(rig: EcsRig) -> None:
+    arn = rig.begin(clientToken="t-10")
+    cluster = rig.look(arn)["clusterArn"]
+    assert rig.ask("DescribeTasks", cluster=cluster, tasks=[arn])["tasks"][0]["taskArn"] == arn
+    assert rig.ask("StopTask", cluster=cluster, task=arn)["task"]["taskArn"] == arn
 
 
 def test_after_a_reset_there_never_was_a_task(rig: EcsRig) -> None:

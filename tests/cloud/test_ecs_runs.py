@@ -210,6 +210,36 @@ def test_a_sidecar_is_stopped_when_the_essential_container_ends(docker: LogRig) 
 
 
 @pytest.mark.docker
+def test_a_container_waits_for_one_that_prepares_a_volume(docker: LogRig) -> None:
+    mount = {"sourceVolume": "work", "containerPath": "/work"}
+    first = {
+        "name": "first",
+        "image": docker.image,
+        "essential": False,
+        "command": ["sh", "-c", "sleep 0.3; echo made > /work/file"],
+        "mountPoints": [mount],
+    }
+    container = {
+        "image": docker.image,
+        "command": ["grep", "made", "/work/file"],
+        "mountPoints": [mount],
+        "dependsOn": [{"containerName": "first", "condition": "SUCCESS"}],
+        "ulimits": [{"name": "nofile", "softLimit": 512, "hardLimit": 512}],
+        "readonlyRootFilesystem": True,
+    }
+    docker.definition = docker.register(
+        container=container, others=[first], volumes=[{"name": "work"}]
+    )
+    arn = docker.begin()
+    codes = {each["name"]: each["exitCode"] for each in docker.reach(arn)["containers"]}
+    assert codes == {"app": 0, "first": 0}
+    engine = Engine(SOCKET, 10)
+    volume = f"ecs-{arn.rpartition('/')[2]}-work"
+    assert engine.call("GET", f"/volumes/{volume}").status == 404
+    engine.close()
+
+
+@pytest.mark.docker
 def test_containers_are_removed_when_their_tasks_have_stopped(docker: LogRig) -> None:
     arn = docker.begin(command="true")
     docker.reach(arn)
