@@ -9,24 +9,25 @@ from threading import Event
 from typing import Any, NoReturn
 
 from barbeque_py.aws import FAILURES, calling, code_of, message_of, open_client
-from barbeque_py.cloudwatch import CloudWatch, LogPlace, format_log_at
+from barbeque_py.cloudwatch import CloudWatch
 from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.errors import ExecutorUnavailable, LaunchRefused, NoSuchLog, Throttled
 from barbeque_py.executions import AttemptState
 from barbeque_py.executor import Blueprint, Launch, News, Preparation, Sighting, Standing, Traits
 from barbeque_py.executors.ecs_answer import conflicting, meaning, names_inactive, no_capacity
-from barbeque_py.executors.ecs_definition import define, family_of, log_group_of, settings_of
+from barbeque_py.executors.ecs_definition import Bucket, define, family_of, logs_of, settings_of
 from barbeque_py.executors.ecs_events import TaskEvents
 from barbeque_py.executors.ecs_fate import STOPPED, see
 from barbeque_py.executors.ecs_place import Place, read_place
 from barbeque_py.executors.ecs_registration import Registrar
 from barbeque_py.executors.ecs_request import Maker, details_of, quotas_of
 from barbeque_py.executors.ecs_tasks import Tasks
+from barbeque_py.firelens import Firelens, folder_of, tag_of
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogSource
 from barbeque_py.store import Store, attempts
 from barbeque_py.store.attempts import Attempt
-from barbeque_py.task_log import log_of_task
+from barbeque_py.task_log import begin_log_at, is_by_firelens, log_of_task
 
 Json = dict[str, Any]
 
@@ -61,7 +62,7 @@ class EcsExecutor:
     logs and what a stop is for are read from the attempts' rows.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a fleet has
         self,
         store: Store,
         url: EcsUrl,
@@ -69,9 +70,13 @@ class EcsExecutor:
         installation: str,
         job_url: str | None,
         secret: bytes,
+        bucket: Bucket | None = None,
         clients: Clients | None = None,
     ) -> None:
-        """`job_url` is where jobs reach the API's routes for them; `secret` signs their tickets."""
+        """`job_url` is where jobs reach the API's routes for them; `secret` signs their tickets.
+
+        `bucket` is the log store where that is S3; without it no app can have `logs: firelens`.
+        """
         self._store = store
         self._url = url
         self._installation = installation
@@ -79,7 +84,9 @@ class EcsExecutor:
         self._maker = Maker(installation=installation, job_url=job_url, secret=secret)
         self._registrar = Registrar(store, self._clients.ecs)
         self._tasks = Tasks(self._clients.ecs)
+        self._bucket = bucket
         self._logs = CloudWatch()
+        self._firelens = Firelens(bucket.store, installation, self._logs) if bucket else None
         self._unsure: dict[AttemptId, None] = {}
         self.traits = Traits(
             attended=False,
@@ -113,8 +120,14 @@ class EcsExecutor:
     def prepare(self, blueprint: Blueprint) -> Preparation:
         """Register the blueprint's task definition, unless some worker did before."""
         home, settings = self._home, settings_of(self._url, blueprint)
-        logs = log_group_of(settings, self._installation, blueprint.app, home.region)
         try:
+            logs = logs_of(
+                settings,
+                blueprint.app,
+                installation=self._installation,
+                region=home.region,
+                bucket=self._bucket,
+            )
             place = home.beside(settings["cluster"])
             details = details_of(settings, place)
             definition = define(
@@ -127,7 +140,9 @@ class EcsExecutor:
         return Preparation(
             image=blueprint.image,
             place=str(place),
-            log_at=format_log_at(LogPlace(logs.region, logs.name, logs.prefix)),
+            log_at=begin_log_at(
+                logs.region, logs.group, logs.prefix, by_firelens=logs.bucket is not None
+            ),
             details=details | {"run": run, "content": definition.content},
             quotas=quotas_of(settings, place),
         )
@@ -179,16 +194,27 @@ class EcsExecutor:
         return TaskEvents(self._clients.sqs, queue, self._maker.ours).listen(stop)
 
     def log(self, attempt: AttemptId) -> LogSource:
-        """Return the log as CloudWatch keeps it."""
+        """Return the log as CloudWatch keeps it, or as FireLens has put it into S3."""
         rows, _ = self._rows([attempt])
         for row in rows:
-            if row.handle and row.log_at:
-                where = log_of_task(row.log_at, row.handle)
-                return self._logs.open_log(where, has_ended=partial(self._has_ended, attempt))
+            if not row.handle or not row.log_at:
+                break
+            where = log_of_task(row.log_at, row.handle)
+            if self._firelens is not None and is_by_firelens(where):
+                trusted = self._tasks.all_is_logged(row.place, row.handle)
+                return self._firelens.open_log(where, trusted=trusted)
+            return self._logs.open_log(where, has_ended=partial(self._has_ended, attempt))
         return _NoLog(attempt)
 
     def remove(self, attempt: AttemptId) -> None:
-        """Do nothing: ECS forgets a task an hour after its end."""
+        """Remove what FireLens has put for it; ECS forgets a task an hour after its end."""
+        if self._bucket is None:
+            return
+        rows, _ = self._rows([attempt])
+        for row in rows:
+            if row.handle and row.log_at and is_by_firelens(row.log_at):
+                folder = f"{folder_of('', self._installation)}{tag_of(row.handle)}/"
+                self._bucket.store.remove(self._bucket.store.names(folder))
 
     def remains(self) -> list[AttemptId]:
         """Return nothing: what a task leaves goes by itself."""

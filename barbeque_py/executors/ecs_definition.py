@@ -5,16 +5,18 @@ Many jobs share one: command, environment, cpu and memory are overrides of each 
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from barbeque_py import firelens
 from barbeque_py.ecs_settings import CONTAINER, Settings, merge
 from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.executor import Blueprint
+from barbeque_py.executors.ecs_containers import container, sidecar, stop_timeout, volume
 from barbeque_py.fargate import fargate_size
+from barbeque_py.logstore import LogStore
 
 Json = dict[str, Any]
 
@@ -24,8 +26,16 @@ _LONGEST_FAMILY = 255
 _UNCLEAN = re.compile(r"[^A-Za-z0-9_-]")
 _UNCLEAN_PREFIX = re.compile(r"[^A-Za-z0-9._/-]")
 _HASH = 10
-_SHORTEST_STOP, _LONGEST_STOP_ON_FARGATE = 2, 120
-"""Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The log store in S3 as FireLens knows it, which puts logs there, too."""
+
+    name: str
+    prefix: str
+    """The store's, with which all its keys begin."""
+    store: LogStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +85,19 @@ def is_in_vpc(settings: Settings) -> bool:
 def beside(settings: Settings) -> tuple[int, int]:
     """Return the cpu and memory that the containers beside the job's take of the task."""
     sidecars: list[Settings] = settings.get("sidecars", [])
-    memory = (each.get("memory") or each.get("memory_reservation") or 0 for each in sidecars)
-    return sum(each.get("cpu") or 0 for each in sidecars), sum(memory)
+    memory = sum(each.get("memory") or each.get("memory_reservation") or 0 for each in sidecars)
+    router = _router_memory(settings) if uses_firelens(settings) else 0
+    return sum(each.get("cpu") or 0 for each in sidecars), memory + router
+
+
+def uses_firelens(settings: Settings) -> bool:
+    """Tell whether FireLens carries the logs."""
+    return bool(settings.get("logs") == "firelens")
+
+
+def _router_memory(settings: Settings) -> int:
+    said: Settings = settings.get("firelens", {})
+    return int(said.get("memory_reservation") or firelens.MEMORY)
 
 
 def family_of(installation: str, app: str) -> str:
@@ -90,35 +111,49 @@ def family_of(installation: str, app: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class LogGroup:
-    """Where the tasks' logs go in CloudWatch; streams are `<prefix>/<container>/<task id>`."""
+class Logs:
+    """Where the tasks' logs go: streams of this prefix in CloudWatch, and S3 with FireLens."""
 
     region: str
-    name: str
+    group: str
     prefix: str
+    bucket: Bucket | None = None
+    """None without FireLens."""
 
 
-def log_group_of(settings: Settings, installation: str, app: str, region: str) -> LogGroup:
-    """Return where the tasks' logs go."""
-    log: Settings = settings.get("log", {})
-    return LogGroup(
-        log.get("region") or region,
-        log.get("group") or f"/barbeque/{installation}",
-        _UNCLEAN_PREFIX.sub("-", log.get("stream_prefix") or app),
+def logs_of(
+    settings: Settings, app: str, *, installation: str, region: str, bucket: Bucket | None
+) -> Logs:
+    """Return where the tasks' logs go; raises `ValueError` for FireLens without a bucket."""
+    said: Settings = settings.get("log", {})
+    by_firelens = uses_firelens(settings)
+    if by_firelens and bucket is None:
+        raise ValueError(
+            "logs: firelens puts logs into the bucket of BARBEQUE_LOGS, which is not s3: here; "
+            "set it to s3://BUCKET/PREFIX, or write logs: awslogs"
+        )
+    return Logs(
+        said.get("region") or region,
+        said.get("group") or f"/barbeque/{installation}",
+        _UNCLEAN_PREFIX.sub("-", said.get("stream_prefix") or app),
+        bucket if by_firelens else None,
     )
 
 
 def define(
-    blueprint: Blueprint, settings: Settings, *, installation: str, home: str, logs: LogGroup
+    blueprint: Blueprint, settings: Settings, *, installation: str, home: str, logs: Logs
 ) -> Definition:
     """Return the task definition of the blueprint; `home` is the account and Region."""
     fargate = is_fargate(settings)
+    containers = _containers(blueprint, settings, logs)
+    if logs.bucket is not None:
+        containers.append(_router(settings, logs, installation, logs.bucket))
     request: Json = {
         "family": family_of(installation, blueprint.app),
         "networkMode": "awsvpc" if is_in_vpc(settings) else "bridge",
         "requiresCompatibilities": ["FARGATE" if fargate else "EC2"],
-        "containerDefinitions": _containers(blueprint, settings, logs),
-        "volumes": [_volume(each) for each in settings.get("volumes", [])],
+        "containerDefinitions": containers,
+        "volumes": [volume(each) for each in settings.get("volumes", [])],
         "taskRoleArn": settings.get("task_role"),
         "executionRoleArn": settings.get("execution_role"),
         **(_of_fargate(settings) if fargate else {}),
@@ -162,88 +197,38 @@ def _of_fargate(settings: Settings) -> Json:
     }
 
 
-def _containers(blueprint: Blueprint, settings: Settings, logs: LogGroup) -> list[Json]:
+def _containers(blueprint: Blueprint, settings: Settings, logs: Logs) -> list[Json]:
     fargate = is_fargate(settings)
     log = _awslogs(settings, logs)
-    job = _container(settings) | {
+    by_firelens = firelens.log_configuration(settings.get("firelens", {}).get("options"))
+    job = container(settings) | {
         "name": CONTAINER,
         "image": blueprint.image,
         "essential": True,
-        "stopTimeout": _stop_timeout(blueprint.grace, fargate=fargate),
-        "logConfiguration": log,
+        "stopTimeout": stop_timeout(blueprint.grace, fargate=fargate),
+        "logConfiguration": log if logs.bucket is None else by_firelens,
         "resourceRequirements": _gpus(settings),
     }
     if not fargate:
         job |= {"memory": max(_BASE_MEMORY, settings.get("memory_reservation") or 0)}
-    sidecars = [_sidecar(each, log, fargate=fargate) for each in settings.get("sidecars", [])]
+    sidecars = [sidecar(each, log, fargate=fargate) for each in settings.get("sidecars", [])]
     return [job, *sidecars]
 
 
-def _sidecar(said: Settings, log: Json, *, fargate: bool) -> Json:
-    stop = said.get("stop_timeout")
-    sidecar = _container(said) | {
-        "name": said["name"],
-        "image": said["image"],
-        "essential": bool(said.get("essential", False)),
-        "command": said.get("command"),
-        "entryPoint": said.get("entry_point"),
-        "environment": _pairs(said.get("env", {}), "value"),
-        "cpu": said.get("cpu"),
-        "memory": said.get("memory"),
-        "portMappings": [
-            {"containerPort": port, "protocol": "tcp"} for port in said.get("ports", [])
-        ],
-        "stopTimeout": None if stop is None else _stop_timeout(stop, fargate=fargate),
-        "logConfiguration": log,
-    }
-    if not fargate and not (said.get("memory") or said.get("memory_reservation")):
-        sidecar["memoryReservation"] = 64  # on instances ECS wants one of the two
-    return sidecar
+def _router(settings: Settings, logs: Logs, installation: str, bucket: Bucket) -> Json:
+    folder = firelens.folder_of(bucket.prefix, installation)
+    route = firelens.Route(logs.region, bucket.name, folder, logs.group, logs.prefix)
+    image = settings.get("firelens", {}).get("image") or firelens.IMAGE
+    return firelens.router_container(
+        route, image=image, memory_reservation=_router_memory(settings)
+    )
 
 
-def _container(said: Settings) -> Json:
-    """Write what the job's container and sidecars can be told alike."""
-    credentials = said.get("registry_credentials")
-    return {
-        "memoryReservation": said.get("memory_reservation"),
-        "secrets": _pairs(said.get("secrets", {}), "valueFrom"),
-        "environmentFiles": [{"type": "s3", "value": arn} for arn in said.get("env_files", [])],
-        "mountPoints": [
-            {
-                "sourceVolume": each["volume"],
-                "containerPath": each["path"],
-                "readOnly": bool(each.get("read_only", False)),
-            }
-            for each in said.get("mounts", [])
-        ],
-        "ulimits": [
-            {"name": name, "softLimit": soft, "hardLimit": hard}
-            for name, (soft, hard) in sorted(said.get("ulimits", {}).items())
-        ],
-        "dependsOn": [
-            {"containerName": name, "condition": condition}
-            for name, condition in sorted(said.get("depends_on", {}).items())
-        ],
-        "healthCheck": _health_check(said.get("health_check")),
-        "linuxParameters": _linux(said.get("linux", {})),
-        "user": said.get("user"),
-        "workingDirectory": said.get("working_directory"),
-        "readonlyRootFilesystem": said.get("read_only_root") or None,
-        "privileged": said.get("privileged") or None,
-        "repositoryCredentials": {"credentialsParameter": credentials} if credentials else None,
-    }
-
-
-def _stop_timeout(grace: float, *, fargate: bool) -> int:
-    seconds = max(_SHORTEST_STOP, math.ceil(grace))
-    return min(seconds, _LONGEST_STOP_ON_FARGATE) if fargate else seconds
-
-
-def _awslogs(settings: Settings, logs: LogGroup) -> Json:
+def _awslogs(settings: Settings, logs: Logs) -> Json:
     return {
         "logDriver": "awslogs",
         "options": {
-            "awslogs-group": logs.name,
+            "awslogs-group": logs.group,
             "awslogs-region": logs.region,
             "awslogs-stream-prefix": logs.prefix,
             "mode": settings.get("log", {}).get("mode") or "blocking",
@@ -254,69 +239,6 @@ def _awslogs(settings: Settings, logs: LogGroup) -> Json:
 def _gpus(settings: Settings) -> list[Json]:
     count = settings.get("gpu")
     return [{"type": "GPU", "value": str(count)}] if count else []
-
-
-def _health_check(said: Settings | None) -> Json | None:
-    if said is None:
-        return None
-    return {
-        "command": said["command"],
-        "interval": said.get("interval", 30),
-        "timeout": said.get("timeout", 5),
-        "retries": said.get("retries", 3),
-        "startPeriod": said.get("start_period") or None,
-    }
-
-
-def _linux(said: Settings) -> Json:
-    capabilities: Settings = said.get("capabilities", {})
-    return {
-        "capabilities": {"add": capabilities.get("add"), "drop": capabilities.get("drop")},
-        "initProcessEnabled": said.get("init") or None,
-        "sharedMemorySize": said.get("shm_size"),
-        "tmpfs": [
-            {
-                "containerPath": each["path"],
-                "size": each["size"],
-                "mountOptions": each.get("options"),
-            }
-            for each in said.get("tmpfs", [])
-        ],
-    }
-
-
-def _volume(said: Settings) -> Json:
-    volume: Json = {"name": said["name"]}
-    if host := said.get("host"):
-        volume["host"] = {"sourcePath": host}
-    if (docker := said.get("docker")) is not None:
-        volume["dockerVolumeConfiguration"] = {
-            "scope": docker.get("scope", "task"),
-            "autoprovision": docker.get("autoprovision"),
-            "driver": docker.get("driver"),
-            "driverOpts": docker.get("driver_opts"),
-            "labels": docker.get("labels"),
-        }
-    if efs := said.get("efs"):
-        volume["efsVolumeConfiguration"] = _efs(efs)
-    return volume
-
-
-def _efs(said: Settings) -> Json:
-    access = {
-        "accessPointId": said.get("access_point"),
-        "iam": "ENABLED" if said.get("iam") else None,
-    }
-    return {
-        "fileSystemId": said["file_system"],
-        "rootDirectory": said.get("root"),
-        "transitEncryption": "ENABLED" if said.get("transit_encryption", True) else "DISABLED",
-        "authorizationConfig": access,
-    }
-
-
-def _pairs(values: Mapping[str, str], called: str) -> list[Json]:
-    return [{"name": name, called: value} for name, value in sorted(values.items())]
 
 
 def _without_empty(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from barbeque_py.ecs_settings import CONTAINER, Settings
@@ -123,7 +124,7 @@ def details_of(settings: Settings, place: Place) -> dict[str, Any]:
 
 def quotas_of(settings: Settings, place: Place) -> tuple[Quota, ...]:
     """Return the buckets of the account and Region that one start draws from."""
-    modify = _quota(place, "modify", burst=100, rate=40)
+    modify = replace(_quota(place, "modify", burst=100, rate=40), stops=True)
     if not is_fargate(settings):
         return (modify,)
     providers = {each["name"] for each in settings.get("capacity_providers", [])}

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from barbeque_py.aws import FAILURES, calling, code_of
+from barbeque_py.ecs_settings import LOG_ROUTER
 from barbeque_py.errors import ExecutorUnavailable
 
 Json = dict[str, Any]
@@ -48,6 +49,11 @@ class Tasks:
             if len(found) == len(starters):
                 return found
         return found | self._of(cluster, arns, starters)
+
+    def all_is_logged(self, cluster: str, arn: str) -> bool:
+        """Tell whether the container that carries the task's log ended by itself, all written."""
+        containers = self.described(cluster, [arn]).get(arn, {}).get("containers", [])
+        return any(each["name"] == LOG_ROUTER and each.get("exitCode") == 0 for each in containers)
 
     def _of(self, cluster: str, arns: Sequence[str], starters: Collection[str]) -> dict[str, Json]:
         every = self.described(cluster, arns).values()
