@@ -110,6 +110,14 @@ def cloud_sqs(calm_cloud: CloudProcess, aws_environment: dict[str, str]) -> Iter
         calm_cloud.control("sqs", "faults")
 
 
+@pytest.fixture(params=["moto_sqs", "cloud_sqs"])
+def sqs(request: pytest.FixtureRequest) -> SqsRig:
+    """Hand out each SQS in turn."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, SqsRig)
+    return found
+
+
 class ScriptedSqs(ThreadingHTTPServer):
     """An SQS that gives prepared answers, one a call, and remembers what it was asked."""
 
