@@ -142,8 +142,6 @@ class DockerRunner:
             images = {errand.name: self._find_image(run, errand) for errand in errands}
             for errand in _in_order(errands):
                 run.wait(errand)
-                if self._closed:
-                    raise _Refused("CannotStartContainerError: the simulator closes")
                 identity = self._create(run, errand, images[errand.name])
                 ready = threading.Event()
                 self._spawn(self._follow, run, errand, identity, ready)
@@ -178,6 +176,8 @@ class DockerRunner:
         )
 
     def _create(self, run: _Run, errand: Errand, image: str) -> str:
+        if self._closed:
+            raise _Refused("CannotStartContainerError: the simulator closes")
         name = f"ecs-{run.task}-{errand.name}"
         content = self._describe(run, errand, image)
         answer = self._engine.ask("POST", f"/containers/create?name={name}", content=content)
