@@ -22,12 +22,18 @@ _chance = random.SystemRandom()
 
 
 def settle(
-    tx: Tx, attempt_id: AttemptId, fate: Fate, *, log_wait: timedelta = timedelta(0)
+    tx: Tx,
+    attempt_id: AttemptId,
+    fate: Fate,
+    *,
+    handle: str = "",
+    log_wait: timedelta = timedelta(0),
 ) -> Settlement | None:
     """Settle the attempt once: the loser of a race changes nothing and gets None.
 
     Ends the attempt, moves its execution, frees its slots and wakes what they held back, and
     leaves the sealing of its log to the relay after `log_wait`, all in this one transaction.
+    `handle` is kept where none was known: an end may be the first that is told of an attempt.
     """
     attempt = attempts.get(tx, attempt_id)
     if attempt is None:
@@ -38,6 +44,7 @@ def settle(
         return None
     settlement = _decide(tx, execution, fate)
     end = _end_of(tx, attempt, fate, counted=settlement.counted)
+    end["handle"] = attempt.handle or handle[:200] or None
     if not attempts.end(tx, attempt_id, end):
         return None
     _move(tx, execution, fate, settlement)

@@ -4,6 +4,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -11,18 +12,15 @@ from pathlib import Path
 from barbeque_py import ids
 from barbeque_py.apps import App, JobDefinition, Queue
 from barbeque_py.backoff import RetryPolicy
-from barbeque_py.brokers.database import DatabaseBroker
 from barbeque_py.enqueue import Request, enqueue
-from barbeque_py.errors import StoreUnavailable
+from barbeque_py.errors import OutsideError, StoreUnavailable
 from barbeque_py.executions import ENDED
-from barbeque_py.logstore import LogStore
-from barbeque_py.logstores.directory import DirectoryLogStore
 from barbeque_py.messages import JobMessage
 from barbeque_py.settings import Settings
 from barbeque_py.store import Store, Tx, apps, outbox, schema
 from barbeque_py.store import executions as rows
-from barbeque_py.wake import Bell
-from barbeque_py.wiring import open_parts
+from barbeque_py.wiring import Front, open_front, open_parts
+from tests.crash.grounds import Ground, OneMachine
 from tests.crash.judge import JOB_LIMIT, QUEUE_LIMIT, RETRIES, Report, judge
 from tests.crash.marks import Marks
 from tests.crash.workers import Workers
@@ -37,7 +35,7 @@ class Drill:
     marks: Marks
     jobs: int
     kills: int
-    executor: str = "process:?slots=8"
+    ground: Ground = field(default_factory=OneMachine)
     workers: int = 4
     lease: float = 3.0
     mutant: str = ""
@@ -48,6 +46,9 @@ class Drill:
     image: str = ""
     disturb: Callable[[int], None] = field(default=lambda _kills: None)
     """Called after each kill with how many there were; may stop a database for a while."""
+    outage: float = 0.0
+    """Seconds for which, once, half-way through the kills, no worker lives."""
+    seed: int = 1
 
 
 def run(drill: Drill) -> Report:
@@ -57,14 +58,16 @@ def run(drill: Drill) -> Report:
     environment = _environment(drill)
     settings = Settings.from_environment(environment)
     store = Store(settings.database, create=True)
-    schema.migrate(store)
+    drill.ground.furnish(schema.migrate(store))
     store.write(lambda tx: _define(tx, drill))
-    course = _Course(drill, store, environment)
-    course.run(report)
+    random.seed(drill.seed)
+    with closing(open_front(settings)) as front:
+        course = _Course(drill, front, environment)
+        course.run(report)
     report.seconds = time.monotonic() - began
     parts = open_parts(settings)
     try:
-        report.faults += judge(store, parts, course.wanted, drill.marks.read(), report)
+        report.faults += judge(parts, course.wanted, drill.marks.read(), report, drill.ground)
     finally:
         parts.close()
         store.close()
@@ -75,10 +78,9 @@ def _environment(drill: Drill) -> dict[str, str]:
     return {
         "BARBEQUE_HOME": str(drill.home),
         "BARBEQUE_DATABASE": drill.database,
-        "BARBEQUE_EXECUTOR": drill.executor,
         "BARBEQUE_LEASE": f"{drill.lease}s",
         "PATH": os.environ["PATH"],  # noqa: TID251 - the test's own
-    }
+    } | drill.ground.environment()
 
 
 def _define(tx: Tx, drill: Drill) -> None:
@@ -111,11 +113,10 @@ def _jobs(count: int) -> Iterator[tuple[str, int]]:
 class _Course:
     """One drill under way: enqueues as the kills go on, until all is done."""
 
-    def __init__(self, drill: Drill, store: Store, environment: dict[str, str]) -> None:
+    def __init__(self, drill: Drill, front: Front, environment: dict[str, str]) -> None:
         self._drill = drill
-        self._store = store
-        self._broker, self._bell = DatabaseBroker(store), Bell(drill.home)
-        self._logs = DirectoryLogStore(drill.home / "logs")
+        self._store = front.store
+        self._front = front
         self._workers = Workers()
         self._waiting = list(_jobs(drill.jobs))
         self.wanted: dict[str, int] = {}
@@ -126,7 +127,10 @@ class _Course:
             "log": str(drill.home / "workers.log"),
             "mutant": drill.mutant,
             "only": drill.only,
+            "seed": drill.seed,
         }
+        self._dark_until = 0.0
+        self._been_dark = drill.outage == 0.0
 
     def run(self, report: Report) -> None:
         until = time.monotonic() + self._drill.patience
@@ -138,14 +142,16 @@ class _Course:
             if self._killing and time.monotonic() > next_kill:
                 self._workers.kill_one()
                 next_kill = time.monotonic() + random.uniform(0.2, 0.8)
+            if not self._been_dark and self._workers.killed >= self._drill.kills // 2:
+                self._go_dark()
             if self._workers.killed > disturbed:
                 disturbed = self._workers.killed
                 self._drill.disturb(disturbed)
             time.sleep(0.02)
+        self._drill.ground.calm()
         report.kills = self._workers.killed
         if late := self._workers.end():
             report.faults.append(f"{len(late)} workers did not stop within ten seconds")
-        self._bell.close()
         if self.journal.exists():
             report.points.update(self.journal.read_text().splitlines())
 
@@ -153,7 +159,17 @@ class _Course:
     def _killing(self) -> bool:
         return self._workers.killed < self._drill.kills
 
+    def _go_dark(self) -> None:
+        """Kill every worker and start none for a while: longer than a start may be repeated."""
+        while self._workers.alive:
+            self._workers.kill_one()
+            self._workers.listen()
+        self._been_dark = True
+        self._dark_until = time.monotonic() + self._drill.outage
+
     def _keep_at_work(self) -> None:
+        if time.monotonic() < self._dark_until:
+            return
         while len(self._workers.alive) < self._drill.workers:
             probability = self._drill.probability if self._killing else 0.0
             self._workers.order(**self._order, probability=probability)
@@ -162,24 +178,25 @@ class _Course:
         share = (self._workers.killed + 1) / self._drill.kills if self._killing else 1.0
         while self._waiting and len(self.wanted) < self._drill.jobs * share:
             name, failures = self._waiting.pop()
-            self.wanted[_enqueue(self._broker, self._logs, name)] = failures
-            self._bell.ring()
+            self.wanted[_enqueue(self._front, name)] = failures
+            self._front.bell.ring()
 
     def _done(self) -> bool:
-        return not self._killing and not self._waiting and _all_final(self._store, self.wanted)
+        idle = not self._killing and self._been_dark and not self._waiting
+        return idle and _all_final(self._store, self.wanted)
 
 
-def _enqueue(broker: DatabaseBroker, logs: LogStore, name: str) -> str:
+def _enqueue(front: Front, name: str) -> str:
     message_id = ids.new_message_id()
     job = JobMessage(message_id, "drill", name, "default", '{"drill":true}')
     times = random.randint(1, 5)  # SQS delivers more than once, too
     for attempt in range(100):
         try:
-            enqueue(broker, logs, [Request(job, "default")] * times)
-        except StoreUnavailable:
+            enqueue(front.broker, front.logs, [Request(job, "default")] * times)
+        except OutsideError:
             if attempt == 99:
                 raise
-            time.sleep(0.2)  # the database is being killed: a client sends again
+            time.sleep(0.2)  # a client sends again
         else:
             break
     return message_id

@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any
 
 from barbeque_py.logs import attempt_prefix, raw_chunks
-from barbeque_py.store import Store, attempts, dead, lanes, limits, outbox
+from barbeque_py.store import Store, attempts, dead, limits, outbox
 from barbeque_py.store import executions as rows
 from barbeque_py.wiring import Parts
+from tests.crash.grounds import Ground
 
 QUEUE_LIMIT = 6
 JOB_LIMIT = 3
@@ -26,24 +27,28 @@ class Report:
     kills: int = 0
     attempts: int = 0
     runs: int = 0
+    tasks: int = 0
+    """As the place itself counts what it started, where it can."""
+    fates: Counter[str] = field(default_factory=Counter)
     points: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
             f"{self.kills} kills in {self.seconds:.0f} s, {self.attempts} attempts, "
-            f"{self.runs} runs, {len(self.points)} named points hit"
+            f"{self.runs} runs, {self.tasks} tasks, {len(self.points)} named points hit, "
+            f"ends: {dict(self.fates)}"
         )
 
 
 def judge(
-    store: Store,
     parts: Parts,
     wanted: dict[str, int],
     marks: list[Mark],
     report: Report,
+    ground: Ground,
 ) -> list[str]:
-    faults = []
+    store, faults = parts.store, []
     found = store.read(lambda tx: rows.many_by_message_id(tx, wanted))
     faults += [f"lost: {message_id}" for message_id in wanted.keys() - found.keys()]
     starts = Counter(attempt for attempt, what, _ in marks if what == "start")
@@ -52,9 +57,14 @@ def judge(
     for message_id, execution in found.items():
         tries = store.read(partial(attempts.of_execution, execution=execution.id))
         report.attempts += len(tries)
+        report.fates.update(str(each.reason) for each in tries)
         faults += _judge_one(execution, tries, wanted[message_id], starts, parts)
     faults += _judge_limits(store, found, marks)
-    faults += _judge_leftovers(store, parts)
+    faults += _judge_leftovers(store)
+    faults += ground.leftovers(store, parts)
+    started = ground.starts() or Counter()
+    report.tasks = started.total()
+    faults += [f"started {count} times: {each}" for each, count in started.items() if count > 1]
     return faults
 
 
@@ -64,10 +74,11 @@ def _judge_one(
     name = execution.message_id
     expected = "failed" if failures > RETRIES else "succeeded"
     faults = []
-    if execution.state != expected:
+    vanished = [each for each in tries if each.reason == "vanished"]
+    if execution.state not in (expected, "failed" if vanished else expected):
         faults.append(f"{name} is {execution.state}, not {expected}")
     runs = min(failures, RETRIES) + 1
-    if sum(1 for each in tries if each.counted) != runs:
+    if sum(1 for each in tries if each.counted) != runs and not vanished:
         faults.append(f"{name} had {[(t.reason, t.counted) for t in tries]}, not {runs} counted")
     for each in tries:
         if each.reason == "exited" and starts[each.id] != 1:
@@ -104,12 +115,8 @@ def _peak(marks: list[Mark]) -> int:
     return most
 
 
-def _judge_leftovers(store: Store, parts: Parts) -> list[str]:
+def _judge_leftovers(store: Store) -> list[str]:
     faults = []
-    if remains := parts.executor.remains():
-        faults.append(f"{len(remains)} attempts still hold something: {remains[:3]}")
-    if depth := store.read(lambda tx: lanes.depth(tx, "default")):
-        faults.append(f"{depth} messages are left on the queue")
     if buried := store.read(dead.newest):
         faults.append(f"{len(buried)} messages are dead: {buried[0].reason}")
     if undone := store.read(outbox.oldest_due):

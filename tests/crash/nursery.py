@@ -16,7 +16,9 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+from barbeque_py.broker import Broker
 from barbeque_py.brokers.database import DatabaseBroker
+from barbeque_py.brokers.sqs import SqsBroker
 from barbeque_py.executor import Launch, Sighting
 from barbeque_py.ids import AttemptId
 from barbeque_py.settings import Settings
@@ -24,7 +26,7 @@ from barbeque_py.store import Store
 from barbeque_py.wiring import Parts, open_parts
 from barbeque_worker import main as worker
 from barbeque_worker.rescue import Rescue
-from tests.crash.points import Fuse, FusedExecutor, FusedLogs, FusedStore
+from tests.crash.points import Fuse, FusedBroker, FusedExecutor, FusedLogs, FusedStore
 
 
 class Nameless(FusedExecutor):
@@ -60,7 +62,7 @@ def work(order: dict[str, Any]) -> None:
     logging.basicConfig(
         filename=order["log"], level=logging.INFO, format="%(asctime)s %(process)d %(message)s"
     )
-    random.seed()
+    random.seed(order["seed"] * 1_000_003 + order["number"])
     settings = Settings.from_environment(order["environment"])
     fuse = Fuse(order["probability"], order["journal"], only=order["only"])
     parts = _mutated(_fused(open_parts(settings), fuse), fuse, order["mutant"])
@@ -69,10 +71,14 @@ def work(order: dict[str, Any]) -> None:
 
 def _fused(parts: Parts, fuse: Fuse) -> Parts:
     store = FusedStore(parts.settings.database, fuse)
+    broker: Broker = DatabaseBroker(store)
+    if parts.settings.broker.kind == "sqs":
+        # A dead worker's messages come back as soon as its leases end, not in a minute.
+        broker = FusedBroker(SqsBroker("Drill-", visibility=timedelta(seconds=4)), fuse)
     return dataclasses.replace(
         parts,
         store=store,
-        broker=DatabaseBroker(store),
+        broker=broker,
         executor=FusedExecutor(parts.executor, fuse),
         logs=FusedLogs(parts.logs, fuse),
     )

@@ -4,10 +4,14 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 
+from barbeque_py.broker import BATCH, Broker, Delivery, Parcel
 from barbeque_py.executor import Blueprint, Executor, Launch, News, Preparation, Sighting
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogSource
@@ -97,13 +101,46 @@ class FusedExecutor:
         self._executor.stop(attempt, kill=kill)
 
     def events(self, stop: Event) -> Iterator[News]:
-        return self._executor.events(stop)
+        for news in self._executor.events(stop):
+            if news.sightings:
+                self._fuse.reach("after news")
+            yield replace(news, acknowledge=partial(self._acknowledge, news))
+
+    def _acknowledge(self, news: News) -> None:
+        self._fuse.reach("before news are acknowledged")
+        news.acknowledge()
+        self._fuse.reach("after news were acknowledged")
 
     def log(self, attempt: AttemptId) -> LogSource:
         return self._executor.log(attempt)
 
     def remains(self) -> list[AttemptId]:
         return self._executor.remains()
+
+
+class FusedBroker:
+    """A broker that may die before and after each call of a worker's."""
+
+    def __init__(self, broker: Broker, fuse: Fuse) -> None:
+        self._broker = broker
+        self._fuse = fuse
+
+    def send(self, queue: str, parcels: Sequence[Parcel]) -> None:
+        self._broker.send(queue, parcels)
+
+    def receive(self, queue: str, *, limit: int = BATCH, wait: timedelta) -> list[Delivery]:
+        found = self._broker.receive(queue, limit=limit, wait=wait)
+        if found:
+            self._fuse.reach("after a receive")
+        return found
+
+    def extend(self, deliveries: Sequence[Delivery], visibility: timedelta) -> None:
+        self._broker.extend(deliveries, visibility)
+
+    def delete(self, deliveries: Sequence[Delivery]) -> None:
+        self._fuse.reach("before a delete")
+        self._broker.delete(deliveries)
+        self._fuse.reach("after a delete")
 
 
 class FusedLogs:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.drill import Drill, run
+from tests.crash.grounds import OneMachine
 from tests.crash.judge import Report
 from tests.crash.marks import FileMarks, ServerMarks
 from tests.images import make_test_image
@@ -88,7 +89,7 @@ def test_containers_survive_kills(tmp_path: Path, jobs: int, kills: int) -> None
         marks=marks,
         jobs=jobs,
         kills=kills,
-        executor="docker:?slots=8",
+        ground=OneMachine("docker:?slots=8"),
         image=image,
         lease=12.0,
     )

@@ -26,9 +26,12 @@ class Workers:
         self._rest = b""
         self.alive: set[int] = set()
         self.killed = 0
+        self._ordered = 0
 
     def order(self, **order: Any) -> None:
         assert self._process.stdin is not None
+        self._ordered += 1
+        order["number"] = self._ordered
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
         self.listen(born=True)

@@ -10,7 +10,7 @@ from barbeque_py import clock
 from barbeque_py.executions import AttemptState, Stage, State
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
-from barbeque_py.settle import SEAL
+from barbeque_py.settle import SEAL, settle
 from barbeque_py.store import Store, attempts, tables
 from tests.store.world import (
     FAILURE,
@@ -199,3 +199,15 @@ def test_a_deadline_and_a_cancel_make_an_attempt_due_to_stop(store: Store) -> No
         store.shift = timedelta(seconds=seconds)
         found = store.read(lambda tx: attempts.due_to_act(tx, [PLACE], "worker-1"))
         assert {each.id for each in found} == due
+
+
+def test_an_end_that_is_the_first_thing_told_keeps_the_handle(store: Store) -> None:
+    define(store)
+    for _ in range(2):
+        enqueue(store)
+    unseen, seen = (each.attempt for each in claim_some(store))
+    mark_running(store, seen)
+    for attempt in (unseen, seen):
+        store.write(lambda tx, attempt=attempt: settle(tx, attempt, SUCCESS, handle="a task"))  # type: ignore[misc]
+    found = store.read(lambda tx: attempts.known(tx, [unseen, seen]))
+    assert [found[each].handle for each in (unseen, seen)] == ["a task", "container"]

@@ -115,7 +115,7 @@ class Launcher:
     def seen(self, attempt: AttemptId, sighting: Sighting, *, timeout: float) -> None:
         """Record what was seen of an attempt that was started."""
         if sighting.standing is Standing.ENDED and sighting.fate is not None:
-            self._settle(attempt, sighting.fate)
+            self._settle(attempt, sighting.fate, sighting.handle)
         elif sighting.standing is Standing.RUNNING and self._mark(attempt, sighting, timeout):
             if self._station.executor.traits.attended:
                 self._shippers.begin(attempt)
@@ -263,8 +263,8 @@ class Launcher:
             self._station.executor.remove(attempt)
         self._settle(attempt, Fate(Reason.CANCELLED, detail="cancelled before it was started"))
 
-    def _settle(self, attempt: AttemptId, fate: Fate) -> None:
-        if self._station.settle(attempt, fate):
+    def _settle(self, attempt: AttemptId, fate: Fate, handle: str = "") -> None:
+        if self._station.settle(attempt, fate, handle=handle):
             self._on_settled()
 
 

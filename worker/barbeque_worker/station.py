@@ -86,11 +86,13 @@ class Station:
     mine: set[AttemptId] = field(default_factory=set)
     """Live attempts that this worker started or adopted: it acts on their events at once."""
 
-    def settle(self, attempt: AttemptId, fate: Fate) -> bool:
+    def settle(self, attempt: AttemptId, fate: Fate, *, handle: str = "") -> bool:
         """Settle the attempt; False when another was first."""
         self.mine.discard(attempt)
         log_wait = next(iter(self.executor.traits.log_waits), timedelta(0))
-        done = self.store.write(lambda tx: settle(tx, attempt, fate, log_wait=log_wait))
+        done = self.store.write(
+            lambda tx: settle(tx, attempt, fate, handle=handle, log_wait=log_wait)
+        )
         return done is not None
 
     @property

@@ -136,7 +136,7 @@ class Watch:
         match sighting.standing:
             case Standing.ENDED:
                 assert sighting.fate is not None, "an executor tells the fate of what has ended"
-                self._settle(attempt, sighting.fate)
+                self._settle(attempt, sighting.fate, sighting.handle)
             case Standing.RUNNING if attempt.state is AttemptState.STARTING:
                 self._launcher.seen(attempt.id, sighting, timeout=_timeout(attempt))
             case Standing.RUNNING if not self._station.executor.traits.attended:
@@ -149,8 +149,8 @@ class Watch:
             case _:
                 pass  # Not started yet: whoever holds its lease starts it.
 
-    def _settle(self, attempt: Attempt, fate: Fate) -> None:
-        if self._station.settle(attempt.id, fate):
+    def _settle(self, attempt: Attempt, fate: Fate, handle: str = "") -> None:
+        if self._station.settle(attempt.id, fate, handle=handle):
             self._on_settled()
 
     def _note_start(self, attempt: Attempt, sighting: Sighting) -> None:
