@@ -292,9 +292,14 @@ class DockerRunner:
             found = self._engine.call(
                 "GET", f'/containers/json?all=1&filters={{"label":["{LABEL}"]}}'
             )
-            for each in found.json():
-                if not Path("/proc", each["Labels"][LABEL]).exists():
-                    self._engine.ask("DELETE", f"/containers/{each['Id']}?v=1&force=1")
+            left = [
+                each for each in found.json() if not Path("/proc", each["Labels"][LABEL]).exists()
+            ]
+            for each in left:
+                self._engine.ask("DELETE", f"/containers/{each['Id']}?v=1&force=1")
+            for mount in (mount for each in left for mount in each["Mounts"]):
+                if mount.get("Name", "").startswith("ecs-"):
+                    self._engine.ask("DELETE", f"/volumes/{mount['Name']}")
 
 
 def _in_order(errands: Sequence[Errand]) -> list[Errand]:
