@@ -7,6 +7,12 @@ stream. What is not full goes up when the task ends, so CloudWatch serves whoeve
 whenever S3 has nothing. The task role needs s3:PutObject on that folder, logs:CreateLogStream and
 logs:PutLogEvents.
 
+This saves calls of CloudWatch and tells the streams apart, but promises less than awslogs: ECS has
+Docker hand lines over without waiting (`fluentd-async`), so the end of what a job writes in a burst
+before it exits can be lost, in S3 and in CloudWatch alike, and empty lines never arrive. CloudWatch
+orders by milliseconds: where both streams write at once, lines have other numbers while they are
+watched than in the sealed log.
+
 An attempt's row says where its log is as `firelens:REGION:GROUP:PREFIX/TAG`, see `cloudwatch`.
 """
 
