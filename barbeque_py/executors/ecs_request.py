@@ -50,7 +50,7 @@ class Maker:
             "barbeque.app": launch.app,
             "barbeque.job": launch.job,
         }
-        return {
+        request: Json = {
             **launch.details["run"],
             "clientToken": f"{launch.attempt}.{launch.launch_number}",
             "startedBy": self.started_by(launch.attempt),
@@ -58,6 +58,8 @@ class Maker:
             "overrides": self._overrides(launch),
             "tags": write_tags(tags),
         }
+        # A launch read back from its row has its maps in another order.
+        return dict(json.loads(json.dumps(request, sort_keys=True)))
 
     def _overrides(self, launch: Launch) -> Json:
         """Give the message as a variable where it fits, and its address wherever there is one."""
