@@ -3,142 +3,17 @@
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from barbeque_py.apps import App, JobDefinition, Queue
-from barbeque_py.brokers.sqs import SqsBroker
-from barbeque_py.brokers.sqs_queues import SqsQueues
 from barbeque_py.ids import is_message_id
-from barbeque_py.intake import Intake
-from barbeque_py.sns import SnsTopics
-from barbeque_py.store import Store, Tx, apps, dead
+from barbeque_py.store import Store
 from barbeque_py.store import executions as rows
-from tests.api.served import Running, error_code, parts_of, serving
+from tests.api.hearing import YAML, Heard, barbeque, confirmation, hearing
+from tests.api.served import Running, error_code
 from tests.cloud.rig import CloudProcess
-from tests.waiting import wait_until
-
-YAML = {"content-type": "application/yaml"}
-PREFIX = "Sub-"
-
-
-class Heard:
-    """An API whose queue is one of SQS, and topics that it may hear."""
-
-    def __init__(self, api: Running, cloud: CloudProcess, queues: SqsQueues) -> None:
-        self.api = api
-        self.cloud = cloud
-        self.queues = queues
-        self.topics = api.parts.topics
-        self.queue = f"q{uuid.uuid4().hex[:12]}"
-        self.topic = self.new_topic()
-        api.store.write(self._define)
-        queues.ensure_queue(self.queue)
-        self._intake = Intake(api.store, api.parts.broker, api.parts.logs, self.topics)
-
-    def _define(self, tx: Tx) -> None:
-        apps.put_queue(tx, Queue("default"))
-        apps.put_queue(tx, Queue(self.queue))
-        apps.put_app(tx, App("media", "media:1"))
-        for name in ("Encode", "Thumbnail"):
-            apps.put_job(tx, JobDefinition("media", name, ("run",)))
-
-    def new_topic(self, name: str = "topic") -> str:
-        called = f"{name}-{uuid.uuid4().hex[:12]}"
-        return str(self.cloud.client("sns").create_topic(Name=called)["TopicArn"])
-
-    def subscribe(self, **changes: Any) -> Any:
-        wanted = {"topic": self.topic, "queue": self.queue, "app": "media", "job": "Encode"}
-        return self.api.post("/v2/subscriptions", wanted | changes)
-
-    def apply(self, *, topics: list[str], job: str = "Encode", **params: Any) -> Any:
-        text = "apps:\n- name: media\n  image: media:1\n  jobs:\n"
-        text += "".join(
-            f"  - {{name: {name}, command: [run]}}\n" for name in ("Encode", "Thumbnail")
-        )
-        text += "subscriptions:\n" if topics else ""
-        for topic in topics:
-            text += f"- {{topic: '{topic}', queue: {self.queue}, app: media, job: {job}}}\n"
-        text += "queues: [{name: default}]\n"
-        return self.api.client.post("/v2/apply", content=text, headers=YAML, params=params)
-
-    @property
-    def listed(self) -> list[dict[str, Any]]:
-        return list(self.api.get("/v2/subscriptions").json()["subscriptions"])
-
-    @property
-    def hearing(self) -> list[str]:
-        """The ARNs under which SNS has the topic's subscriptions."""
-        found = self.cloud.client("sns").list_subscriptions_by_topic(TopicArn=self.topic)
-        return [each["SubscriptionArn"] for each in found["Subscriptions"]]
-
-    @property
-    def policy(self) -> list[str]:
-        """The topics that the queue's policy lets in."""
-        sqs = self.cloud.client("sqs")
-        url = sqs.get_queue_url(QueueName=PREFIX + self.queue)["QueueUrl"]
-        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
-        policy = json.loads(found.get("Attributes", {}).get("Policy") or "{}")
-        lists = [
-            each["Condition"]["ArnEquals"]["aws:SourceArn"] for each in policy.get("Statement", [])
-        ]
-        return [topic for topics in lists for topic in topics]
-
-    def publish(self, message: str) -> None:
-        self.cloud.client("sns").publish(TopicArn=self.topic, Message=message)
-
-    def put(self, body: dict[str, Any]) -> None:
-        """Put a body on the queue as it is."""
-        sqs = self.cloud.client("sqs")
-        url = sqs.get_queue_url(QueueName=PREFIX + self.queue)["QueueUrl"]
-        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body))
-
-    def take(self, count: int = 1) -> None:
-        """Take in as many messages."""
-        taken = 0
-
-        def enough() -> bool:
-            nonlocal taken
-            taken += self._intake.take(self.queue, wait=timedelta(seconds=1))
-            return taken >= count
-
-        wait_until(enough, "the messages are taken in")
-
-    @property
-    def executions(self) -> list[tuple[str, str | None]]:
-        """Job and message of each execution, the oldest first."""
-        found = reversed(self.newest)
-        return [(each["job"], each["message"]) for each in map(self.execution, found)]
-
-    @property
-    def newest(self) -> list[str]:
-        """The ids of the executions, the newest first."""
-        found = self.api.get("/v2/job_executions").json()["job_executions"]
-        return [each["message_id"] for each in found]
-
-    def execution(self, message_id: str) -> dict[str, Any]:
-        return dict(self.api.get(f"/v2/job_executions/{message_id}").json())
-
-    @property
-    def dead(self) -> list[str]:
-        return [each.reason for each in self.api.store.read(dead.newest)]
-
-
-@contextmanager
-def hearing(store: Store, folder: Path, cloud: CloudProcess) -> Iterator[Heard]:
-    queues = SqsQueues(PREFIX, installation="abc123")
-    broker = SqsBroker(PREFIX)
-    topics = SnsTopics(queue_arn=queues.queue_arn, allow_topics=queues.allow_topics)
-    try:
-        with serving(parts_of(store, folder), broker=broker, topics=topics) as api:
-            yield Heard(api, cloud, queues)
-    finally:
-        for part in (topics, broker, queues):
-            part.close()
 
 
 @pytest.fixture
@@ -348,11 +223,36 @@ def test_without_sqs_there_are_no_subscriptions(small_api: Running) -> None:
     assert small_api.get("/v2/subscriptions").json() == {"subscriptions": []}
 
 
-def test_sns_is_told_by_the_worker_that_the_queue_wants_the_topic(small_heard: Heard) -> None:
+def test_the_worker_answers_sns_that_the_queue_wants_the_topic(small_heard: Heard) -> None:
     small_heard.subscribe()
-    small_heard.put(confirmation("SubscriptionConfirmation", small_heard.topic + "x"))
+    small_heard.cloud.reset_counts()
+    small_heard.put(confirmation("SubscriptionConfirmation", small_heard.topic))
     small_heard.take()
-    assert small_heard.dead == [f"no subscription of this queue to the topic {small_heard.topic}x"]
+    assert small_heard.cloud.counts()["sns"]["ConfirmSubscription"] == 1
+    assert (small_heard.dead, small_heard.executions) == ([], [])
+
+
+def test_what_sns_asks_is_answered_later_while_sns_is_away(small_heard: Heard) -> None:
+    small_heard.subscribe()
+    small_heard.cloud.faults(sns={"refuse": 1.0})
+    small_heard.put(confirmation("SubscriptionConfirmation", small_heard.topic))
+    small_heard.take()
+    assert small_heard.dead == []
+    assert small_heard.queues.depth(small_heard.queue).in_flight == 1
+
+
+def test_what_sns_asks_in_vain_is_dead_with_its_reason(small_heard: Heard) -> None:
+    small_heard.subscribe()
+    small_heard.put(confirmation("SubscriptionConfirmation", small_heard.topic, "expired"))
+    small_heard.put(confirmation("SubscriptionConfirmation", small_heard.topic + "x"))
+    small_heard.take(2)
+    first, second = sorted(small_heard.dead)
+    assert first.startswith(f"confirming the subscription to {small_heard.topic} is refused")
+    assert second == f"no subscription of this queue to the topic {small_heard.topic}x"
+
+
+def test_who_unsubscribes_the_queue_in_sns_is_told_of_and_apply_repairs(small_heard: Heard) -> None:
+    small_heard.subscribe()
     small_heard.put(confirmation("UnsubscribeConfirmation", small_heard.topic + "x"))
     small_heard.put(confirmation("UnsubscribeConfirmation", small_heard.topic))
     small_heard.take(2)
@@ -361,7 +261,38 @@ def test_sns_is_told_by_the_worker_that_the_queue_wants_the_topic(small_heard: H
     assert "somebody unsubscribed the queue" in found["fault"]
     assert small_heard.apply(topics=[]).json()["unfinished"] == []
     assert small_heard.listed[0]["fault"] is None
+    assert small_heard.dead == []
 
 
-def confirmation(kind: str, topic: str) -> dict[str, Any]:
-    return {"Type": kind, "MessageId": str(uuid.uuid4()), "TopicArn": topic, "Token": "t" * 64}
+def test_the_command_line_lists_makes_and_removes_them(small_heard: Heard) -> None:
+    heard = small_heard
+    assert barbeque(heard, "subscriptions") == (0, "no queue hears a topic\n", "")
+    wanted = ("subscribe", heard.topic, "media", "Encode", "--queue", heard.queue)
+    heard.cloud.faults(sns={"refuse": 1.0})
+    code, _, errors = barbeque(heard, *wanted)
+    assert (code, "is not finished in SNS" in errors) == (3, True)
+    heard.cloud.faults()
+    (number,) = [each["id"] for each in heard.listed]
+    assert barbeque(heard, *wanted)[:2] == (
+        0,
+        f"subscription {number}: {heard.queue} hears {heard.topic}\n",
+    )
+    code, told, _ = barbeque(heard, "subscriptions", "--json")
+    assert (code, json.loads(told)) == (0, heard.listed)
+    assert barbeque(heard, "unsubscribe", str(number))[1] == f"subscription {number} is gone\n"
+    assert barbeque(heard, "unsubscribe", str(number))[0] == 4
+
+
+def test_the_command_line_says_what_an_applied_file_could_not_do(
+    small_heard: Heard, tmp_path: Path
+) -> None:
+    path = tmp_path / "file.yaml"
+    topic = small_heard.new_topic("forbidden")
+    path.write_text(
+        f"subscriptions: [{{topic: '{topic}', queue: {small_heard.queue}, "
+        "app: media, job: Encode}]\n"
+    )
+    code, told, errors = barbeque(small_heard, "apply", "-f", str(path))
+    assert (code, told.split()) == (1, ["topic", topic, "on", small_heard.queue, "created"])
+    assert "is not authorized" in errors
+    assert "1 subscription could not be made right in SNS: apply again" in errors

@@ -32,6 +32,7 @@ class Sns:
         self._sqs = sqs
         self._topics: dict[str, list[Subscription]] = {}
         self._answers: dict[str, Callable[[Json], Json]] = {
+            "ConfirmSubscription": self._confirm,
             "CreateTopic": self._create,
             "DeleteTopic": self._drop,
             "GetSubscriptionAttributes": self._attributes,
@@ -95,6 +96,14 @@ class Sns:
         fresh = Subscription(f"{arn}:{uuid.uuid4()}", arn, endpoint, attributes)
         subscriptions.append(fresh)
         return {"SubscriptionArn": fresh.arn}
+
+    def _confirm(self, request: Json) -> Json:
+        """Take any token but one that says it has expired; the topic's first subscription it is."""
+        if _needed(request, "Token").startswith("expired"):
+            raise AwsFault("InvalidParameter", "Invalid parameter: Token")
+        for each in self._topic(request):
+            return {"SubscriptionArn": each.arn}
+        raise AwsFault("NotFound", "Subscription does not exist", status=404)
 
     def _unsubscribe(self, request: Json) -> Json:
         arn = _needed(request, "SubscriptionArn")
