@@ -25,6 +25,7 @@ from barbeque_py.executor import (
     Traits,
 )
 from barbeque_py.executors.ecs import EcsExecutor, open_clients
+from barbeque_py.executors.ecs_definition import Bucket
 from barbeque_py.ids import AttemptId, attempt_id, new_message_id
 from barbeque_py.logs import LogSource
 from barbeque_py.store import Store, attempts, tables
@@ -69,7 +70,13 @@ class EcsRig:
         )
         self.cloud.client("logs").create_log_group(logGroupName=f"/barbeque/{INSTALLATION}")
         self.cloud.client("sqs").create_queue(QueueName=QUEUE)
-        self.turn(runner=runner, event_queue=QUEUE, stop_timeout=2.0)
+        self._knobs = {"runner": runner, "event_queue": QUEUE, "stop_timeout": 2.0}
+        self.turn(**self._knobs)
+
+    def calm(self) -> None:
+        """End every fault, and turn every knob back."""
+        self.cloud.calm()
+        self.turn(**self._knobs)
 
     def turn(self, **knobs: Any) -> None:
         """Turn knobs of the simulator."""
@@ -79,7 +86,9 @@ class EcsRig:
         """Return a fresh executor on the same cluster, as another worker would have."""
         return RecordingExecutor(self.store, self.plain(**changes))
 
-    def plain(self, *, job_url: str | None = JOB_URL, **changes: Any) -> EcsExecutor:
+    def plain(
+        self, *, job_url: str | None = JOB_URL, bucket: Bucket | None = None, **changes: Any
+    ) -> EcsExecutor:
         """Return a fresh executor that records nothing."""
         executor = EcsExecutor(
             self.store,
@@ -87,6 +96,7 @@ class EcsRig:
             installation=INSTALLATION,
             job_url=job_url,
             secret=SECRET,
+            bucket=bucket,
             clients=self._clients,
         )
         self._open.callback(executor.close)
@@ -125,9 +135,9 @@ class EcsRig:
         self._add_row(launch, prepared.log_at, first_called_at or clock.now())
         return launch
 
-    def forget_handle(self, launch: Launch) -> None:
-        """Make the row that of an attempt whose start was not heard of."""
-        self._change(launch, handle=None, state=AttemptState.STARTING)
+    def set_handle(self, launch: Launch, handle: str | None) -> None:
+        """Let the row name another task, or none, as when its start was not heard of."""
+        self._change(launch, handle=handle)
 
     def age(self, launch: Launch, by: timedelta) -> None:
         """Make the attempt's first call so much older."""
