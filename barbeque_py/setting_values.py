@@ -17,6 +17,7 @@ from barbeque_py.ecs_url import EcsUrl, read_ecs_url
 
 SIZES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2}
 MOST_SLOTS = 10_000
+_LAST_PORT = 65_535
 
 _HTTP_FLAGS = re.IGNORECASE | re.ASCII
 _HTTP = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?(/[^?#@\s]*)?", _HTTP_FLAGS)
@@ -24,6 +25,7 @@ _MYSQL = re.compile(
     r"mysql(?:\+pymysql)?://(?P<login>[^:/?#@\s]+(?::[^:/?#@\s]*)?@)?"
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:/?#@\s]*)(?P<port>:\d{1,5})?/[^/?#@\s]+(?P<query>\?[^#\s]*)?"
 )
+_ADDRESS = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+):(\d{1,5})", _HTTP_FLAGS)
 _REGISTRY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]*(:\d{1,5})?(/[a-z0-9._-]+)*", re.ASCII)
 _SIZE = re.compile(r"(\d{1,12})\s?(B|KiB|MiB)?", re.ASCII)
 _SECRET_PARAMETER = re.compile(
@@ -73,6 +75,15 @@ class LogsUrl:
     prefix: str = ""
     region: str | None = None
     """None is what the AWS settings say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    """A name or an IP address, without brackets."""
+    port: int
 
 
 def redact_url(url: str) -> str:
@@ -242,6 +253,14 @@ def read_http_url(text: str) -> str:
             "write http://HOST:PORT or https://HOST, without user name, password, ? or #"
         )
     return text.rstrip("/")
+
+
+def read_address(text: str) -> Address:
+    """Read where to listen."""
+    form = _ADDRESS.fullmatch(text)
+    if form is None or not 1 <= int(form[2]) <= _LAST_PORT:
+        raise ValueError("write HOST:PORT, as in 10.0.3.7:3004, 0.0.0.0:3004 or [::]:3004")
+    return Address(form[1].strip("[]"), int(form[2]))
 
 
 def read_token(text: str) -> str:

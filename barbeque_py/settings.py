@@ -12,7 +12,7 @@ from barbeque_py import setting_values as values
 from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.env_file import read_env_file
 from barbeque_py.errors import ConfigurationError
-from barbeque_py.setting_values import BrokerUrl, ExecutorUrl, LogsUrl, redact_url
+from barbeque_py.setting_values import Address, BrokerUrl, ExecutorUrl, LogsUrl, redact_url
 
 GIVEN_TO_JOBS = frozenset(
     {
@@ -157,6 +157,15 @@ class Settings:
         "The API's address as jobs reach it, on ECS: where they fetch their message.",
         example="http://barbeque.internal:3003",
         read=values.read_http_url,
+    )
+    job_listen: Address | None = _setting(
+        "BARBEQUE_JOB_LISTEN",
+        "",
+        "An address of their own for the routes that jobs use, which `api` and `up` then serve "
+        "beside the API's; nothing else answers there, and each job is known by its own token. "
+        "Unset: they are at the API's address.",
+        example="0.0.0.0:3004",
+        read=values.read_address,
     )
     url: str = _setting(
         "BARBEQUE_URL",

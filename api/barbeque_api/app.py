@@ -15,6 +15,7 @@ from barbeque_api.enqueue import Enqueueing
 from barbeque_api.executions import Executions
 from barbeque_api.gate import Endpoint, Gate
 from barbeque_api.health import Health
+from barbeque_api.job_routes import JobRoutes
 from barbeque_api.parts import Served
 from barbeque_api.queues import DeadMessages, Queues
 from barbeque_api.revisions import Revisions
@@ -24,9 +25,10 @@ from barbeque_api.subscriptions import Subscriptions
 __all__ = ["Served", "create_app"]
 
 
-def create_app(parts: Served, *, pages: ASGIApp | None = None) -> FastAPI:
+def create_app(parts: Served, *, pages: ASGIApp | None = None, for_jobs: bool = True) -> FastAPI:
     """Return the API; `pages` answers all addresses that are not its own.
 
+    Without `for_jobs` the routes for jobs are not among them: they have an address of their own.
     The parts stay the caller's to close. What was accepted is sent before the app's shutdown ends.
     """
     enqueueing = Enqueueing(parts)
@@ -43,7 +45,7 @@ def create_app(parts: Served, *, pages: ASGIApp | None = None) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.include_router(_routes(parts, enqueueing))
+    app.include_router(_routes(parts, enqueueing, for_jobs=for_jobs))
     problems.install(app)
     gate = partial(Gate, hosts=parts.allowed_hosts, host_url=parts.host_url, pages=pages)
     app.add_middleware(gate)
@@ -73,9 +75,9 @@ class _Api(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def _routes(parts: Served, enqueueing: Enqueueing) -> APIRouter:
+def _routes(parts: Served, enqueueing: Enqueueing, *, for_jobs: bool) -> APIRouter:
     router = APIRouter()
-    jobs = (Statuses, Executions, AttemptLogs)
+    jobs = (Statuses, Executions, AttemptLogs, *((JobRoutes,) if for_jobs else ()))
     definitions = (Revisions, Configuration, Queues, Subscriptions, DeadMessages)
     enqueueing.add_to(router)
     for noun in (*jobs, *definitions, Health):

@@ -70,7 +70,7 @@ def api(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> 
     """
     from barbeque_py.cli.site import build_api
 
-    _serve_alone(context, "api", build_api, host=host, port=port)
+    _serve_alone(context, "api", build_api, host=host, port=port, for_jobs=True)
 
 
 def console(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> None:
@@ -84,18 +84,36 @@ def console(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003)
 
 
 def _serve_alone(
-    context: typer.Context, name: str, build: Callable[..., Any], *, host: str, port: int
+    context: typer.Context,
+    name: str,
+    build: Callable[..., Any],
+    *,
+    host: str,
+    port: int,
+    for_jobs: bool = False,
 ) -> None:
-    from barbeque_py.cli.serving import listen, make_server, serve, set_up_logging, url_of
+    from barbeque_py.cli.serving import (
+        listen,
+        listen_for_jobs,
+        make_server,
+        serve,
+        set_up_logging,
+        url_of,
+    )
+    from barbeque_py.cli.site import build_job_routes
     from barbeque_py.wiring import open_front
 
     settings = session_of(context).settings()
     set_up_logging()
-    with listen(host, port) as listening:
+    at = settings.job_listen if for_jobs else None
+    with listen(host, port) as listening, listen_for_jobs(at) as asking:
         front = open_front(settings)
         try:
             server = make_server(build(front, host=listening.getsockname()[0]))
             print_line(f"barbeque {name} listens at {url_of(listening)}")
+            if asking is not None:
+                server.serve_beside(build_job_routes(front), asking)
+                print_line(f"jobs ask for their messages at {url_of(asking)}")
             serve(server, listening)
         finally:
             front.close()

@@ -1,4 +1,4 @@
-"""Serves HTTP on one address: refuses what is unsafe, and says what to do when it is taken."""
+"""Serves HTTP, each app on its address: refuses what is unsafe, and says what to do about it."""
 
 import asyncio
 import contextlib
@@ -9,12 +9,15 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
+from barbeque_api.gate import JOB_PATHS
 from barbeque_py.cli.exits import Code, Failure
+from barbeque_py.setting_values import Address
 
 PORT = 3003
 _GRACE = 4
@@ -53,16 +56,41 @@ def require_loopback(host: str) -> None:
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens there; raise `Failure` with the cure when it can't be had."""
     require_loopback(host)
-    name = host.strip("[]")
-    family = socket.AF_INET6 if ":" in name else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        return _bind(host.strip("[]"), port)
+    except OSError as error:
+        raise _explained(error, host, port) from None
+
+
+@contextmanager
+def listen_for_jobs(address: Address | None) -> Iterator[socket.socket | None]:
+    """Hand out a socket that listens where jobs ask, None where that is no address of its own.
+
+    Any address will do: each job shows a token there. Raises `Failure` when it can't be had.
+    """
+    if address is None:
+        yield None
+        return
+    try:
+        listening = _bind(address.host, address.port)
+    except OSError as error:
+        raise Failure(
+            f"BARBEQUE_JOB_LISTEN is {address.host} port {address.port}, which can't be listened "
+            f"on ({error.strerror or error}): name an address of this machine and a free port"
+        ) from None
+    with listening:
+        yield listening
+
+
+def _bind(name: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((name, port))
         listening.listen(2048)
-    except OSError as error:
+    except OSError:
         listening.close()
-        raise _explained(error, host, port) from None
+        raise
     return listening
 
 
@@ -96,6 +124,8 @@ class _Impatient:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if reads and scope["path"].startswith(JOB_PATHS):
+            reads = False  # a message that is cut off would fail its job
         await self._app(scope, self._listening(receive) if reads else receive, send)
 
     def _listening(self, receive: Any) -> Callable[[], Awaitable[Any]]:
@@ -121,20 +151,44 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: Any) -> None:
         self._readers = _Impatient(app)
+        self._beside: list[tuple[_Second, socket.socket]] = []
+        self._running: list[asyncio.Task[None]] = []
         config = uvicorn.Config(
             self._readers,
             log_config=None,
             log_level="warning",
-            access_log=False,
+            access_log=False,  # it would write the tokens in jobs' addresses
             server_header=False,
             timeout_graceful_shutdown=_GRACE,
         )
         super().__init__(config)
 
+    def serve_beside(self, app: Any, listening: socket.socket) -> None:
+        """Serve another app on an address of its own for as long as this one is served."""
+        self._beside.append((_Second(app), listening))
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._running = [
+            asyncio.create_task(server.serve(sockets=[listening]))
+            for server, listening in self._beside
+        ]
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._readers.end()
         self.at_end()
+        for server, _ in self._beside:
+            server.should_exit = True
         await super().shutdown(sockets)
+        await asyncio.gather(*self._running)
+
+
+class _Second(_Server):
+    """A server that another one starts and ends, and to which signals are not sent."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def make_server(app: Any) -> _Server:

@@ -1,8 +1,9 @@
-"""What one port serves: the API, the console, or both; pages are what is not the API's."""
+"""What one port serves: API, console, or both, where pages are what is not the API's; or jobs."""
 
 from typing import Any
 
 from barbeque_api.app import create_app as create_api
+from barbeque_api.job_routes import create_job_app
 from barbeque_api.parts import Served
 from barbeque_console.app import create_app as create_console
 from barbeque_console.parts import Shown
@@ -15,12 +16,19 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 def build_both(front: Front, *, host: str, url: str) -> Any:
     """Return API and console as one app, to be served on that loopback address."""
     pages = build_console(front, host=host)
-    return create_api(_served(front, host, front.settings.host_url or url), pages=pages)
+    served = _served(front, host, front.settings.host_url or url)
+    return create_api(served, pages=pages, for_jobs=front.settings.job_listen is None)
 
 
 def build_api(front: Front, *, host: str) -> Any:
     """Return the API alone."""
-    return create_api(_served(front, host, front.settings.host_url))
+    served = _served(front, host, front.settings.host_url)
+    return create_api(served, for_jobs=front.settings.job_listen is None)
+
+
+def build_job_routes(front: Front) -> Any:
+    """Return what jobs ask alone, to be served at BARBEQUE_JOB_LISTEN."""
+    return create_job_app(_served(front, "", front.settings.host_url))
 
 
 def build_console(front: Front, *, host: str) -> Any:

@@ -22,21 +22,28 @@ def up(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> N
 
     Ctrl-C ends it within ten seconds. Jobs that run go on, and the next start takes them up.
     """
-    from barbeque_py.cli.serving import listen, set_up_logging
+    from barbeque_py.cli.serving import listen, listen_for_jobs, set_up_logging
 
     session = session_of(context)
     settings = session.settings()
     set_up_logging(requests=False)
-    with listen(host, port) as listening:
+    with listen(host, port) as listening, listen_for_jobs(settings.job_listen) as asking:
         where = prepare(settings)
-        _stay(session, settings, listening, where=where)
+        _stay(session, settings, listening, asking, where=where)
     print_line("barbeque has stopped. Jobs that run go on; the next start takes them up.")
 
 
-def _stay(session: Session, settings: Settings, listening: "socket.socket", *, where: str) -> None:
+def _stay(
+    session: Session,
+    settings: Settings,
+    listening: "socket.socket",
+    asking: "socket.socket | None",
+    *,
+    where: str,
+) -> None:
     from barbeque_py.cli.child import Child
     from barbeque_py.cli.serving import make_server, serve, url_of
-    from barbeque_py.cli.site import build_both
+    from barbeque_py.cli.site import build_both, build_job_routes
     from barbeque_py.wiring import open_front
 
     front = open_front(settings)
@@ -49,6 +56,9 @@ def _stay(session: Session, settings: Settings, listening: "socket.socket", *, w
         print_line(f"  home      {settings.home}")
         print_line(f"  database  {front.store.shown_url}")
         print_line(f"  jobs run  {where}")
+        if asking is not None:
+            server.serve_beside(build_job_routes(front), asking)
+            print_line(f"  jobs ask  for their messages at {url_of(asking)}")
         serve(server, listening, at_end=worker.ask_to_end)
     finally:
         worker.stop()

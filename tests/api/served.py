@@ -139,13 +139,13 @@ def serving(parts: Served, *, pages: ASGIApp | None = None, **changes: Any) -> I
     """Serve an API of these parts until the end of the block."""
     parts = replace(parts, **changes)
     app = create_app(parts, pages=pages)
-    with _listening(app) as (url, stop), httpx.Client(base_url=url, timeout=30) as client:
+    with listening(app) as (url, stop), httpx.Client(base_url=url, timeout=30) as client:
         yield Running(parts, client, stop)
     parts.bell.close()
 
 
 @contextmanager
-def _listening(app: FastAPI) -> Iterator[tuple[str, Callable[[], None]]]:
+def listening(app: FastAPI) -> Iterator[tuple[str, Callable[[], None]]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
         thread = threading.Thread(target=server.run, args=([listener],))

@@ -5,12 +5,16 @@ import os
 import signal
 import time
 
+import httpx
 import pytest
 
+from barbeque_py.store import Store, apps
+from barbeque_py.tickets import ticket
 from tests.flows.place import (
     PATIENCE,
     Place,
     alone,
+    free_port,
     is_alive,
     one_line,
     shop,
@@ -116,3 +120,85 @@ def test_migrate_names_the_installation_once(alone: Place) -> None:
     made = json.loads(alone.say("--env-file", "settings", "migrate", "--json"))
     assert made["installation"] == "prod01"
     assert alone.ask("migrate") == made
+
+
+def test_jobs_ask_at_an_address_of_their_own_where_nothing_else_answers(alone: Place) -> None:
+    asking = free_port()
+    settings = alone.home.parent / "settings"
+    settings.write_text(f"BARBEQUE_JOB_LISTEN=0.0.0.0:{asking}\n")
+    alone.say("migrate")
+    words = ("--env-file", str(settings), "api", "--port", str(alone.port))
+    with alone.started(*words) as api:
+        assert api.stdout is not None
+        assert api.stdout.readline() == f"barbeque api listens at {alone.url}\n"
+        assert f"http://0.0.0.0:{asking}" in api.stdout.readline()
+        wait_until(lambda: _answer(alone.port, "/livez") == 200)
+        wait_until(lambda: _answer(asking, "/livez") == 404)
+        message = "/v2/attempts/x-1/message?token=not-to-be-written"
+        assert _body(alone.port, message)["message"] == "nothing has this address"
+        assert "token is wrong" in _body(asking, message)["message"]
+        assert _answer(asking, "/v2/queues") == 404
+        api.send_signal(signal.SIGTERM)
+        printed, wrote = api.communicate(timeout=PATIENCE)
+        assert "not-to-be-written" not in printed + wrote
+        assert "GET /v2/attempts/x-1/message 404" in wrote
+        assert "Traceback" not in wrote
+    assert not _answer(asking, "/livez")
+
+
+def test_up_serves_jobs_beside_it_and_says_when_it_can_not(alone: Place) -> None:
+    settings = alone.home.parent / "settings"
+    settings.write_text(f"BARBEQUE_JOB_LISTEN=127.0.0.1:{alone.port}\n")
+    words = ("--env-file", str(settings), "up", "--port", str(alone.port))
+    ended = alone.call(*words)
+    assert ended.returncode == 1
+    assert "BARBEQUE_JOB_LISTEN is 127.0.0.1 port" in one_line(ended)
+    assert not alone.home.exists()
+    asking = free_port()
+    settings.write_text(f"BARBEQUE_JOB_LISTEN=127.0.0.1:{asking}\n")
+    with alone.started(*words) as up:
+        wait_until(lambda: _answer(asking, "/livez") == 404)
+        assert _answer(alone.port, "/") == 200
+        began = time.monotonic()
+        up.send_signal(signal.SIGINT)
+        printed, _ = up.communicate(timeout=PATIENCE)
+        assert time.monotonic() - began < 10
+        assert up.returncode == 0
+        assert f"jobs ask  for their messages at http://127.0.0.1:{asking}\n" in printed
+
+
+def test_a_job_gets_its_whole_message_while_the_api_is_stopped(alone: Place) -> None:
+    settings = alone.home.parent / "settings"
+    settings.write_text("BARBEQUE_MAX_BODY=16MiB\n")
+    with alone.started("--env-file", str(settings), "up", "--port", str(alone.port)) as up:
+        wait_until(lambda: _answer(alone.port, "/readyz") == 200)
+        alone.say("apply", "-f", "barbeque.yaml")
+        message = "x" * 15_000_000
+        job = {"application": "shop", "job": "Nap", "queue": "default", "message": message}
+        asked = httpx.post(f"{alone.url}/v2/job_executions", json=job).json()
+        alone.until(asked["message_id"], "running")
+        attempt = f"{asked['message_id']}-1"
+        store = Store(f"sqlite:///{alone.home}/barbeque.db")
+        token = ticket(store.read(apps.installation_secret), attempt)
+        store.close()
+        address = f"{alone.url}/v2/attempts/{attempt}/message?token={token}"
+        with httpx.stream("GET", address) as answer:
+            pieces = answer.iter_raw()
+            size = len(next(pieces))
+            up.send_signal(signal.SIGTERM)
+            wait_until(lambda: _answer(alone.port, "/livez") == 0)
+            assert size + sum(map(len, pieces)) == len(message) + 2
+        up.communicate(timeout=PATIENCE)
+
+
+def _answer(port: int, path: str) -> int:
+    """Return the status of an answer, 0 when nobody listens."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}{path}").status_code
+    except httpx.ConnectError:
+        return 0
+
+
+def _body(port: int, path: str) -> dict[str, str]:
+    found: dict[str, str] = httpx.get(f"http://127.0.0.1:{port}{path}").json()
+    return found

@@ -7,7 +7,7 @@ import pytest
 
 from barbeque_py.env_file import read_env_file
 from barbeque_py.errors import ConfigurationError
-from barbeque_py.setting_values import BrokerUrl, ExecutorUrl, LogsUrl, redact_url
+from barbeque_py.setting_values import Address, BrokerUrl, ExecutorUrl, LogsUrl, redact_url
 from barbeque_py.settings import Settings, configuration_page, describe
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -91,6 +91,8 @@ def test_the_process_environment_is_read_when_none_is_given(
         ("database_maintenance", "1", "database_maintenance", True),
         ("host", "https://bq.example.com/", "host_url", "https://bq.example.com"),
         ("url", "http://[::1]:3003", "url", "http://[::1]:3003"),
+        ("job_listen", "0.0.0.0:3004", "job_listen", Address("0.0.0.0", 3004)),
+        ("job_listen", "[::1]:3004", "job_listen", Address("::1", 3004)),
         ("max_body", "512KiB", "max_body", 512 * 1024),
         ("max_body", "16 MiB", "max_body", 16 * 1024**2),
         ("max_body", "1024", "max_body", 1024),
@@ -144,6 +146,10 @@ def test_every_form_of_a_value_is_read(name: str, text: str, field: str, value: 
         ("verify_enqueued_jobs", "maybe", "1, true or yes"),
         ("host", "bq.example.com", "https://HOST"),
         ("url", "http://user:pw@host", "https://HOST"),
+        ("job_listen", "3004", "write HOST:PORT"),
+        ("job_listen", "http://localhost:3004", "write HOST:PORT"),
+        ("job_listen", "localhost:0", "write HOST:PORT"),
+        ("job_listen", "localhost:65536", "write HOST:PORT"),
         ("max_body", "17MiB", "1KiB to 16MiB"),
         ("max_body", "100", "1KiB to 16MiB"),
         ("max_body", "1MB", "1KiB to 16MiB"),

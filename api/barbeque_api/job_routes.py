@@ -1,0 +1,104 @@
+"""`/v2/attempts/{attempt_id}`: what jobs ask for, with the ticket of their own attempt alone."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import cached_property
+from itertools import chain
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import Response, StreamingResponse
+
+from barbeque_api import problems
+from barbeque_api.gate import JOB_PATHS, Gate
+from barbeque_api.parts import Served
+from barbeque_api.problems import refusal
+from barbeque_py.errors import NoSuchLog
+from barbeque_py.executions import AttemptState
+from barbeque_py.ids import AttemptId
+from barbeque_py.store import Tx, apps, attempts
+from barbeque_py.store import executions as rows
+from barbeque_py.store.attempts import Attempt
+from barbeque_py.store.executions import Execution
+from barbeque_py.tickets import is_ticket
+
+GOOD_FOR = timedelta(hours=1)
+"""How long behind an attempt's end its ticket is good: a container may outlive what we know."""
+
+_CHUNK = 1024 * 1024
+_STRANGE = "the address is not of an attempt that may ask, or its token is wrong or too old"
+_JSON = "application/json"
+
+
+def create_job_app(parts: Served) -> FastAPI:
+    """Return the routes for jobs alone, for an address at which nothing else answers."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    router = APIRouter()
+    JobRoutes(parts).add_to(router)
+    app.include_router(router)
+    problems.install(app)
+    app.add_middleware(Gate, hosts=None, host_url=None, pages=None)
+    return app
+
+
+class JobRoutes:
+    """Hands a job what is its own."""
+
+    def __init__(self, parts: Served) -> None:
+        self._parts = parts
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the routes."""
+        router.add_api_route(f"{JOB_PATHS}{{attempt_id}}/message", self.message, methods=["GET"])
+
+    def message(self, attempt_id: str, token: str = "") -> Response:
+        """Return the attempt's message, byte for byte as it was enqueued, to its own job.
+
+        Whatever is wrong with the attempt or its token, the answer is the same 404.
+        """
+        if not is_ticket(self._secret, attempt_id, token):
+            raise refusal(404, _STRANGE)
+        execution = self._parts.store.read(lambda tx: _find(tx, AttemptId(attempt_id)))
+        if execution is None:
+            raise refusal(404, _STRANGE)
+        if execution.message is not None:
+            return Response(execution.message.encode(), media_type=_JSON)
+        if execution.message_key is None:
+            raise _forgotten()
+        return self._stored(execution.message_key)
+
+    @cached_property
+    def _secret(self) -> bytes:
+        return self._parts.store.read(apps.installation_secret)
+
+    def _stored(self, key: str) -> Response:
+        """Read the first chunk now, so that a log store that is away is told as an error."""
+        try:
+            first = self._parts.logs.read(key, 0, _CHUNK)
+        except NoSuchLog:
+            raise _forgotten() from None
+        if len(first) < _CHUNK:
+            return Response(first, media_type=_JSON)
+        return StreamingResponse(chain([first], self._rest(key)), media_type=_JSON)
+
+    def _rest(self, key: str) -> Iterator[bytes]:
+        start = _CHUNK
+        while chunk := self._parts.logs.read(key, start, _CHUNK):
+            start += len(chunk)
+            yield chunk
+
+
+def _find(tx: Tx, attempt_id: AttemptId) -> Execution | None:
+    attempt = attempts.get(tx, attempt_id)
+    if attempt is None or not _may_ask(tx, attempt):
+        return None
+    return rows.by_id(tx, attempt.execution)
+
+
+def _may_ask(tx: Tx, attempt: Attempt) -> bool:
+    if attempt.state is not AttemptState.ENDED:
+        return True
+    return attempt.finished_at is not None and tx.now - attempt.finished_at <= GOOD_FOR
+
+
+def _forgotten() -> problems.Refusal:
+    return refusal(410, "the message is no longer kept")
