@@ -57,3 +57,38 @@ def test_a_fleet_survives_kills_and_every_fault_of_its_services(
             outage=12.0,
         )
         assert_all_kept(run(drill), kills)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "point", "symptom"),
+    [
+        ("has a new token for every call", "after start", "started 2 times"),
+        ("rescues nothing", "before start", " is running, not "),
+        ("has no outbox", "between commit and effect", " has the log "),
+        ("repeats a token for ever", "after start", "started 2 times"),
+    ],
+)
+def test_a_fleet_that_is_wrong_on_purpose_is_caught(
+    tmp_path: Path, marks: FileMarks, sky: CloudProcess, mutant: str, point: str, symptom: str
+) -> None:
+    ground = Fleet(
+        sky,
+        faults={"ecs": {"lose_answer": 0.3, "only": ["RunTask"]}},
+        knobs={"events_lost": 0.9, "token_life": 3.0},
+        window=2.0,
+    )
+    drill = Drill(
+        database=f"sqlite:///{tmp_path}/barbeque.db",
+        home=tmp_path,
+        marks=marks,
+        jobs=40,
+        kills=12,
+        ground=ground,
+        probability=0.5,
+        only=point,
+        patience=25.0,
+        outage=6.0,
+        mutant=mutant,
+    )
+    report = run(drill)
+    assert [fault for fault in report.faults if symptom in fault], report
