@@ -34,3 +34,8 @@ def is_message_id(text: str) -> bool:
 def attempt_id(message_id: str, number: int) -> AttemptId:
     """Return the id of an execution's n-th attempt, `<message_id>-<number>`."""
     return AttemptId(f"{message_id}-{number}")
+
+
+def message_id_of(attempt: AttemptId) -> str:
+    """Return the message id of the execution that the attempt is a try at."""
+    return attempt.rpartition("-")[0]

@@ -1,24 +1,34 @@
 """Record how an attempt ended, and what follows."""
 
 import random
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from barbeque_py.apps import JobDefinition
 from barbeque_py.executions import Stage, State
-from barbeque_py.ids import AttemptId
+from barbeque_py.ids import AttemptId, message_id_of
 from barbeque_py.outcomes import Fate, Reason, Round, Settlement, decide
 from barbeque_py.store import Tx, apps, attempts, limits, outbox
 from barbeque_py.store import executions as rows
-from barbeque_py.store.attempts import Attempt
-from barbeque_py.store.executions import Execution
+from barbeque_py.store.attempts import Ending
+from barbeque_py.store.executions import Course
+from barbeque_py.store.outbox import Errand
 
 SEAL = "seal"
 HEAD_START = timedelta(seconds=15)
 """How long only the owner may seal the log: it holds what was shipped while the job ran."""
 
 _chance = random.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of an attempt's end; its handle where that may be news."""
+
+    fate: Fate
+    handle: str = ""
 
 
 def settle(
@@ -35,34 +45,50 @@ def settle(
     leaves the sealing of its log to the relay after `log_wait`, all in this one transaction.
     `handle` is kept where none was known: an end may be the first that is told of an attempt.
     """
-    attempt = attempts.get(tx, attempt_id)
-    if attempt is None:
-        return None
-    fate = _as_asked(fate, attempt)
-    execution = rows.by_id(tx, attempt.execution, lock=True)
-    if execution is None:
-        return None
-    settlement = _decide(tx, execution, fate)
-    end = _end_of(tx, attempt, fate, counted=settlement.counted)
-    end["handle"] = attempt.handle or handle[:200] or None
-    if not attempts.end(tx, attempt_id, end):
-        return None
-    _move(tx, execution, fate, settlement)
-    limits.give_back(tx, attempt.scopes)
-    outbox.put(
-        tx,
+    told = {attempt_id: Told(fate, handle)}
+    return settle_all(tx, told, log_wait=log_wait).get(attempt_id)
+
+
+def settle_all(
+    tx: Tx, told: Mapping[AttemptId, Told], *, log_wait: timedelta = timedelta(0)
+) -> dict[AttemptId, Settlement]:
+    """Settle many attempts in as many statements as one takes; return those that were not yet."""
+    # Executions are always locked before their attempts.
+    executions = rows.lock_courses(tx, map(message_id_of, told))
+    live = attempts.lock_live(tx, told) if executions else {}
+    if not live:
+        return {}
+    jobs = apps.get_jobs(tx, {(each.app, each.job) for each in executions.values()})
+    settlements, ends, moves = {}, {}, {}
+    for each, attempt in live.items():
+        execution, fate = executions[attempt.execution], _as_asked(told[each].fate, attempt)
+        settlement = _decide(execution, fate, jobs.get((execution.app, execution.job)))
+        settlements[each] = settlement
+        ends[each] = _end_of(tx, attempt, fate, counted=settlement.counted)
+        ends[each]["handle"] = attempt.handle or told[each].handle[:200] or None
+        moves[execution.id] = _move_of(tx, execution, fate, settlement)
+    attempts.end_each(tx, ends)
+    if rows.move_each_running(tx, moves) != len(moves):
+        states = {executions[number].message_id: executions[number].state for number in moves}
+        raise AssertionError(f"live attempts of executions that do not run: {states}")
+    limits.give_back(tx, [scope for attempt in live.values() for scope in attempt.scopes])
+    outbox.put(tx, [_sealing_of(attempt, log_wait) for attempt in live.values()])
+    return settlements
+
+
+def _sealing_of(attempt: Ending, wait: timedelta) -> Errand:
+    return Errand(
         SEAL,
-        subject=attempt_id,
-        lane=f"log/{attempt_id}",
+        subject=attempt.id,
+        lane=f"log/{attempt.id}",
         place=attempt.place,
         owner=attempt.owner,
         head_start=HEAD_START if attempt.owner else timedelta(0),
-        wait=log_wait,
+        wait=wait,
     )
-    return settlement
 
 
-def _as_asked(fate: Fate, attempt: Attempt) -> Fate:
+def _as_asked(fate: Fate, attempt: Ending) -> Fate:
     """Name the end after our own request where the attempt ended because of it."""
     asked_at = attempt.stop_requested_at
     if asked_at is None or fate.reason in (Reason.NEVER_STARTED, Reason.OUT_OF_MEMORY):
@@ -75,7 +101,7 @@ def _as_asked(fate: Fate, attempt: Attempt) -> Fate:
     return fate if succeeded else replace(fate, reason=Reason.CANCELLED, detail="")
 
 
-def _end_of(tx: Tx, attempt: Attempt, fate: Fate, *, counted: bool) -> dict[str, Any]:
+def _end_of(tx: Tx, attempt: Ending, fate: Fate, *, counted: bool) -> dict[str, Any]:
     return {
         "reason": fate.reason,
         "exit_code": fate.exit_code,
@@ -86,8 +112,7 @@ def _end_of(tx: Tx, attempt: Attempt, fate: Fate, *, counted: bool) -> dict[str,
     }
 
 
-def _decide(tx: Tx, execution: Execution, fate: Fate) -> Settlement:
-    job = apps.get_job(tx, execution.app, execution.job)
+def _decide(execution: Course, fate: Fate, job: JobDefinition | None) -> Settlement:
     if job is None:
         job = JobDefinition(execution.app, execution.job, command=())
     return decide(
@@ -100,19 +125,21 @@ def _decide(tx: Tx, execution: Execution, fate: Fate) -> Settlement:
     )
 
 
-def _move(tx: Tx, execution: Execution, fate: Fate, settlement: Settlement) -> None:
+def _move_of(tx: Tx, execution: Course, fate: Fate, settlement: Settlement) -> dict[str, Any]:
     change: dict[str, Any] = {
+        "state": settlement.state,
         "stage": Stage.DONE,
         "counted": execution.counted + settlement.counted,
         "counted_before": execution.counted_before + settlement.counted,
         "uncounted": execution.uncounted + (not settlement.counted),
         "could_not_start": settlement.could_not_start,
         "reason": fate.reason,
+        "due_at": execution.due_at,
+        "finished_at": None,
     }
     if settlement.state in (State.QUEUED, State.RETRYING):
         change["stage"] = Stage.SCHEDULED
         change["due_at"] = tx.now + (settlement.wait or timedelta(0))
     else:
         change["finished_at"] = fate.finished_at or tx.now
-    if not rows.move_from(tx, execution.id, [State.RUNNING], settlement.state, set_=change):
-        raise AssertionError(f"attempt of {execution.message_id} ended in {execution.state}")
+    return change

@@ -1,6 +1,7 @@
 """Apps, job definitions and queues, as rows; and the installation's own facts."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -122,6 +123,20 @@ def get_job(tx: Tx, app: str, name: str) -> JobDefinition | None:
 
 _JOB = select(job_definitions).where(
     job_definitions.c.app == bindparam("owner"), job_definitions.c.name == bindparam("key")
+)
+
+
+def get_jobs(tx: Tx, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], JobDefinition]:
+    """Return those of the job definitions, by (app, name), that there are."""
+    pairs = set(wanted)
+    asked = {"owners": sorted({app for app, _ in pairs}), "keys": sorted({job for _, job in pairs})}
+    found = tx.execute(_JOBS, asked) if pairs else ()
+    return {(row.app, row.name): _job(row) for row in found if (row.app, row.name) in pairs}
+
+
+_JOBS = select(job_definitions).where(
+    job_definitions.c.app.in_(bindparam("owners", expanding=True)),
+    job_definitions.c.name.in_(bindparam("keys", expanding=True)),
 )
 
 

@@ -1,7 +1,7 @@
 """Attempts as rows: the claim on a launch, its lease, and how it ended."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy import Row, and_, bindparam, case, insert, or_, select, update
 
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
+from barbeque_py.store.bulk import change_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import Instant, attempts
 
@@ -90,10 +91,48 @@ def get(tx: Tx, attempt: AttemptId) -> Attempt | None:
 _BY_ID = select(attempts).where(attempts.c.id == bindparam("key"))  # made once: building is slow
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What must be known of a live attempt to settle it."""
+
+    id: AttemptId
+    execution: int
+    place: str
+    owner: str
+    scopes: tuple[str, ...]
+    handle: str | None
+    started_at: datetime | None
+    stop_reason: str | None
+    stop_requested_at: datetime | None
+
+
+def lock_live(tx: Tx, ids: Iterable[AttemptId]) -> dict[AttemptId, Ending]:
+    """Lock those of the attempts that have not ended, and return what their end must know."""
+    found = tx.execute(_LOCK_LIVE, {"ids": sorted(ids)})
+    return {AttemptId(row.id): _ending(row) for row in found}
+
+
+def _ending(row: Row[Any]) -> Ending:
+    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    facts["scopes"] = tuple(json.loads(facts["scopes"]))
+    return Ending(**facts)
+
+
+_LOCK_LIVE = (
+    select(*[attempts.c[name] for name in Ending.__slots__])
+    .where(attempts.c.id.in_(bindparam("ids", expanding=True)), attempts.c.state.in_(LIVE))
+    .order_by(attempts.c.id)
+    .with_for_update()
+)
+
+
 def known(tx: Tx, ids: Sequence[AttemptId]) -> dict[AttemptId, Attempt]:
     """Return those of the attempts that have a row."""
-    query = select(attempts).where(attempts.c.id.in_(list(ids)))
-    return {AttemptId(row.id): read(row) for row in tx.execute(query)}
+    found = tx.execute(_KNOWN, {"ids": list(ids)})
+    return {AttemptId(row.id): read(row) for row in found}
+
+
+_KNOWN = select(attempts).where(attempts.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def of_execution(tx: Tx, execution: int) -> list[Attempt]:
@@ -178,9 +217,63 @@ def mark_running(  # noqa: PLR0913 - what is known of a start
     return tx.execute(_MARK_RUNNING, {"key": attempt, **values}).rowcount == 1
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What was seen of an attempt that was started, as `mark_running` is told it."""
+
+    attempt: AttemptId
+    handle: str
+    started_at: datetime | None
+    deadline_at: datetime
+    version: int | None
+    attended: bool
+
+
+def mark_each_running(tx: Tx, starts: Sequence[Start]) -> list[bool]:
+    """Record of each what `mark_running` records of one."""
+    if len({each.attempt for each in starts}) < len(starts) or len(starts) == 1:
+        return [
+            mark_running(tx, **{name: getattr(each, name) for name in Start.__slots__})
+            for each in starts
+        ]
+    asked = sorted(each.attempt for each in starts)
+    found = {row.id: row.cancel_requested_at for row in tx.execute(_LOCK_STARTING, {"ids": asked})}
+    new = [each for each in starts if each.attempt in found]
+    for attended in (True, False):
+        changes = {
+            each.attempt: _as_running(tx, each, cancelled=found[each.attempt] is not None)
+            for each in new
+            if each.attended is attended
+        }
+        change_each(tx, attempts, changes)
+    return [each.attempt in found for each in starts]
+
+
+def _as_running(tx: Tx, start: Start, *, cancelled: bool) -> dict[str, Any]:
+    values = {
+        "state": AttemptState.RUNNING,
+        "handle": start.handle[:200],
+        "started_at": start.started_at,
+        "deadline_at": start.deadline_at,
+        "act_at": tx.now if cancelled else start.deadline_at,
+        "version": start.version,
+        "checked_at": None if start.attended else tx.now,
+    }
+    return values if start.attended else values | {"owner": NOBODY, "lease_until": _NEVER}
+
+
+_LOCK_STARTING = (
+    select(attempts.c.id, attempts.c.cancel_requested_at)
+    .where(
+        attempts.c.id.in_(bindparam("ids", expanding=True)),
+        attempts.c.state == AttemptState.STARTING,
+    )
+    .order_by(attempts.c.id)
+    .with_for_update()
+)
+
 _CHANGE = update(attempts).where(attempts.c.id == bindparam("key"))
 _CHANGE_STARTING = _CHANGE.where(attempts.c.state == AttemptState.STARTING)
-_CHANGE_LIVE = _CHANGE.where(attempts.c.state.in_(LIVE))
 _ACT_AT = case(
     (attempts.c.cancel_requested_at.is_not(None), bindparam("now", type_=Instant())),
     else_=bindparam("deadline", type_=Instant()),
@@ -188,31 +281,52 @@ _ACT_AT = case(
 _MARK_RUNNING = _CHANGE_STARTING.values(act_at=_ACT_AT)
 
 
-def note_start(
-    tx: Tx, attempt: AttemptId, *, started_at: datetime, deadline_at: datetime, version: int
-) -> bool:
-    """Record when a running attempt's command began, unless something newer is known of it."""
-    values = {"started_at": started_at, "deadline_at": deadline_at, "version": version}
-    noted = tx.execute(
-        _NOTE_START, {"key": attempt, "newer": version, "until": deadline_at, **values}
-    )
-    return noted.rowcount == 1
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """When the command of an attempt that nobody attends to began, and who says so."""
+
+    attempt: AttemptId
+    started_at: datetime
+    deadline_at: datetime
+    version: int
 
 
-_NOTE_START = _CHANGE.where(
-    attempts.c.state == AttemptState.RUNNING,
-    or_(attempts.c.version.is_(None), attempts.c.version < bindparam("newer")),
-).values(
-    act_at=case(
-        (
-            or_(
-                attempts.c.cancel_requested_at.is_not(None),
-                attempts.c.stop_requested_at.is_not(None),
-            ),
-            attempts.c.act_at,
-        ),
-        else_=bindparam("until", type_=Instant()),
+def note_starts(tx: Tx, begun: Sequence[Begun]) -> int:
+    """Record when running attempts' commands began, unless something newer is known of them."""
+    asked = sorted({each.attempt for each in begun})
+    found = {row.id: row for row in tx.execute(_LOCK_RUNNING, {"ids": asked})} if asked else {}
+    changes = {
+        each.attempt: {
+            "started_at": each.started_at,
+            "deadline_at": each.deadline_at,
+            "version": each.version,
+            "act_at": _act_at(found[each.attempt], each.deadline_at),
+        }
+        for each in sorted(begun, key=lambda each: each.version)
+        if each.attempt in found and (found[each.attempt].version or 0) < each.version
+    }
+    return change_each(tx, attempts, changes)
+
+
+def _act_at(row: Row[Any], deadline_at: datetime) -> datetime:
+    asked = row.cancel_requested_at is not None or row.stop_requested_at is not None
+    return row.act_at if asked else deadline_at
+
+
+_LOCK_RUNNING = (
+    select(
+        attempts.c.id,
+        attempts.c.version,
+        attempts.c.act_at,
+        attempts.c.cancel_requested_at,
+        attempts.c.stop_requested_at,
     )
+    .where(
+        attempts.c.id.in_(bindparam("ids", expanding=True)),
+        attempts.c.state == AttemptState.RUNNING,
+    )
+    .order_by(attempts.c.id)
+    .with_for_update()
 )
 
 
@@ -339,10 +453,11 @@ def take_unchecked(
     return found
 
 
-def end(tx: Tx, attempt: AttemptId, values: Mapping[str, Any]) -> bool:
-    """End the attempt; only the first caller wins. The launch request is erased with it."""
+def end_each(tx: Tx, ends: Mapping[AttemptId, Mapping[str, Any]]) -> None:
+    """End these attempts, which are locked and live. Their launch requests are erased with it."""
     over = {"state": AttemptState.ENDED, "request": None}
-    return tx.execute(_CHANGE_LIVE, {"key": attempt, **over, **values}).rowcount == 1
+    ended = change_each(tx, attempts, {each: {**over, **end} for each, end in ends.items()})
+    assert ended == len(ends), "they are locked, so nobody else can have ended one"
 
 
 def renew(tx: Tx, owner: str, lease: timedelta) -> int:
@@ -403,9 +518,15 @@ def owners_at(tx: Tx, places: Sequence[str]) -> list[str]:
     return [row.owner for row in tx.execute(query)]
 
 
-def record_seal(tx: Tx, attempt: AttemptId, values: Mapping[str, Any]) -> None:
+def record_seal(tx: Tx, attempt: AttemptId, facts: Mapping[str, Any]) -> None:
     """Record that the attempt's log is sealed, and what it holds."""
-    tx.execute(_CHANGE, {"key": attempt, "log_sealed_at": tx.now, **values})
+    record_seals(tx, {attempt: facts})
+
+
+def record_seals(tx: Tx, seals: Mapping[AttemptId, Mapping[str, Any]]) -> None:
+    """Record that the attempts' logs are sealed, and what they hold."""
+    sealed = {"log_sealed_at": tx.now}
+    change_each(tx, attempts, {each: {**sealed, **facts} for each, facts in seals.items()})
 
 
 def live_scopes(tx: Tx) -> list[tuple[str, ...]]:

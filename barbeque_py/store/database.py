@@ -4,10 +4,9 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -16,21 +15,24 @@ from sqlalchemy import (
     URL,
     Connection,
     CursorResult,
+    Dialect,
     Engine,
     Executable,
     create_engine,
     event,
     make_url,
-    text,
 )
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from barbeque_py import clock
 from barbeque_py.errors import StoreUnavailable
+from barbeque_py.store.together import Together
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 _TRY_AGAIN = {1205, 1213, 1020}
 """MySQL: lock wait timeout, deadlock, and MariaDB's record-has-changed."""
@@ -64,23 +66,38 @@ class Tx:
     def __init__(self, connection: Connection, shift: timedelta) -> None:
         self._connection = connection
         self._shift = shift
+        self._now: datetime | None = None
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Run the statement in this transaction."""
         return self._connection.execute(statement, parameters)
+
+    def execute_text(self, statement: str, values: tuple[Any, ...]) -> int:
+        """Run a statement written for the driver as it is; return how many rows it found."""
+        return self._connection.exec_driver_sql(statement, values).rowcount
+
+    @property
+    def dialect(self) -> Dialect:
+        """The database's dialect of SQL."""
+        return self._connection.dialect
 
     @property
     def sqlite(self) -> bool:
         """Whether the database is SQLite."""
         return self._connection.dialect.name == "sqlite"
 
-    @cached_property
+    @property
     def now(self) -> datetime:
         """The transaction's time in UTC: the server's clock, ours on SQLite; read once."""
+        if self._now is None:  # not cached_property: its lock is shared by all transactions
+            self._now = self._read_clock() + self._shift
+        return self._now
+
+    def _read_clock(self) -> datetime:
         if self.sqlite:
-            return clock.now() + self._shift
-        instant = self._connection.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
-        return instant.replace(tzinfo=UTC) + self._shift  # type: ignore[no-any-return]
+            return clock.now()
+        instant = self._connection.exec_driver_sql("SELECT UTC_TIMESTAMP(6)").scalar_one()
+        return instant.replace(tzinfo=UTC)  # type: ignore[no-any-return]
 
 
 class Store:
@@ -100,7 +117,10 @@ class Store:
             self._reads = _open_sqlite(self.url, create=create, writing=False)
         else:
             self._turn = nullcontext()
-            self._writes = self._reads = _open_mysql(self.url)
+            self._writes = _open_mysql(self.url)
+            # READ COMMITTED sees the newest rows with each statement, in a transaction or not.
+            self._reads = _open_mysql(self.url, isolation_level="AUTOCOMMIT")
+        self._writers, self._readers = Together[Tx](self.write), Together[Tx](self.read)
 
     def write(self, work: Callable[[Tx], Result]) -> Result:
         """Run the work in one transaction that writes, again from the start after a deadlock.
@@ -113,7 +133,30 @@ class Store:
 
     def read(self, work: Callable[[Tx], Result]) -> Result:
         """Run the work in one transaction that only reads. Raises `StoreUnavailable`."""
-        return self._insist(lambda: self._run(self._reads, work))
+        return self._insist(lambda: self._run_reading(work))
+
+    def write_each(
+        self, verb: Callable[[Tx, Sequence[Item]], Sequence[Result]], item: Item
+    ) -> Result:
+        """Have the verb write for this item, in a transaction shared with other threads' items.
+
+        Returns the item's own result after the commit. A caller who is alone waits for nobody.
+        What the verb raises reaches only the caller whose item is at fault. For the rest this is
+        `write`.
+        """
+        result: Result = self._writers.ask(verb, item)
+        return result
+
+    def read_each(
+        self, verb: Callable[[Tx, Sequence[Item]], Sequence[Result]], item: Item
+    ) -> Result:
+        """Have the verb read for this item, together with other threads' items."""
+        result: Result = self._readers.ask(verb, item)
+        return result
+
+    def write_together(self, work: Callable[[Tx], Result]) -> Result:
+        """Run the work in a transaction that other threads' works may share; else as `write`."""
+        return self.write_each(_run_works, work)
 
     def close(self) -> None:
         """Close every connection."""
@@ -139,6 +182,12 @@ class Store:
         with self._turn:
             return self._run(self._writes, work)
 
+    def _run_reading(self, work: Callable[[Tx], Result]) -> Result:
+        if self.sqlite:
+            return self._run(self._reads, work)
+        with self._reads.connect() as connection:
+            return work(Tx(connection, self.shift))
+
     def _run(self, engine: Engine, work: Callable[[Tx], Result]) -> Result:
         with engine.begin() as connection:
             return work(Tx(connection, self.shift))
@@ -152,6 +201,10 @@ class Store:
                     raise translated(error, self.shown_url) from error
                 time.sleep(random.uniform(0.001, 0.01) * (1 << attempt))  # noqa: S311 - not a secret
         raise AssertionError
+
+
+def _run_works(tx: Tx, works: Sequence[Callable[[Tx], Result]]) -> list[Result]:
+    return [work(tx) for work in works]
 
 
 def _worth_repeating(error: SQLAlchemyError, attempt: int) -> bool:
@@ -193,10 +246,13 @@ def _code_is(error: SQLAlchemyError, code: int) -> bool:
     return isinstance(error, DBAPIError) and _code(error) == code
 
 
-def _open_mysql(url: URL) -> Engine:
+def _open_mysql(url: URL, *, isolation_level: IsolationLevel = "READ COMMITTED") -> Engine:
     return create_engine(
         url,
-        isolation_level="READ COMMITTED",
+        isolation_level=isolation_level,
+        # Every transaction of ours is ended by a commit or a rollback of its own, or was none.
+        pool_reset_on_return=None,
+        skip_autocommit_rollback=True,
         pool_size=20,
         max_overflow=20,
         pool_recycle=280,

@@ -10,6 +10,7 @@ from sqlalchemy import Integer, Row, Select, and_, bindparam, func, insert, sele
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.executions import MOVES, Stage, State
+from barbeque_py.store.bulk import change_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import Instant, executions, retries
 
@@ -149,6 +150,51 @@ def many_by_message_id(tx: Tx, message_ids: Iterable[str]) -> dict[str, Executio
     """Return those of the executions that exist, by their public id."""
     query = select(executions).where(executions.c.message_id.in_(list(message_ids)))
     return {row.message_id: read(row) for row in tx.execute(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What must be known of a running execution to decide what follows its attempt."""
+
+    id: int
+    message_id: str
+    app: str
+    job: str
+    state: str
+    round: int
+    counted: int
+    counted_before: int
+    uncounted: int
+    due_at: datetime
+    cancel_requested_at: datetime | None
+
+
+def lock_courses(tx: Tx, message_ids: Iterable[str]) -> dict[int, Course]:
+    """Lock the executions with these public ids, and return how far each has come."""
+    found = tx.execute(_LOCK_COURSES, {"keys": sorted(set(message_ids))})
+    return {row.id: Course(**row._mapping) for row in found}  # noqa: SLF001 - public name
+
+
+_LOCK_COURSES = (
+    select(*[executions.c[name] for name in Course.__slots__])
+    .where(executions.c.message_id.in_(bindparam("keys", expanding=True)))
+    .order_by(executions.c.message_id)
+    .with_for_update()
+)
+
+
+def by_ids(tx: Tx, numbers: Iterable[int]) -> dict[int, Execution]:
+    """Return those of the executions that exist, by their number."""
+    return {row.id: read(row) for row in tx.execute(_BY_IDS, {"keys": list(numbers)})}
+
+
+_BY_IDS = select(executions).where(executions.c.id.in_(bindparam("keys", expanding=True)))
+
+
+def move_each_running(tx: Tx, changes: Mapping[int, Columns]) -> int:
+    """Move running executions, each to a state of its own; return how many there were."""
+    assert all(each["state"] in MOVES[State.RUNNING] for each in changes.values())
+    return change_each(tx, executions, changes, only_where={"state": State.RUNNING})
 
 
 def move(tx: Tx, number: int, to: State, *, set_: Columns) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store import executions as rows
+from barbeque_py.store.bulk import add_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import limits
 
@@ -98,24 +99,17 @@ def lock(tx: Tx, scopes: Iterable[str]) -> dict[str, Limit]:
 
 def take(tx: Tx, taken: Counter[str]) -> None:
     """Count these slots as used; the limits are locked and have room."""
-    for count in sorted(set(taken.values())):
-        scopes = sorted(scope for scope in taken if taken[scope] == count)
-        tx.execute(_TAKE, {"scopes": scopes, "count": count})
+    add_each(tx, limits, "used", {scope: taken[scope] for scope in sorted(taken)})
 
 
 def give_back(tx: Tx, scopes: Iterable[str]) -> None:
-    """Free one slot of each scope and wake what it held back."""
-    names = sorted(set(scopes))
-    if not names:
+    """Free a slot of a scope as often as it is named, and wake what it held back."""
+    freed = Counter(scopes)
+    if not freed:
         return
-    lock(tx, names)
-    tx.execute(_GIVE_BACK, {"scopes": names})
-    wake(tx, names)
-
-
-_THESE = limits.c.scope.in_(bindparam("scopes", expanding=True))
-_TAKE = update(limits).where(_THESE).values(used=limits.c.used + bindparam("count"))
-_GIVE_BACK = update(limits).where(_THESE, limits.c.used > 0).values(used=limits.c.used - 1)
+    lock(tx, freed)
+    add_each(tx, limits, "used", {scope: -freed[scope] for scope in sorted(freed)})
+    wake(tx, freed)
 
 
 def wake(tx: Tx, scopes: Iterable[str]) -> int:

@@ -26,37 +26,41 @@ class Item:
     """Whether nobody else can have begun with it."""
 
 
-def put(  # noqa: PLR0913 - a row
-    tx: Tx,
-    kind: str,
-    *,
-    subject: str,
-    lane: str,
-    place: str | None,
-    owner: str,
-    head_start: timedelta,
-    wait: timedelta = timedelta(0),
-) -> None:
-    """Add the item, once per kind and subject, due after `wait`.
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What is to be done, due after `wait`; `owner` alone may take it for `head_start`."""
 
-    `owner` alone may take it for `head_start`.
-    """
-    row = {
-        "kind": kind,
-        "lane": lane,
-        "place": place,
-        "subject": subject,
-        "dedupe": f"{kind}:{subject}",
-        "due_at": tx.now + wait,
+    kind: str
+    subject: str
+    lane: str
+    place: str | None
+    owner: str
+    head_start: timedelta
+    wait: timedelta = timedelta(0)
+
+
+def put(tx: Tx, errands: Sequence[Errand]) -> None:
+    """Add the errands, each once per kind and subject."""
+    if errands:
+        tx.execute(_ADD_ON_SQLITE if tx.sqlite else _ADD, [_row(tx, each) for each in errands])
+
+
+_ADD_ON_SQLITE = sqlite.insert(outbox).on_conflict_do_nothing()
+_ADD = mysql.insert(outbox).on_duplicate_key_update(dedupe=outbox.c.dedupe)
+
+
+def _row(tx: Tx, errand: Errand) -> dict[str, Any]:
+    return {
+        "kind": errand.kind,
+        "lane": errand.lane,
+        "place": errand.place,
+        "subject": errand.subject,
+        "dedupe": f"{errand.kind}:{errand.subject}",
+        "due_at": tx.now + errand.wait,
         "tries": 0,
-        "owner": owner,
-        "lease_until": tx.now + head_start,
+        "owner": errand.owner,
+        "lease_until": tx.now + errand.head_start,
     }
-    if tx.sqlite:
-        tx.execute(sqlite.insert(outbox).values(row).on_conflict_do_nothing())
-    else:
-        adding = mysql.insert(outbox).values(row)
-        tx.execute(adding.on_duplicate_key_update(dedupe=outbox.c.dedupe))
 
 
 def take(
@@ -108,9 +112,12 @@ def keep(tx: Tx, numbers: Sequence[int], lease: timedelta) -> None:
     )
 
 
-def finish(tx: Tx, number: int) -> None:
-    """Mark the item as done."""
-    tx.execute(update(outbox).where(outbox.c.id == number).values(done_at=tx.now))
+def finish(tx: Tx, numbers: Sequence[int]) -> None:
+    """Mark the items as done."""
+    tx.execute(_FINISH, {"ids": list(numbers), "done_at": tx.now})
+
+
+_FINISH = update(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def postpone(tx: Tx, number: int, *, wait: timedelta, error: str) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from barbeque_py.store import Store, Tx, outbox, tables
-from barbeque_py.store.outbox import Item
+from barbeque_py.store.outbox import Errand, Item
 from tests.store.world import PLACE, later
 
 HEAD_START = timedelta(seconds=15)
@@ -22,17 +22,11 @@ def put(
     head_start: timedelta = timedelta(0),
 ) -> None:
     def write(tx: Tx) -> None:
-        for subject in subjects:
-            chosen = lane or f"lane/{subject}"
-            outbox.put(
-                tx,
-                "seal",
-                subject=subject,
-                lane=chosen,
-                place=place,
-                owner=owner,
-                head_start=head_start,
-            )
+        chosen = [
+            Errand("seal", each, lane or f"lane/{each}", place, owner, head_start)
+            for each in subjects
+        ]
+        outbox.put(tx, chosen)
 
     store.write(write)
 
@@ -50,7 +44,7 @@ def subjects(items: list[Item]) -> list[str]:
 
 
 def finish(store: Store, item: Item) -> None:
-    store.write(lambda tx: outbox.finish(tx, item.id))
+    store.write(lambda tx: outbox.finish(tx, [item.id]))
 
 
 def test_each_thing_is_put_once(store: Store) -> None:

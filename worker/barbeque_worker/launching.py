@@ -25,7 +25,7 @@ from barbeque_py.put_back import ROOM, put_back
 from barbeque_py.start import Claim, size_of
 from barbeque_py.store import Tx, attempts, quotas
 from barbeque_py.store import executions as rows
-from barbeque_py.store.attempts import Attempt
+from barbeque_py.store.attempts import Attempt, Start
 from barbeque_worker.crew import Crew
 from barbeque_worker.shipping import Shippers
 from barbeque_worker.station import Station
@@ -124,22 +124,8 @@ class Launcher:
 
     def _mark(self, attempt: AttemptId, sighting: Sighting, timeout: float) -> bool:
         attended = self._station.executor.traits.attended
-
-        def mark(tx: Tx) -> bool:
-            started, allowed = tx.now if attended else None, timedelta(seconds=timeout)
-            if sighting.started_at is not None:
-                started = datetime.fromtimestamp(sighting.started_at, UTC)
-            return attempts.mark_running(
-                tx,
-                attempt,
-                handle=sighting.handle,
-                started_at=started,
-                deadline_at=started + allowed if started else tx.now + allowed + _PROVISIONING,
-                version=sighting.version,
-                attended=attended,
-            )
-
-        return self._station.store.write(mark)
+        seen = _Seen(attempt, sighting, timedelta(seconds=timeout), attended)
+        return self._station.store.write_each(_mark_each, seen)
 
     def _begin(self, attempt: AttemptId, order: _Order) -> None:
         with self._guard:
@@ -166,7 +152,7 @@ class Launcher:
     def _start(self, attempt: AttemptId, order: _Order) -> None:
         pause = _SHORTEST_PAUSE
         while not self._stopped.is_set():
-            row, execution = self._station.store.read(lambda tx: _rows_of(tx, attempt))
+            row, execution = self._station.store.read_each(_rows_of_each, attempt)
             if row is None or execution is None or not self._may_start(row):
                 return  # Rescue looks again: here while the lease is held, elsewhere after it.
             if execution.cancel_requested_at is not None:
@@ -208,7 +194,9 @@ class Launcher:
         station = self._station
         station.mine.discard(attempt)
         log.warning("attempt %s waits for capacity: %s", attempt, reason)
-        station.store.write(lambda tx: put_back(tx, attempt, owner=station.owner, reason=reason))
+        station.store.write_together(
+            lambda tx: put_back(tx, attempt, owner=station.owner, reason=reason)
+        )
 
     def _draw(self, launch: Launch) -> float:
         """Take the tokens for a start that its claim did not pay for; return how long to wait."""
@@ -268,9 +256,42 @@ class Launcher:
             self._on_settled()
 
 
-def _rows_of(tx: Tx, attempt_id: AttemptId) -> tuple[Attempt | None, rows.Execution | None]:
-    attempt = attempts.get(tx, attempt_id)
-    return attempt, None if attempt is None else rows.by_id(tx, attempt.execution)
+def _rows_of_each(
+    tx: Tx, ids: Sequence[AttemptId]
+) -> list[tuple[Attempt | None, rows.Execution | None]]:
+    tried = attempts.known(tx, ids)
+    executions = rows.by_ids(tx, {each.execution for each in tried.values()})
+    found = [tried.get(each) for each in ids]
+    return [(each, executions.get(each.execution) if each else None) for each in found]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An attempt that was started, and how long it may run."""
+
+    attempt: AttemptId
+    sighting: Sighting
+    timeout: timedelta
+    attended: bool
+
+
+def _mark_each(tx: Tx, seen: Sequence[_Seen]) -> list[bool]:
+    return attempts.mark_each_running(tx, [_start_of(tx, each) for each in seen])
+
+
+def _start_of(tx: Tx, seen: _Seen) -> Start:
+    told = seen.sighting.started_at
+    started = tx.now if seen.attended else None
+    if told is not None:
+        started = datetime.fromtimestamp(told, UTC)
+    return Start(
+        seen.attempt,
+        seen.sighting.handle,
+        started_at=started,
+        deadline_at=started + seen.timeout if started else tx.now + seen.timeout + _PROVISIONING,
+        version=seen.sighting.version,
+        attended=seen.attended,
+    )
 
 
 def _room_of(launch: Launch) -> list[str]:

@@ -8,7 +8,7 @@ from functools import partial
 
 from barbeque_py.errors import OutsideError
 from barbeque_py.ids import AttemptId
-from barbeque_py.seal import seal
+from barbeque_py.seal import seal_all
 from barbeque_py.settle import SEAL
 from barbeque_py.store import outbox
 from barbeque_py.store.outbox import Item
@@ -86,12 +86,12 @@ class Relay:
         if isinstance(facts, Unfinished):
             self._set_aside(item, facts.wait)
             return
-        self._station.store.write(lambda tx: seal(tx, item, facts))
+        self._station.store.write_each(seal_all, (item, facts))
         self._station.executor.remove(attempt)
 
     def _set_aside(self, item: Item, wait: timedelta) -> None:
         owner, lease = self._station.owner, self._lease
-        self._station.store.write(
+        self._station.store.write_together(
             lambda tx: outbox.set_aside(tx, item.id, owner, wait=wait, lease=lease)
         )
 
@@ -99,7 +99,7 @@ class Relay:
         wait = min(timedelta(seconds=1 << min(item.tries, 10)), _LONGEST_WAIT)
         log.warning("%s of %s is tried again in %s: %s", item.kind, item.subject, wait, error)
         try:
-            self._station.store.write(
+            self._station.store.write_together(
                 lambda tx: outbox.postpone(tx, item.id, wait=wait, error=error)
             )
         except OutsideError as failure:

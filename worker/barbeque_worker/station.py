@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,10 +14,10 @@ from barbeque_py.executor import Executor
 from barbeque_py.ids import AttemptId
 from barbeque_py.logstore import LogStore
 from barbeque_py.outcomes import Fate
-from barbeque_py.settle import settle
+from barbeque_py.settle import Told, settle_all
 from barbeque_py.shipment import Shipping
 from barbeque_py.start import Claimant
-from barbeque_py.store import Store, attempts, outbox
+from barbeque_py.store import Store, Tx, attempts, outbox
 from barbeque_worker.capacity import Capacity
 
 _FRESH = 5.0
@@ -88,17 +89,33 @@ class Station:
 
     def settle(self, attempt: AttemptId, fate: Fate, *, handle: str = "") -> bool:
         """Settle the attempt; False when another was first."""
-        self.mine.discard(attempt)
+        return self.settle_all({attempt: Told(fate, handle)})
+
+    def settle_all(self, told: Mapping[AttemptId, Told]) -> bool:
+        """Settle the attempts in one transaction; False when others were first with all."""
+        if not told:
+            return False
+        self.mine.difference_update(told)
         log_wait = next(iter(self.executor.traits.log_waits), timedelta(0))
-        done = self.store.write(
-            lambda tx: settle(tx, attempt, fate, handle=handle, log_wait=log_wait)
-        )
-        return done is not None
+        return self.store.write_each(_settle_lots, (told, log_wait))
 
     @property
     def claimant(self) -> Claimant:
         """Who claims, where, and for how long."""
         return Claimant(self.owner, self.executor.place(), self.lease.length)
+
+
+def _settle_lots(tx: Tx, lots: Sequence[tuple[Mapping[AttemptId, Told], timedelta]]) -> list[bool]:
+    """Settle what several threads were told of, and say whose ends were news."""
+    told: dict[AttemptId, Told] = {}
+    for lot, _ in lots:
+        told = {**lot, **told}
+    settled = set(settle_all(tx, told, log_wait=lots[0][1]))
+    news = []
+    for lot, _ in lots:
+        news.append(not settled.isdisjoint(lot))
+        settled -= lot.keys()
+    return news
 
 
 def new_owner() -> str:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from barbeque_py.errors import OutsideError
@@ -10,8 +10,9 @@ from barbeque_py.executions import AttemptState
 from barbeque_py.executor import Launch, Sighting, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.settle import Told
 from barbeque_py.store import Tx, attempts, quotas
-from barbeque_py.store.attempts import Attempt
+from barbeque_py.store.attempts import Attempt, Begun
 from barbeque_worker.launching import Launcher
 from barbeque_worker.shipping import Shippers
 from barbeque_worker.station import Station
@@ -47,9 +48,9 @@ class Watch:
     def follow(self, stop: threading.Event) -> None:
         """Settle this worker's attempts as their ends are told, until `stop` is set."""
         for news in self._station.executor.events(stop):
-            for attempt, sighting in news.sightings.items():
-                if sighting is not None or attempt in self._station.mine:
-                    self._try(attempt, sighting)
+            mine = self._station.mine
+            told = {each: seen for each, seen in news.sightings.items() if seen or each in mine}
+            self._hear(told)
             if news.sightings:
                 news.acknowledge()
 
@@ -66,8 +67,7 @@ class Watch:
         found = station.store.write(
             lambda tx: attempts.take_unchecked(tx, station.places.current(), age)
         )
-        for attempt, sighting in self._look_at(found):
-            self._judge(attempt, sighting)
+        self._judge(self._look_at(found))
         return 1.0 if len(found) == _A_CALL else min(_SWEEP, age.total_seconds() / 2)
 
     def _sweep_here(self) -> float:
@@ -75,8 +75,7 @@ class Watch:
         place = station.executor.place()
         mine_before = frozenset(station.mine)  # what is claimed meanwhile is not among the live
         live = station.store.read(lambda tx: attempts.live_at(tx, [place]))
-        for attempt, sighting in self._look_at(live):
-            self._judge(attempt, sighting)
+        self._judge(self._look_at(live))
         station.mine.difference_update(mine_before - {attempt.id for attempt in live})
         self._sweep_former_places()
         return _SWEEP
@@ -95,14 +94,16 @@ class Watch:
         """Judge what was here before the machine was booted anew: nothing of it runs any more."""
         station = self._station
         former = station.places.former()
-        for attempt, sighting in self._look_at(
-            station.store.read(lambda tx: attempts.live_at(tx, former)) if former else []
-        ):
-            if sighting.standing in (Standing.ABSENT, Standing.CREATED):
-                detail = "the machine was restarted before it was started"
-                self._settle(attempt, Fate(Reason.INTERRUPTED, detail=detail))
-            else:
-                self._judge(attempt, sighting)
+        live = station.store.read(lambda tx: attempts.live_at(tx, former)) if former else []
+        seen = self._look_at(live)
+        detail = "the machine was restarted before it was started"
+        unstarted = {
+            attempt.id: Told(Fate(Reason.INTERRUPTED, detail=detail))
+            for attempt, sighting in seen
+            if sighting.standing in (Standing.ABSENT, Standing.CREATED)
+        }
+        self._settle(unstarted)
+        self._judge([each for each in seen if each[0].id not in unstarted])
 
     def _look_at(self, live: Sequence[Attempt]) -> list[tuple[Attempt, Sighting]]:
         if not live:
@@ -110,21 +111,34 @@ class Watch:
         seen = self._station.executor.sightings([attempt.id for attempt in live])
         return [(attempt, seen[attempt.id]) for attempt in live]
 
-    def _try(self, attempt_id: AttemptId, sighting: Sighting | None) -> None:
+    def _hear(self, told: Mapping[AttemptId, Sighting | None]) -> None:
         """Judge what was told; of what can't be recorded now we are told again, or sweep it."""
         try:
-            attempt = self._station.store.read(lambda tx: attempts.get(tx, attempt_id))
-            if attempt is None:
-                self._report_stranger(attempt_id, sighting)
-            elif attempt.state is not AttemptState.ENDED:
-                seen = sighting or self._station.executor.sightings([attempt_id])[attempt_id]
-                self._judge(attempt, seen)
+            self._judge_told(told)
         except OutsideError as error:
-            if sighting is not None:
+            if any(told.values()):
                 raise
-            log.warning("attempt %s is left to the sweep: %s", attempt_id, error)
+            log.warning("attempts %s are left to the sweep: %s", ", ".join(told), error)
         except Exception:
-            log.exception("attempt %s is left to the sweep", attempt_id)
+            if len(told) == 1:
+                log.exception("attempt %s is left to the sweep", *told)
+                return
+            for attempt, sighting in told.items():
+                self._hear({attempt: sighting})
+
+    def _judge_told(self, told: Mapping[AttemptId, Sighting | None]) -> None:
+        """Settle what has ended, all of it together, and look up the others."""
+        ended = {each: _end(seen) for each, seen in told.items() if seen and _has_ended(seen)}
+        self._settle(ended)
+        others = [each for each in told if each not in ended]
+        if not others:
+            return
+        known = self._station.store.read(lambda tx: attempts.known(tx, others))
+        for stranger in told.keys() - ended.keys() - known.keys():
+            self._report_stranger(stranger, told[stranger])
+        live = [each for each in known.values() if each.state is not AttemptState.ENDED]
+        self._judge([(each, seen) for each in live if (seen := told[each.id])])
+        self._judge(self._look_at([each for each in live if told[each.id] is None]))
 
     def _report_stranger(self, attempt: AttemptId, sighting: Sighting | None) -> None:
         """Stop what runs under our name without a row, as after a restored backup."""
@@ -132,43 +146,33 @@ class Watch:
             log.warning(STRANGER, attempt)
             self._station.executor.stop(attempt, kill=False)
 
-    def _judge(self, attempt: Attempt, sighting: Sighting) -> None:
-        match sighting.standing:
-            case Standing.ENDED:
-                assert sighting.fate is not None, "an executor tells the fate of what has ended"
-                self._settle(attempt, sighting.fate, sighting.handle)
-            case Standing.RUNNING if attempt.state is AttemptState.STARTING:
-                self._launcher.seen(attempt.id, sighting, timeout=_timeout(attempt))
-            case Standing.RUNNING if not self._station.executor.traits.attended:
-                self._note_start(attempt, sighting)
-            case Standing.RUNNING if attempt.owner == self._station.owner:
-                self._shippers.begin(attempt.id)
-            case Standing.ABSENT if attempt.state is AttemptState.RUNNING:
-                detail = "it was seen running, and then it was gone without a trace"
-                self._settle(attempt, Fate(Reason.VANISHED, detail=detail))
-            case _:
-                pass  # Not started yet: whoever holds its lease starts it.
+    def _judge(self, seen: Sequence[tuple[Attempt, Sighting]]) -> None:
+        """Act on what was seen of live attempts; ends are settled together."""
+        attended = self._station.executor.traits.attended
+        ended: dict[AttemptId, Told] = {}
+        begun: list[Begun] = []
+        for attempt, sighting in seen:
+            match sighting.standing:
+                case Standing.ENDED:
+                    ended[attempt.id] = _end(sighting)
+                case Standing.RUNNING if attempt.state is AttemptState.STARTING:
+                    self._launcher.seen(attempt.id, sighting, timeout=_timeout(attempt))
+                case Standing.RUNNING if not attended:
+                    begun += _begin(attempt, sighting)
+                case Standing.RUNNING if attempt.owner == self._station.owner:
+                    self._shippers.begin(attempt.id)
+                case Standing.ABSENT if attempt.state is AttemptState.RUNNING:
+                    detail = "it was seen running, and then it was gone without a trace"
+                    ended[attempt.id] = Told(Fate(Reason.VANISHED, detail=detail))
+                case _:
+                    pass  # Not started yet: whoever holds its lease starts it.
+        self._settle(ended)
+        if begun:
+            self._station.store.write(lambda tx: attempts.note_starts(tx, begun))
 
-    def _settle(self, attempt: Attempt, fate: Fate, handle: str = "") -> None:
-        if self._station.settle(attempt.id, fate, handle=handle):
+    def _settle(self, told: Mapping[AttemptId, Told]) -> None:
+        if self._station.settle_all(told):
             self._on_settled()
-
-    def _note_start(self, attempt: Attempt, sighting: Sighting) -> None:
-        """Count the time limit from the command's start, which is later than the call's answer."""
-        if sighting.started_at is None or sighting.version is None:
-            return
-        started, version = datetime.fromtimestamp(sighting.started_at, UTC), sighting.version
-        if attempt.started_at == started or version <= (attempt.version or 0):
-            return
-        self._station.store.write(
-            lambda tx: attempts.note_start(
-                tx,
-                attempt.id,
-                started_at=started,
-                deadline_at=started + timedelta(seconds=_timeout(attempt)),
-                version=version,
-            )
-        )
 
     def _stop(self, attempt: Attempt) -> None:
         """Ask the attempt to end, and after its grace kill it, again and again until it is gone."""
@@ -188,6 +192,26 @@ def _request_stop(tx: Tx, attempt: Attempt, reason: Reason) -> bool:
     if asked:
         quotas.spend(tx, [each for each in launch.quotas if each.stops], 1)
     return asked
+
+
+def _has_ended(sighting: Sighting) -> bool:
+    return sighting.standing is Standing.ENDED
+
+
+def _end(sighting: Sighting) -> Told:
+    assert sighting.fate is not None, "an executor tells the fate of what has ended"
+    return Told(sighting.fate, sighting.handle)
+
+
+def _begin(attempt: Attempt, sighting: Sighting) -> list[Begun]:
+    """Count the time limit from the command's start, which is later than the call's answer."""
+    if sighting.started_at is None or sighting.version is None:
+        return []
+    started, version = datetime.fromtimestamp(sighting.started_at, UTC), sighting.version
+    if attempt.started_at == started or version <= (attempt.version or 0):
+        return []
+    until = started + timedelta(seconds=_timeout(attempt))
+    return [Begun(attempt.id, started, until, version)]
 
 
 def _timeout(attempt: Attempt) -> float:
