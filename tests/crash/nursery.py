@@ -13,19 +13,24 @@ import select
 import signal
 import sys
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+
+from sqlalchemy import delete, insert, select
 
 from barbeque_py.broker import Broker
 from barbeque_py.brokers.database import DatabaseBroker
 from barbeque_py.brokers.sqs import SqsBroker
 from barbeque_py.executor import Launch, Sighting
 from barbeque_py.ids import AttemptId
+from barbeque_py.outcomes import Fate
 from barbeque_py.settings import Settings
-from barbeque_py.store import Store
+from barbeque_py.store import Store, Tx, tables
 from barbeque_py.wiring import Parts, open_parts
 from barbeque_worker import main as worker
 from barbeque_worker.rescue import Rescue
+from barbeque_worker.station import Station
 from tests.crash.points import Fuse, FusedBroker, FusedExecutor, FusedLogs, FusedStore
 
 
@@ -55,6 +60,41 @@ class DeletesFirst(DatabaseBroker):
 
 def _adopt_nothing(_rescue: Rescue) -> None:
     """Leave what dead workers had claimed."""
+
+
+class Forgetful:
+    """The mutant's ECS client, which has a new token for every call."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def run_task(self, **request: Any) -> Any:
+        return self._client.run_task(**request | {"clientToken": uuid.uuid4().hex})
+
+
+def _settle_then_tell(fuse: Fuse) -> Callable[..., bool]:
+    """Return the mutant's settling, which commits first and only then leaves the log to be sealed.
+
+    That is what a notification sent after a commit is: a death between the two loses it.
+    """
+    right = Station.settle
+
+    def settle(station: Station, attempt: AttemptId, fate: Fate, *, handle: str = "") -> bool:
+        done = right(station, attempt, fate, handle=handle)
+        row = station.store.write(lambda tx: _take_away(tx, attempt))
+        fuse.reach("between commit and effect")
+        if row is not None:
+            station.store.write(lambda tx: tx.execute(insert(tables.outbox).values(row)))
+        return done
+
+    return settle
+
+
+def _take_away(tx: Tx, subject: str) -> dict[str, Any] | None:
+    which = tables.outbox.c.subject == subject
+    row = tx.execute(select(tables.outbox).where(which)).one_or_none()
+    tx.execute(delete(tables.outbox).where(which))
+    return None if row is None else dict(row._mapping)
 
 
 def work(order: dict[str, Any]) -> None:
@@ -90,6 +130,13 @@ def _mutated(parts: Parts, fuse: Fuse, mutant: str) -> Parts:
             return dataclasses.replace(parts, broker=DeletesFirst(parts.store, fuse))
         case "rescues nothing":
             Rescue.adopt = _adopt_nothing  # type: ignore[assignment, method-assign]
+        case "has no outbox":
+            Station.settle = _settle_then_tell(fuse)  # type: ignore[method-assign]
+        case "has a new token for every call":
+            ecs: Any = parts.executor._executor  # type: ignore[attr-defined]
+            ecs._clients = dataclasses.replace(ecs._clients, starts=Forgetful(ecs._clients.starts))
+        case "repeats a token for ever":
+            parts.executor.traits = dataclasses.replace(parts.executor.traits, repeat_window=None)
         case "starts without a stable name":
             return dataclasses.replace(parts, executor=Nameless(parts.executor, fuse))
     return parts

@@ -28,7 +28,7 @@ class Fuse:
         self._probability = probability
         self._only = only
         self._journal = Path(journal)
-        self._chance = random.Random()
+        self._chance = random.Random(random.random())
 
     def reach(self, point: str) -> None:
         if self._only in point and self._chance.random() < self._probability:
