@@ -1,10 +1,13 @@
 """Puts the parts together: the only place that picks adapters, by the settings' URLs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
 
 from barbeque_py import setting_values
-from barbeque_py.broker import Broker
+from barbeque_py.broker import Broker, Queues
 from barbeque_py.brokers.database import DatabaseBroker
 from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.errors import ConfigurationError
@@ -12,6 +15,7 @@ from barbeque_py.executor import Executor
 from barbeque_py.executors.docker import DockerExecutor
 from barbeque_py.executors.engine import Engine, engine_answers
 from barbeque_py.executors.process import ProcessExecutor
+from barbeque_py.logs import LogSource
 from barbeque_py.logstore import LogStore
 from barbeque_py.logstores.directory import DirectoryLogStore
 from barbeque_py.setting_values import ExecutorUrl
@@ -20,11 +24,17 @@ from barbeque_py.store import Store, apps
 from barbeque_py.store.schema import check_schema
 from barbeque_py.subscriptions import Topics
 from barbeque_py.wake import Bell
+from barbeque_py.watched import Watching
+
+if TYPE_CHECKING:
+    from barbeque_py.cloudwatch import CloudWatch
 
 DOCKER_SOCKET = "/var/run/docker.sock"
 """Where the Docker engine listens when no `socket` is set."""
 
 _ENGINE_PATIENCE = 5.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +47,12 @@ class Front:
     logs: LogStore
     bell: Bell
     installation: str
+    queues: Queues | None = None
+    """Makes queues; None where the database carries messages and needs none."""
     topics: Topics | None = None
     """Lets queues hear SNS; None where messages don't come by SQS."""
+    watching: Watching
+    """Shows logs that nobody ships while their tasks run; asks for nothing until it is read."""
     closers: tuple[Callable[[], None], ...] = ()
 
     def close(self) -> None:
@@ -60,22 +74,34 @@ def open_front(settings: Settings) -> Front:
     Raises `StoreUnavailable` when the database can't be used as it is, `ConfigurationError` when
     the settings don't fit it; both name the setting and the cure.
     """
-    store = Store(settings.database)
+    opened = ExitStack()
     try:
-        check_schema(store)
-        installation = check_installation(store, settings)
+        return _open_front(opened, settings)
     except BaseException:
-        store.close()
+        opened.close()
         raise
-    bell = Bell(settings.home)
+
+
+def _open_front(opened: ExitStack, settings: Settings) -> Front:
+    store = _kept(opened, Store(settings.database))
+    check_schema(store)
+    installation = check_installation(store, settings)
+    bell = _kept(opened, Bell(settings.home))
+    logs = _kept(opened, open_logs(settings))
+    broker = _kept(opened, open_broker(store, settings))
+    queues, topics = _open_queues(opened, settings, installation)
+    sources = _kept(opened, _TaskLogs(logs, installation))
     return Front(
         settings=settings,
         store=store,
-        broker=open_broker(store, settings),
-        logs=open_logs(settings),
+        broker=broker,
+        queues=queues,
+        logs=logs,
         bell=bell,
         installation=installation,
-        closers=(bell.close, store.close),
+        topics=topics,
+        watching=_kept(opened, Watching(sources.open_log)),
+        closers=(opened.close,),
     )
 
 
@@ -84,12 +110,22 @@ def open_parts(settings: Settings) -> Parts:
     front = open_front(settings)
     try:
         url = choose_executor(front.store, settings)
-        executor, close = open_executor(url, settings, front.store, installation=front.installation)
+        executor, close = open_executor(
+            url, settings, front.store, front.logs, installation=front.installation
+        )
     except BaseException:
         front.close()
         raise
     facts = {field.name: getattr(front, field.name) for field in fields(front)}
     return Parts(**facts | {"executor": executor, "closers": (close, *front.closers)})
+
+
+def _kept(opened: ExitStack, part: T) -> T:
+    """Have the part closed with the others, if it holds anything open."""
+    close = getattr(part, "close", None)
+    if close is not None:
+        opened.callback(close)
+    return part
 
 
 def check_installation(store: Store, settings: Settings) -> str:
@@ -114,7 +150,23 @@ def open_broker(store: Store, settings: Settings) -> Broker:
         return DatabaseBroker(store)
     from barbeque_py.brokers.sqs import SqsBroker  # noqa: PLC0415
 
-    return SqsBroker(url.prefix, region=url.region)
+    return SqsBroker(url.prefix, region=url.region or settings.aws_region)
+
+
+def _open_queues(
+    opened: ExitStack, settings: Settings, installation: str
+) -> tuple[Queues | None, Topics | None]:
+    """Return what makes queues and what lets them hear SNS, which ask nothing of AWS yet."""
+    url = settings.broker
+    if url.kind == "database":
+        return None, None
+    from barbeque_py.brokers.sqs_queues import SqsQueues  # noqa: PLC0415
+    from barbeque_py.sns import SnsTopics  # noqa: PLC0415
+
+    region = url.region or settings.aws_region
+    queues = _kept(opened, SqsQueues(url.prefix, installation=installation, region=region))
+    topics = SnsTopics(queue_arn=queues.queue_arn, allow_topics=queues.allow_topics)
+    return queues, _kept(opened, topics)
 
 
 def open_logs(settings: Settings) -> LogStore:
@@ -124,15 +176,47 @@ def open_logs(settings: Settings) -> LogStore:
         return DirectoryLogStore(url.path)
     from barbeque_py.logstores.s3 import S3LogStore  # noqa: PLC0415
 
-    return S3LogStore(url.bucket, url.prefix, region=url.region)
+    return S3LogStore(url.bucket, url.prefix, region=url.region or settings.aws_region)
+
+
+class _TaskLogs:
+    """Opens logs where tasks write them; AWS is first spoken to when the first one is read."""
+
+    def __init__(self, logs: LogStore, installation: str) -> None:
+        self._logs = logs
+        self._installation = installation
+        self._opened: CloudWatch | None = None
+        self._guard = Lock()
+
+    def open_log(self, log_at: str) -> LogSource:
+        """Return the log at that place; raises `ValueError` when it is none."""
+        from barbeque_py.cloudwatch import CloudWatch  # noqa: PLC0415
+        from barbeque_py.firelens import Firelens  # noqa: PLC0415
+        from barbeque_py.task_log import is_by_firelens  # noqa: PLC0415
+
+        with self._guard:
+            opened = self._opened = self._opened or CloudWatch()
+        if is_by_firelens(log_at):
+            return Firelens(self._logs, self._installation, opened).open_log(log_at)
+        return opened.open_log(log_at)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._opened is not None:
+            self._opened.close()
 
 
 def open_executor(
-    url: ExecutorUrl | EcsUrl, settings: Settings, store: Store, *, installation: str
+    url: ExecutorUrl | EcsUrl,
+    settings: Settings,
+    store: Store,
+    logs: LogStore,
+    *,
+    installation: str,
 ) -> tuple[Executor, Callable[[], None]]:
     """Return the executor, and what closes it; no engine is asked anything yet."""
     if isinstance(url, EcsUrl):
-        return _open_ecs(url, settings, store, installation), lambda: None
+        return _open_ecs(url, settings, store, logs, installation)
     if url.kind == "docker":
         docker = DockerExecutor(installation=installation, socket=socket_of(url), slots=url.slots)
         return docker, docker.close
@@ -145,16 +229,22 @@ def open_executor(
     return process, lambda: None
 
 
-def _open_ecs(url: EcsUrl, settings: Settings, store: Store, installation: str) -> Executor:
+def _open_ecs(
+    url: EcsUrl, settings: Settings, store: Store, logs: LogStore, installation: str
+) -> tuple[Executor, Callable[[], None]]:
     from barbeque_py.executors.ecs import EcsExecutor  # noqa: PLC0415
+    from barbeque_py.executors.ecs_definition import Bucket  # noqa: PLC0415
 
-    return EcsExecutor(
+    place = settings.logs
+    executor = EcsExecutor(
         store,
-        url,
+        replace(url, region=url.region or settings.aws_region),
         installation=installation,
         job_url=settings.job_url,
         secret=store.read(apps.installation_secret),
+        bucket=Bucket(place.bucket, place.prefix, logs) if place.kind == "s3" else None,
     )
+    return executor, executor.close
 
 
 def choose_executor(store: Store, settings: Settings) -> ExecutorUrl | EcsUrl:

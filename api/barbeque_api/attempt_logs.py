@@ -14,11 +14,14 @@ from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.statuses import check_id
 from barbeque_py import clock
+from barbeque_py.attempt_log import LogReader
 from barbeque_py.errors import UnknownExecution
 from barbeque_py.executions import ENDED, AttemptState
-from barbeque_py.logs import Page, attempt_prefix, raw_chunks, read_lines
+from barbeque_py.logs import Page
 from barbeque_py.store import Tx, attempts
 from barbeque_py.store import executions as rows
+from barbeque_py.store.attempts import Attempt
+from barbeque_py.store.executions import Execution
 
 MOST_LINES = 10_000
 LONGEST_WAIT = 20.0
@@ -34,11 +37,17 @@ _Stream = Annotated[Literal["out", "err"] | None, Query()]
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an attempt's log is, and whether the attempt has ended; no number: none yet."""
+    """Whose log is read: no attempt where there is none yet."""
 
-    number: int | None
-    prefix: str
-    ended: bool
+    execution: Execution
+    attempt: Attempt | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is going to write any more."""
+        if self.attempt is None:
+            return self.execution.state in ENDED
+        return self.attempt.state is AttemptState.ENDED
 
 
 class AttemptLogs:
@@ -46,6 +55,7 @@ class AttemptLogs:
 
     def __init__(self, parts: Served) -> None:
         self._parts = parts
+        self._reader = LogReader(parts.store, parts.logs, parts.watching)
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
@@ -86,10 +96,10 @@ class AttemptLogs:
         """Download what the attempt wrote, byte for byte."""
         check_id(message_id)
         place = self._parts.store.read(lambda tx: _place(tx, message_id, attempt))
-        if place.number is None:
+        if place.attempt is None:
             raise refusal(404, "no attempt at this execution has been made yet")
-        chunks = raw_chunks(self._parts.logs, place.prefix, stream=stream)
-        name = f"{message_id}-{place.number}.log"
+        chunks = self._reader.chunks(place.execution, place.attempt, stream=stream)
+        name = f"{message_id}-{place.attempt.number}.log"
         return StreamingResponse(
             _begun(chunks),
             media_type="text/plain; charset=utf-8",
@@ -100,10 +110,12 @@ class AttemptLogs:
         self, message_id: str, attempt: int | None, *, first: int, count: int, stream: str | None
     ) -> tuple[_Place, Page]:
         place = self._parts.store.read(lambda tx: _place(tx, message_id, attempt))
-        if place.number is None:
+        if place.attempt is None:
             return place, Page([], max(first, 0), sealed=place.ended, total=None)
-        logs = self._parts.logs
-        return place, read_lines(logs, place.prefix, first=first, count=count, stream=stream)
+        page = self._reader.lines(
+            place.execution, place.attempt, first=first, count=count, stream=stream
+        )
+        return place, page
 
 
 def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -117,17 +129,16 @@ def _place(tx: Tx, message_id: str, number: int | None) -> _Place:
         raise UnknownExecution(f"no worker has seen an execution {message_id}")
     tries = {each.number: each for each in attempts.of_execution(tx, execution.id)}
     if number is None and not tries:
-        return _Place(None, "", execution.state in ENDED)
+        return _Place(execution, None)
     number = max(tries) if number is None else number
     if number not in tries:
         raise UnknownExecution(f"execution {message_id} has no attempt {number}")
-    prefix = attempt_prefix(execution.app, execution.job, execution.message_id, number)
-    return _Place(number, prefix, tries[number].state is AttemptState.ENDED)
+    return _Place(execution, tries[number])
 
 
 def _facts(place: _Place, page: Page) -> dict[str, Any]:
     return {
-        "attempt": place.number,
+        "attempt": None if place.attempt is None else place.attempt.number,
         "lines": [
             {
                 "n": line.number,

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from barbeque_py.broker import Broker
+from barbeque_py.broker import Broker, Queues
 from barbeque_py.logstore import LogStore
 from barbeque_py.store import Store
 from barbeque_py.subscriptions import Topics
 from barbeque_py.wake import Bell
+from barbeque_py.watched import Watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,12 @@ class Served:
     bell: Bell
     home: Path
     """Where the snapshot of names is kept: BARBEQUE_HOME."""
+    queues: Queues | None = None
+    """Makes queues; None where the database carries messages and needs none."""
     topics: Topics | None = None
     """Lets queues hear SNS; None where messages don't come by SQS."""
+    watching: Watching | None = None
+    """Shows logs that nobody ships while their tasks run; None where there are none."""
     default_queue: str = "default"
     verify_enqueued_jobs: bool = False
     host_url: str | None = None

@@ -39,6 +39,7 @@ def build_console(front: Front, *, host: str) -> Any:
             broker=front.broker,
             logs=front.logs,
             bell=front.bell,
+            watching=front.watching,
             host_url=front.settings.host_url,
             allowed_hosts=_LOCAL_NAMES | {host},
         )
@@ -52,7 +53,9 @@ def _served(front: Front, host: str, host_url: str | None) -> Served:
         broker=front.broker,
         logs=front.logs,
         bell=front.bell,
+        queues=front.queues,
         topics=front.topics,
+        watching=front.watching,
         home=settings.home,
         default_queue=settings.default_queue,
         verify_enqueued_jobs=settings.verify_enqueued_jobs,

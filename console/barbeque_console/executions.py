@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
-from barbeque_console.logs import LogView, read_view, stamp
+from barbeque_console.logs import LogView, read_view, reader_of, stamp
 from barbeque_console.pages import NOTICES, Pages, redirect
 from barbeque_console.paging import Stretch, read_number, stretch
 from barbeque_console.parts import Shown
@@ -215,7 +215,7 @@ class ExecutionPages:
         if attempt is None:
             return None
         wanted = None if first is None else max(first - 1, 0)
-        return read_view(self._parts.logs, known.execution, attempt, first=wanted)
+        return read_view(reader_of(self._parts), known.execution, attempt, first=wanted)
 
 
 def _read_list(tx: Tx, chosen: dict[str, str], before: int | None, after: int | None) -> _List:

@@ -1,5 +1,6 @@
 """An attempt's log: a stretch of it on the page, what is new since, and all of it as a file."""
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,14 +12,16 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from barbeque_console.parts import Shown
 from barbeque_console.words import plain
-from barbeque_py.errors import LogStoreUnavailable, UnknownExecution
+from barbeque_py.attempt_log import LogReader, is_unshipped
+from barbeque_py.errors import ExecutorUnavailable, LogStoreUnavailable, UnknownExecution
 from barbeque_py.executions import OPEN, AttemptState
-from barbeque_py.logs import Line, attempt_prefix, raw_chunks, read_lines
-from barbeque_py.logstore import LogStore
+from barbeque_py.logs import Line
 from barbeque_py.store import Tx, attempts
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
+
+log = logging.getLogger("barbeque.console")
 
 LINES = 500
 """On one page, and in one answer to a follower."""
@@ -55,7 +58,12 @@ class LogView:
     live: bool
     """Whether lines may still come."""
     away: bool = False
-    """Whether the log store could not be read."""
+    """Whether the log could not be read."""
+
+    @property
+    def unshipped(self) -> bool:
+        """Whether it is read where the task writes it."""
+        return is_unshipped(self.attempt)
 
     @property
     def earlier(self) -> int | None:
@@ -82,22 +90,24 @@ def stamp(execution: Execution, known: Sequence[Attempt]) -> str:
     return f"{execution.state}.{execution.stage}.{execution.round}.{len(known)}.{ended}.{asked}"
 
 
+def reader_of(parts: Shown) -> LogReader:
+    """Return what reads the logs of these parts."""
+    return LogReader(parts.store, parts.logs, parts.watching)
+
+
 def read_view(
-    store: LogStore, execution: Execution, attempt: Attempt, *, first: int | None
+    reader: LogReader, execution: Execution, attempt: Attempt, *, first: int | None
 ) -> LogView:
     """Return up to `LINES` lines from number `first` (from 0) on, without one the last lines.
 
-    A log store that can't be read leaves the view empty, and marked.
+    A log that can't be read leaves the view empty, and marked.
     """
     live = is_live(attempt)
+    begin = -LINES if first is None else first
     try:
-        page = read_lines(
-            store,
-            _prefix(execution, attempt),
-            first=-LINES if first is None else first,
-            count=LINES,
-        )
-    except LogStoreUnavailable:
+        page = reader.lines(execution, attempt, first=begin, count=LINES)
+    except (LogStoreUnavailable, ExecutorUnavailable) as error:
+        log.warning("a log can't be shown: %s", error)
         return LogView(attempt, [], 1, first or 0, None, first is None, live, away=True)
     begin = page.lines[0].number if page.lines else page.next
     return LogView(
@@ -130,6 +140,7 @@ class LogPages:
 
     def __init__(self, parts: Shown) -> None:
         self._parts = parts
+        self._reader = reader_of(parts)
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -161,7 +172,7 @@ class LogPages:
         if chosen is None:
             nothing = {"lines": [], "next": 0, "live": execution.state in OPEN, "away": False}
             return JSONResponse({**facts, **nothing})
-        view = read_view(self._parts.logs, execution, chosen, first=min(max(first, 0), 1 << 60))
+        view = read_view(self._reader, execution, chosen, first=min(max(first, 0), 1 << 60))
         return JSONResponse(
             {
                 **facts,
@@ -184,7 +195,7 @@ class LogPages:
             return execution, chosen
 
         execution, chosen = self._parts.store.read(find)
-        chunks = _begun(raw_chunks(self._parts.logs, _prefix(execution, chosen)))
+        chunks = _begun(self._reader.chunks(execution, chosen))
         name = f"{execution.message_id}-{chosen.number}.log"
         return StreamingResponse(
             chunks,
@@ -196,7 +207,3 @@ class LogPages:
 def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Read the first chunk at once, so that a log store that is away is told as an error."""
     return chain([next(chunks, b"")], chunks)
-
-
-def _prefix(execution: Execution, attempt: Attempt) -> str:
-    return attempt_prefix(execution.app, execution.job, execution.message_id, attempt.number)

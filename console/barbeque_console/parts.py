@@ -6,6 +6,7 @@ from barbeque_py.broker import Broker
 from barbeque_py.logstore import LogStore
 from barbeque_py.store import Store
 from barbeque_py.wake import Bell
+from barbeque_py.watched import Watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class Shown:
     broker: Broker
     logs: LogStore
     bell: Bell
+    watching: Watching | None = None
+    """Shows logs that nobody ships while their tasks run; None where there are none."""
     host_url: str | None = None
     """The console's address as people reach it, when a proxy gives it another one."""
     allowed_hosts: frozenset[str] | None = None

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from barbeque_py import clock
+from barbeque_py.attempt_log import mask_of, prefix_of
 from barbeque_py.errors import BarbequeError, LogStoreUnavailable, NoSuchLog
 from barbeque_py.ids import AttemptId
-from barbeque_py.logs import LogFacts, attempt_prefix
-from barbeque_py.masks import Mask, compile_masks, secret_values
+from barbeque_py.logs import LogFacts
+from barbeque_py.masks import Mask
 from barbeque_py.shipment import Shipment
-from barbeque_py.store import Tx, apps, attempts
+from barbeque_py.store import Tx, attempts
 from barbeque_py.store import executions as rows
 from barbeque_worker.station import Station
 
@@ -175,9 +176,4 @@ def _label(tx: Tx, attempt_id: AttemptId) -> _Label:
     execution = None if attempt is None else rows.by_id(tx, attempt.execution)
     if attempt is None or execution is None:
         raise NoSuchLog(f"no attempt {attempt_id}")
-    app = apps.get_app(tx, execution.app)
-    job = apps.get_job(tx, execution.app, execution.job)
-    environment = {**(app.env if app else {}), **(job.env if job else {})}
-    mask = compile_masks(secret_values(environment), app.mask if app else ())
-    prefix = attempt_prefix(execution.app, execution.job, execution.message_id, attempt.number)
-    return _Label(prefix, mask)
+    return _Label(prefix_of(execution, attempt), mask_of(tx, execution))
