@@ -1,8 +1,8 @@
 """AWS: clients that fail fast, and what their errors mean in words.
 
-Only this module imports boto3; the adapters call the clients it opens. Credentials, Region and
-endpoints are found as every AWS program finds them (`AWS_REGION`, `AWS_PROFILE`,
-`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS` and so on).
+Only this module imports boto3; the adapters call the clients it opens. Credentials and endpoints
+are found as every AWS program finds them (`AWS_PROFILE`, `AWS_ENDPOINT_URL`,
+`AWS_ENDPOINT_URL_SQS` and so on). The Region is told: boto3 does not read `AWS_REGION` itself.
 """
 
 import threading
@@ -76,8 +76,8 @@ def open_client(
 ) -> Any:
     """Return a client of the service, safe to use from many threads.
 
-    A call waits `patience` seconds for an answer and is made up to `tries` times. Raises
-    `ConfigurationError` when there is no Region.
+    A call waits `patience` seconds for an answer and is made up to `tries` times. Without `region`
+    boto3 looks for one. Raises `ConfigurationError` when there is none, or none of that name.
     """
     config = Config(
         connect_timeout=_CONNECT_PATIENCE,
@@ -95,6 +95,10 @@ def open_client(
         except exceptions.NoRegionError:
             raise ConfigurationError(
                 "no AWS Region is set: set AWS_REGION, or write region= into the setting's URL"
+            ) from None
+        except (exceptions.ProfileNotFound, ValueError) as error:
+            raise ConfigurationError(
+                f"{error}: check AWS_REGION, AWS_PROFILE and AWS_ENDPOINT_URL"
             ) from None
 
 

@@ -73,6 +73,27 @@ class Broker(Protocol):
         ...
 
 
+class Queues(Protocol):
+    """The queues of a broker that does not make them by itself when messages are sent."""
+
+    @property
+    def most_receives(self) -> int:
+        """How often a message is received, and not deleted, before the broker gives it up."""
+        ...
+
+    def ensure_queue(self, name: str) -> None:
+        """Make the queue, or bring right what is there; can be repeated.
+
+        Raises `RequestError` for a name that the broker can't have, `ConfigurationError` for a
+        definite no, `OutsideError` when it is not known what was done.
+        """
+        ...
+
+    def dead_letters_of(self, name: str) -> str:
+        """Return the queue from which to receive what the broker has given up of this one."""
+        ...
+
+
 @dataclass(slots=True)
 class Sorting:
     """What became of a batch: messages that are done with, and those to look at again later."""

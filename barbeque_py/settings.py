@@ -55,6 +55,8 @@ class Variable:
     read: Callable[[str], Any]
     show: Callable[[str], str] = str
     """Makes the text fit to be shown: takes secrets out."""
+    instead: str = ""
+    """Another variable, which is read where this one is unset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,15 @@ class Settings:
         example="registry.example.com:5000",
         read=values.read_registry,
     )
+    aws_region: str | None = _setting(
+        "AWS_REGION",
+        "",
+        "The Region of what BARBEQUE_BROKER, BARBEQUE_EXECUTOR and BARBEQUE_LOGS name in AWS, "
+        "unless a `region=` there says another. Unset: `AWS_DEFAULT_REGION`, else the profile's.",
+        example="eu-west-1",
+        read=str.strip,
+        instead="AWS_DEFAULT_REGION",
+    )
     shown: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """Each variable's text in force, fit to be shown."""
     warnings: tuple[str, ...] = field(default=(), compare=False)
@@ -240,9 +251,8 @@ class Settings:
         The environment wins over the file. Raises `ConfigurationError` naming the variable, its
         value unless that is a secret, and the cure.
         """
-        given = dict(os.environ if mapping is None else mapping)
-        if env_file is not None:
-            given = read_env_file(env_file) | given
+        read_from_file = {} if env_file is None else read_env_file(env_file)
+        given = read_from_file | dict(os.environ if mapping is None else mapping)
         home: Path = _value(_VARIABLES["home"], given, home="")
         texts = {name: _text(each, given, home=str(home)) for name, each in _VARIABLES.items()}
         read = {name: _value(each, given, home=str(home)) for name, each in _VARIABLES.items()}
@@ -250,7 +260,7 @@ class Settings:
         read["shown"] = tuple(
             (each.name, each.show(texts[name])) for name, each in given_or_default.items()
         )
-        read["warnings"] = _warnings(given)
+        read["warnings"] = _warnings(given) + _warnings_of_aws(read_from_file)
         return cls(**read)
 
     def __repr__(self) -> str:
@@ -293,7 +303,8 @@ def _shown_default(variable: Variable) -> str:
 
 
 def _text(variable: Variable, given: Mapping[str, str], *, home: str) -> str:
-    return given.get(variable.name) or variable.default.replace("{home}", home)
+    said = given.get(variable.name) or given.get(variable.instead)
+    return said or variable.default.replace("{home}", home)
 
 
 def _value(variable: Variable, given: Mapping[str, str], *, home: str) -> Any:
@@ -313,6 +324,14 @@ def _warnings(given: Mapping[str, str]) -> tuple[str, ...]:
     known = {each.name for each in _VARIABLES.values()} | GIVEN_TO_JOBS
     strange = sorted(n for n in given if n.startswith("BARBEQUE_") and n not in known)
     return tuple(_warning(name) for name in strange)
+
+
+def _warnings_of_aws(read_from_file: Mapping[str, str]) -> tuple[str, ...]:
+    """Name what stands in a file of settings in vain: AWS's SDK reads the environment itself."""
+    region = _VARIABLES["aws_region"]
+    known = {region.name, region.instead}
+    strange = sorted(n for n in read_from_file if n.startswith("AWS_") and n not in known)
+    return tuple(f"{name} does nothing in a file: set it in the environment" for name in strange)
 
 
 def _warning(name: str) -> str:
@@ -346,6 +365,12 @@ A value that can't be read stops the start with a sentence that names variable a
 One `NAME=VALUE` a line; `export` before the name is allowed, blank lines and lines that begin with
 `#` are skipped. A bare value ends before a space and `#`; in single quotes all stands for itself;
 in double quotes `\\n`, `\\t`, `\\"` and `\\\\` may be used. A name stands once in a file.
+
+## AWS
+
+Credentials, endpoints and the rest of AWS's own variables (`AWS_PROFILE`, `AWS_ACCESS_KEY_ID`,
+`AWS_ENDPOINT_URL` and so on) are found as every AWS program finds them: in the environment, in
+`~/.aws`, or by the role of the machine. Only the Region can also stand in a file of settings.
 
 ## Coming from Barbeque
 

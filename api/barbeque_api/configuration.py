@@ -13,7 +13,8 @@ from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_py.apps import App, JobDefinition
 from barbeque_py.durations import format_duration
-from barbeque_py.manifest import parse
+from barbeque_py.errors import ConfigurationError
+from barbeque_py.manifest import Manifest, parse
 from barbeque_py.store import apps, subscriptions
 from barbeque_py.subscriptions import Unfinished, bring_right
 
@@ -51,7 +52,8 @@ class Configuration:
         `base` is the absolute directory of the file. With `prune` jobs and subscriptions that it
         does not name of apps that it names are removed; with `dry_run` nothing changes.
         `unfinished` lists the subscriptions that SNS could not be told of: the same request again
-        finishes them.
+        finishes them. With SQS the queues are made there first: what can't be made is 409, or 503
+        while SQS is away, and nothing is stored.
         """
         text = await self._read_text(request)
         folder = _read_base(base)
@@ -87,9 +89,26 @@ class Configuration:
         store = self._parts.store
         if dry_run:
             return store.read(lambda tx: compare(tx, manifest, text, prune=prune)), []
+        self._make_queues(manifest, text, prune=prune)
         changes = store.write(lambda tx: make(tx, manifest, text, prune=prune))
         self._parts.bell.ring()
         return changes, self._subscribe(changes)
+
+    def _make_queues(self, manifest: Manifest, text: str, *, prune: bool) -> None:
+        """Make the broker's queues that the file names, before the rows that send to them.
+
+        A queue without a row is found by the next apply, and nobody sends to it until then.
+        """
+        queues = self._parts.queues
+        if queues is None:
+            return
+        self._parts.store.read(lambda tx: compare(tx, manifest, text, prune=prune))
+        named = {queue.name for queue in manifest.queues} | {job.queue for job in manifest.jobs}
+        for name in sorted(named):
+            try:
+                queues.ensure_queue(name)
+            except ConfigurationError as error:
+                raise refusal(409, f"nothing was stored, as {error}") from error
 
     def _subscribe(self, changes: list[Change]) -> list[Unfinished]:
         """Bring SNS right for what the file says and for what is left, after the commit."""

@@ -7,6 +7,7 @@ never meet, and one pattern, `<prefix>*`, covers both in a role's policy.
 
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -54,6 +55,7 @@ class Depth:
 class SqsQueues:
     """Makes the queues of one installation, and brings those it finds right.
 
+    Safe to use from many threads; the connection is made by the first call that needs it.
     What AWS definitely refuses is a `ConfigurationError` that names the missing permission, any
     other failure a `BrokerUnavailable`.
     """
@@ -69,12 +71,21 @@ class SqsQueues:
     ) -> None:
         self._prefix = check_prefix(prefix)
         self._installation = installation
+        self._region = region
         self._visibility = visibility
-        self._client = client or open_client("sqs", region=region, connections=2)
+        self._opened = client
+        self._opening = threading.Lock()
+
+    most_receives = MOST_RECEIVES
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        if self._opened is not None:
+            self._opened.close()
+
+    def dead_letters_of(self, name: str) -> str:
+        """Return our name of the queue's dead-letter queue; raises what `dead_name` raises."""
+        return dead_name(name)
 
     def ensure_queue(self, name: str) -> None:
         """Make the queue and its dead-letter queue, or bring right what we own of found ones.
@@ -125,6 +136,13 @@ class SqsQueues:
         if url is None:
             raise unknown(called)
         self._set(called, url, {"Policy": text})
+
+    @property
+    def _client(self) -> Any:
+        with self._opening:
+            if self._opened is None:
+                self._opened = open_client("sqs", region=self._region, connections=2)
+            return self._opened
 
     def _ensure(self, called: str, owned: Mapping[str, str]) -> None:
         url = self._url(called)

@@ -132,7 +132,8 @@ def _broker(store: Store, settings: Settings) -> Finding:
 def _executor(store: Store, settings: Settings) -> Finding:
     url = choose_executor(store, settings)
     installation = store.read(apps.installation_name)
-    executor, close = open_executor(url, settings, store, installation=installation)
+    logs = open_logs(settings)
+    executor, close = open_executor(url, settings, store, logs, installation=installation)
     try:
         place, slots = executor.place(), executor.slots()
     finally:
