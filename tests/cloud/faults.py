@@ -14,18 +14,23 @@ class Fault(Enum):
     CLOSED = "the connection is closed before anything is done"
     UNAVAILABLE = "503 before anything is done"
     THROTTLED = "ThrottlingException before anything is done"
+    DENIED = "the caller's role may not do it"
     LOST = "it is done, and the connection closed without the answer"
 
 
 @dataclass(frozen=True, slots=True)
 class Odds:
-    """Probabilities for one service, from 0 to 1; `only` names the operations, empty: all."""
+    """Probabilities for one service, from 0 to 1; `only` names the operations, empty: all.
+
+    `deny` names the operations that the caller's role may not do: IAM says so before any luck.
+    """
 
     refuse: float = 0.0
     lose_answer: float = 0.0
     throttle: float = 0.0
     down: bool = False
     only: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
 
 
 class Faults:
@@ -42,12 +47,15 @@ class Faults:
         for service, wish in wishes.items():
             if strange := set(wish) - known:
                 raise AwsFault("UnknownFault", f"{service}: {', '.join(sorted(strange))}")
-            odds[service] = Odds(**{**wish, "only": tuple(wish.get("only") or ())})
+            names = {each: tuple(wish.get(each) or ()) for each in ("only", "deny")}
+            odds[service] = Odds(**{**wish, **names})
         self._odds = odds
 
     def draw(self, service: str, operation: str) -> Fault | None:
         """Return what befalls the next call, None for nothing."""
         odds = self._odds.get(service)
+        if odds is not None and operation in odds.deny and not odds.down:
+            return Fault.DENIED
         if odds is None or (odds.only and operation not in odds.only):
             return None
         if odds.down:

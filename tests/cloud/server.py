@@ -70,7 +70,7 @@ class Cloud:
         self._counts.add(call.service, call.operation)
         if fault is Fault.CLOSED:
             raise Dropped
-        if fault in {Fault.UNAVAILABLE, Fault.THROTTLED}:
+        if fault in {Fault.UNAVAILABLE, Fault.THROTTLED, Fault.DENIED}:
             await _refuse(write_fault(call, fault_of(call, fault)), request, client)
             return
         service = self.services.get(call.service)

@@ -216,6 +216,21 @@ def test_what_a_job_is_given_is_no_unknown_variable() -> None:
     assert Settings.from_environment({"BARBEQUE_JOB": "x", "BARBEQUE_MESSAGE": "{}"}).warnings == ()
 
 
+def test_the_region_of_aws_has_two_names_of_which_the_first_wins() -> None:
+    both = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-1"}
+    assert Settings.from_environment(both).aws_region == "eu-west-1"
+    assert Settings.from_environment(both | {"AWS_REGION": ""}).aws_region == "us-east-1"
+    assert Settings.from_environment({}).aws_region is None
+
+
+def test_of_awss_variables_a_file_can_have_the_region_only(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("AWS_REGION=eu-west-1\nAWS_PROFILE=jobs\n", encoding="utf-8")
+    settings = Settings.from_environment({}, env_file=file)
+    assert settings.aws_region == "eu-west-1"
+    assert settings.warnings == ("AWS_PROFILE does nothing in a file: set it in the environment",)
+
+
 def test_settings_are_described_with_the_values_in_force() -> None:
     rows = {row.variable: row for row in describe(read(lease="5s", token="secret"))}
     assert rows["BARBEQUE_LEASE"].value == "5s"
