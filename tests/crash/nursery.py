@@ -13,19 +13,19 @@ import select
 import signal
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert
 
 from barbeque_py.broker import Broker
 from barbeque_py.brokers.database import DatabaseBroker
 from barbeque_py.brokers.sqs import SqsBroker
 from barbeque_py.executor import Launch, Sighting
 from barbeque_py.ids import AttemptId
-from barbeque_py.outcomes import Fate
 from barbeque_py.settings import Settings
+from barbeque_py.settle import Told
 from barbeque_py.store import Store, Tx, tables
 from barbeque_py.wiring import Parts, open_parts
 from barbeque_worker import main as worker
@@ -77,24 +77,24 @@ def _settle_then_tell(fuse: Fuse) -> Callable[..., bool]:
 
     That is what a notification sent after a commit is: a death between the two loses it.
     """
-    right = Station.settle
+    right = Station.settle_all
 
-    def settle(station: Station, attempt: AttemptId, fate: Fate, *, handle: str = "") -> bool:
-        done = right(station, attempt, fate, handle=handle)
-        row = station.store.write(lambda tx: _take_away(tx, attempt))
+    def settle_all(station: Station, told: Mapping[AttemptId, Told]) -> bool:
+        done = right(station, told)
+        rows = station.store.write(lambda tx: _take_away(tx, told))
         fuse.reach("between commit and effect")
-        if row is not None:
-            station.store.write(lambda tx: tx.execute(insert(tables.outbox).values(row)))
+        if rows:
+            station.store.write(lambda tx: tx.execute(insert(tables.outbox), rows))
         return done
 
-    return settle
+    return settle_all
 
 
-def _take_away(tx: Tx, subject: str) -> dict[str, Any] | None:
-    which = tables.outbox.c.subject == subject
-    row = tx.execute(select(tables.outbox).where(which)).one_or_none()
+def _take_away(tx: Tx, subjects: Iterable[str]) -> list[dict[str, Any]]:
+    which = tables.outbox.c.subject.in_(list(subjects))
+    rows = [dict(row._mapping) for row in tx.execute(tables.outbox.select().where(which))]
     tx.execute(delete(tables.outbox).where(which))
-    return None if row is None else dict(row._mapping)
+    return rows
 
 
 def work(order: dict[str, Any]) -> None:
@@ -131,7 +131,7 @@ def _mutated(parts: Parts, fuse: Fuse, mutant: str) -> Parts:
         case "rescues nothing":
             Rescue.adopt = _adopt_nothing  # type: ignore[assignment, method-assign]
         case "has no outbox":
-            Station.settle = _settle_then_tell(fuse)  # type: ignore[method-assign]
+            Station.settle_all = _settle_then_tell(fuse)  # type: ignore[method-assign]
         case "has a new token for every call":
             ecs: Any = parts.executor._executor  # type: ignore[attr-defined]
             ecs._clients = dataclasses.replace(ecs._clients, starts=Forgetful(ecs._clients.starts))
