@@ -4,22 +4,18 @@ Attempts that nobody attends to have a `log_at` in their row: their lines are in
 once the log is sealed. Until then they are watched where the task writes them.
 """
 
-from collections.abc import Iterator
-from threading import Event
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+from barbeque_py.apps import App, JobDefinition
 from barbeque_py.errors import ExecutorUnavailable, NoSuchLog
-from barbeque_py.logs import Page, attempt_prefix, raw_chunks, read_lines
+from barbeque_py.logs import Page, attempt_prefix, raw_chunks, read_lines, written
 from barbeque_py.logstore import LogStore
 from barbeque_py.masks import Mask, compile_masks, secret_values
 from barbeque_py.store import Store, Tx, apps
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
 from barbeque_py.watched import Watching
-
-_STRETCH = 1_000
-"""Lines that a download takes at a time from a log that is watched."""
-_PAUSE = 1.0
-"""Seconds without a new line after which a download has all there is."""
 
 
 class LogReader:
@@ -43,49 +39,32 @@ class LogReader:
 
         Raises `LogStoreUnavailable`, and `ExecutorUnavailable` where the log is being written.
         """
-        if self._is_watched(attempt):
-            return self._watch(execution, attempt, first=first, count=count, stream=stream)
-        prefix = prefix_of(execution, attempt)
-        return read_lines(self._logs, prefix, first=first, count=count, stream=stream)
-
-    def chunks(
-        self, execution: Execution, attempt: Attempt, *, stream: str | None = None
-    ) -> Iterator[bytes]:
-        """Yield what the attempt wrote so far, as `logs.raw_chunks` does; raises as `lines`."""
-        if not self._is_watched(attempt):
-            yield from raw_chunks(self._logs, prefix_of(execution, attempt), stream=stream)
-            return
-        first, waited = 0, False
-        while True:
-            page = self._watch(execution, attempt, first=first, count=_STRETCH, stream=stream)
-            if page.next > first:
-                yield "".join(line.text + "\n" * line.newline for line in page.lines).encode()
-            elif waited:
-                return
-            else:
-                Event().wait(_PAUSE)
-            first, waited = page.next, page.next == first
-
-    def _is_watched(self, attempt: Attempt) -> bool:
-        return self._watching is not None and is_unshipped(attempt)
-
-    def _watch(
-        self, execution: Execution, attempt: Attempt, *, first: int, count: int, stream: str | None
-    ) -> Page:
-        if not (self._watching and attempt.log_at and attempt.handle):  # no task is known yet
+        if self._watching is None or not is_unshipped(attempt):
+            prefix = prefix_of(execution, attempt)
+            return read_lines(self._logs, prefix, first=first, count=count, stream=stream)
+        if (place := _place(attempt)) is None:
             return Page([], max(first, 0), sealed=False, total=None)
-        from barbeque_py.task_log import log_of_task  # noqa: PLC0415 - loads AWS's libraries
-
-        try:
+        with _gone_is_away(attempt):
             return self._watching.read(
-                log_of_task(attempt.log_at, attempt.handle),
+                place,
                 first=first,
                 count=count,
                 stream=stream,
                 mask=lambda: self._mask(execution),
             )
-        except NoSuchLog as error:
-            raise ExecutorUnavailable(f"the log of {attempt.id}: {error}") from error
+
+    def chunks(
+        self, execution: Execution, attempt: Attempt, *, stream: str | None = None
+    ) -> Iterator[bytes]:
+        """Yield what the attempt wrote so far, as `logs.raw_chunks` does; raises as `lines`."""
+        if self._watching is None or not is_unshipped(attempt):
+            yield from raw_chunks(self._logs, prefix_of(execution, attempt), stream=stream)
+            return
+        if (place := _place(attempt)) is not None:
+            with _gone_is_away(attempt):
+                for lines in self._watching.take(place, mask=lambda: self._mask(execution)):
+                    if lines:  # an empty batch is only a sign of life
+                        yield b"".join(written(lines, stream))
 
     def _mask(self, execution: Execution) -> Mask | None:
         return self._store.read(lambda tx: mask_of(tx, execution))
@@ -96,6 +75,24 @@ def is_unshipped(attempt: Attempt) -> bool:
     return bool(attempt.log_at) and attempt.log_sealed_at is None
 
 
+def _place(attempt: Attempt) -> str | None:
+    """Return where the task writes the log, None while no task is known."""
+    if not attempt.log_at or not attempt.handle:
+        return None
+    from barbeque_py.task_log import log_of_task  # noqa: PLC0415 - loads AWS's libraries
+
+    return log_of_task(attempt.log_at, attempt.handle)
+
+
+@contextmanager
+def _gone_is_away(attempt: Attempt) -> Iterator[None]:
+    """Tell of a log that is gone as of one that can't be read: it is not known to be empty."""
+    try:
+        yield
+    except NoSuchLog as error:
+        raise ExecutorUnavailable(f"the log of {attempt.id}: {error}") from error
+
+
 def prefix_of(execution: Execution, attempt: Attempt) -> str:
     """Return where the log store keeps the log."""
     return attempt_prefix(execution.app, execution.job, execution.message_id, attempt.number)
@@ -103,7 +100,18 @@ def prefix_of(execution: Execution, attempt: Attempt) -> str:
 
 def mask_of(tx: Tx, execution: Execution) -> Mask | None:
     """Return what nobody may read in the logs of the execution, by its app and job of now."""
-    app = apps.get_app(tx, execution.app)
-    job = apps.get_job(tx, execution.app, execution.job)
+    job = (execution.app, execution.job)
+    return masks_of(tx, [job])[job]
+
+
+def masks_of(tx: Tx, jobs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Mask | None]:
+    """Return what nobody may read in the logs of these jobs, each given as (app, job)."""
+    wanted = set(jobs)
+    known = {name: apps.get_app(tx, name) for name in sorted({app for app, _ in wanted})}
+    defined = apps.get_jobs(tx, wanted)
+    return {job: _mask_of(known[job[0]], defined.get(job)) for job in wanted}
+
+
+def _mask_of(app: App | None, job: JobDefinition | None) -> Mask | None:
     environment = {**(app.env if app else {}), **(job.env if job else {})}
     return compile_masks(secret_values(environment), app.mask if app else ())

@@ -12,7 +12,7 @@ from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
 from barbeque_py.store.bulk import change_each
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import Instant, attempts
+from barbeque_py.store.tables import Instant, attempts, executions
 
 LIVE = (AttemptState.STARTING, AttemptState.RUNNING)
 
@@ -123,6 +123,62 @@ _LOCK_LIVE = (
     .where(attempts.c.id.in_(bindparam("ids", expanding=True)), attempts.c.state.in_(LIVE))
     .order_by(attempts.c.id)
     .with_for_update()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which execution an attempt is a try at."""
+
+    id: AttemptId
+    number: int
+    message_id: str
+    app: str
+    job: str
+
+
+def origins(tx: Tx, ids: Sequence[AttemptId]) -> dict[AttemptId, Origin]:
+    """Return whose tries those of the attempts are that have a row."""
+    found = tx.execute(_ORIGINS, {"ids": list(ids)})
+    return {row.id: Origin(**row._mapping) for row in found}  # noqa: SLF001 - public name
+
+
+_ORIGINS = select(
+    attempts.c.id, attempts.c.number, executions.c.message_id, executions.c.app, executions.c.job
+).where(
+    attempts.c.id.in_(bindparam("ids", expanding=True)), executions.c.id == attempts.c.execution
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Poised:
+    """What must be known of a claimed attempt, and of its execution, to start it."""
+
+    id: AttemptId
+    state: str
+    owner: str
+    first_called_at: datetime | None
+    cancel_requested_at: datetime | None
+    message: str | None
+    message_key: str | None
+
+
+def poised(tx: Tx, ids: Sequence[AttemptId]) -> dict[AttemptId, Poised]:
+    """Return what must be known to start those of the attempts that have a row."""
+    found = tx.execute(_POISED, {"ids": list(ids)})
+    return {row.id: Poised(**row._mapping) for row in found}  # noqa: SLF001 - public name
+
+
+_POISED = select(
+    attempts.c.id,
+    attempts.c.state,
+    attempts.c.owner,
+    attempts.c.first_called_at,
+    executions.c.cancel_requested_at,
+    executions.c.message,
+    executions.c.message_key,
+).where(
+    attempts.c.id.in_(bindparam("ids", expanding=True)), executions.c.id == attempts.c.execution
 )
 
 

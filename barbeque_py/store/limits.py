@@ -115,7 +115,8 @@ def give_back(tx: Tx, scopes: Iterable[str]) -> None:
 def wake(tx: Tx, scopes: Iterable[str]) -> int:
     """Make as many executions held by each of these locked limits ready as it has free slots."""
     woken = 0
-    holding = rows.those_that_hold(tx, scopes)
+    asked = list(scopes)
+    holding = rows.those_that_hold(tx, asked) if asked else []
     for scope, limit in sorted(read(tx, holding).items() if holding else ()):
         room = limit.free
         woken += rows.wake_held(tx, scope, 1000 if room is None else room)

@@ -63,6 +63,10 @@ def _row(tx: Tx, errand: Errand) -> dict[str, Any]:
     }
 
 
+_MORE = 16
+"""How many rows more are looked at, as several may be of one lane."""
+
+
 def take(
     tx: Tx, owner: str, places: Sequence[str], *, most: int, lease: timedelta, busy: Sequence[str]
 ) -> list[Item]:
@@ -87,7 +91,7 @@ def take(
             outbox.c.lane.not_in(theirs),
         )
         .order_by(outbox.c.due_at, outbox.c.id)
-        .limit(most * 4)
+        .limit(most + _MORE)
         .with_for_update(skip_locked=True)
     )
     one_per_lane = {row.lane: row for row in reversed(tx.execute(query).all())}

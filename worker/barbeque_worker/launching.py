@@ -24,8 +24,7 @@ from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.put_back import ROOM, put_back
 from barbeque_py.start import Claim, size_of
 from barbeque_py.store import Tx, attempts, quotas
-from barbeque_py.store import executions as rows
-from barbeque_py.store.attempts import Attempt, Start
+from barbeque_py.store.attempts import Attempt, Poised, Start
 from barbeque_worker.crew import Crew
 from barbeque_worker.shipping import Shippers
 from barbeque_worker.station import Station
@@ -152,20 +151,21 @@ class Launcher:
     def _start(self, attempt: AttemptId, order: _Order) -> None:
         pause = _SHORTEST_PAUSE
         while not self._stopped.is_set():
-            row, execution = self._station.store.read_each(_rows_of_each, attempt)
-            if row is None or execution is None or not self._may_start(row):
+            window = self._station.executor.traits.repeat_window
+            row, in_window = self._station.store.read_each(_look_each, (attempt, window))
+            if row is None or not self._may_start(row):
                 return  # Rescue looks again: here while the lease is held, elsewhere after it.
-            if execution.cancel_requested_at is not None:
+            if row.cancel_requested_at is not None:
                 self._call_off(attempt, order)
                 return
-            if not self._in_window(row):
+            if not in_window:
                 self._judge_by_evidence(attempt, order)
                 return
             if not order.paid and (wait := self._draw(order.launch)):
                 self._stopped.wait(wait)
                 continue
             try:
-                self._call(attempt, order, execution)
+                self._call(attempt, order, row)
             except ExecutorUnavailable as error:
                 log.warning("attempt %s waits for its engine: %s", attempt, error)
                 if isinstance(error, Throttled):
@@ -176,11 +176,11 @@ class Launcher:
                 continue
             return
 
-    def _call(self, attempt: AttemptId, order: _Order, execution: rows.Execution) -> None:
+    def _call(self, attempt: AttemptId, order: _Order, row: Poised) -> None:
         """Call the start, and record every definite answer of it."""
         station = self._station
         try:
-            message = self._message_of(execution)
+            message = self._message_of(row)
             sighting = station.executor.start(_with_message(order.launch, message), message)
         except LaunchRefused as refused:
             self._settle(attempt, _refusal(refused))
@@ -207,14 +207,6 @@ class Launcher:
     def _slow_down(self, drawn: Sequence[Quota]) -> None:
         self._station.store.write(lambda tx: quotas.drain(tx, drawn))
 
-    def _in_window(self, row: Attempt) -> bool:
-        """Tell whether a repeated call of the same name can't start a second container."""
-        window = self._station.executor.traits.repeat_window
-        if window is None or row.first_called_at is None:
-            return True
-        first = row.first_called_at
-        return self._station.store.read(lambda tx: tx.now - first < window)
-
     def _judge_by_evidence(self, attempt: AttemptId, order: _Order) -> None:
         """Settle what may have been started too long ago to ask again under the same name."""
         sighting = self._station.executor.sightings([attempt])[attempt]
@@ -224,21 +216,21 @@ class Launcher:
         else:
             self.seen(attempt, sighting, timeout=order.launch.timeout)
 
-    def _may_start(self, row: Attempt) -> bool:
+    def _may_start(self, row: Poised) -> bool:
         """Tell whether it is for this worker to start the attempt, under a lease that lasts."""
         return (
-            row.state is AttemptState.STARTING
+            row.state == AttemptState.STARTING
             and row.owner == self._station.owner
             and self._station.lease.good()
         )
 
-    def _message_of(self, execution: rows.Execution) -> str:
-        if execution.message is not None or execution.message_key is None:
-            return execution.message or "null"
+    def _message_of(self, row: Poised) -> str:
+        if row.message is not None or row.message_key is None:
+            return row.message or "null"
         try:
-            return self._station.logs.read(execution.message_key).decode()
+            return self._station.logs.read(row.message_key).decode()
         except NoSuchLog:
-            reason = f"its message is gone from the log store: no {execution.message_key}"
+            reason = f"its message is gone from the log store: no {row.message_key}"
             raise LaunchRefused(reason, blame_definition=True) from None
 
     def _call_off(self, attempt: AttemptId, order: _Order) -> None:
@@ -256,13 +248,21 @@ class Launcher:
             self._on_settled()
 
 
-def _rows_of_each(
-    tx: Tx, ids: Sequence[AttemptId]
-) -> list[tuple[Attempt | None, rows.Execution | None]]:
-    tried = attempts.known(tx, ids)
-    executions = rows.by_ids(tx, {each.execution for each in tried.values()})
-    found = [tried.get(each) for each in ids]
-    return [(each, executions.get(each.execution) if each else None) for each in found]
+def _look_each(
+    tx: Tx, asked: Sequence[tuple[AttemptId, timedelta | None]]
+) -> list[tuple[Poised | None, bool]]:
+    """Return each attempt, and whether a call of its name can't start a second container."""
+    found = attempts.poised(tx, [attempt for attempt, _ in asked])
+    return [
+        (row := found.get(attempt), row is None or _in_window(tx, row, window))
+        for attempt, window in asked
+    ]
+
+
+def _in_window(tx: Tx, row: Poised, window: timedelta | None) -> bool:
+    if window is None or row.first_called_at is None:
+        return True
+    return tx.now - row.first_called_at < window
 
 
 @dataclass(frozen=True, slots=True)

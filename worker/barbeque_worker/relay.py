@@ -19,6 +19,8 @@ from barbeque_worker.station import Station
 log = logging.getLogger(__name__)
 
 _REST = 1.0
+_AHEAD = 4
+"""How many items a thread has before it: many are taken at once, when half are done."""
 _LONGEST_WAIT = timedelta(minutes=5)
 
 
@@ -29,7 +31,7 @@ class Relay:
         self._station = station
         self._shippers = shippers
         self._lease = station.lease.length
-        self._threads = threads
+        self._most = threads * _AHEAD
         self._crew = Crew(threads, "relay")
         self._busy: dict[str, int] = {}
         self._guard = threading.Lock()
@@ -39,8 +41,10 @@ class Relay:
         """Take what is due and hand it to the pool; return how long to rest."""
         with self._guard:
             busy = list(self._busy)
-        room = self._threads - len(busy)
-        if room <= 0 or not self._station.store.read(lambda tx: outbox.any_due(tx, but=busy)):
+        room = self._most - len(busy)
+        if room < self._most // 2 or not self._station.store.read(
+            lambda tx: outbox.any_due(tx, but=busy)
+        ):
             return _REST
         places = [*self._station.places.current(), *self._station.places.former()]
         items = self._station.store.write(
@@ -76,7 +80,9 @@ class Relay:
         finally:
             with self._guard:
                 self._busy.pop(item.lane, None)
-            self.on_free()
+                left = len(self._busy)
+            if left == self._most // 2:
+                self.on_free()
 
     def _do(self, item: Item) -> None:
         """Seal the log, record it, and only then free what the executor keeps of the attempt."""

@@ -2,19 +2,18 @@
 
 import logging
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from barbeque_py import clock
-from barbeque_py.attempt_log import mask_of, prefix_of
+from barbeque_py.attempt_log import masks_of
 from barbeque_py.errors import BarbequeError, LogStoreUnavailable, NoSuchLog
 from barbeque_py.ids import AttemptId
-from barbeque_py.logs import LogFacts
+from barbeque_py.logs import LogFacts, attempt_prefix
 from barbeque_py.masks import Mask
 from barbeque_py.shipment import Shipment
 from barbeque_py.store import Tx, attempts
-from barbeque_py.store import executions as rows
 from barbeque_worker.station import Station
 
 log = logging.getLogger(__name__)
@@ -161,7 +160,9 @@ class Shippers:
             running.shipment.close()
 
     def _shipment(self, attempt: AttemptId) -> Shipment:
-        label = self._station.store.read(lambda tx: _label(tx, attempt))
+        label = self._station.store.read_each(_label_each, attempt)
+        if label is None:
+            raise NoSuchLog(f"no attempt {attempt}")
         return Shipment(
             self._station.executor.log(attempt),
             self._station.logs,
@@ -171,9 +172,14 @@ class Shippers:
         )
 
 
-def _label(tx: Tx, attempt_id: AttemptId) -> _Label:
-    attempt = attempts.get(tx, attempt_id)
-    execution = None if attempt is None else rows.by_id(tx, attempt.execution)
-    if attempt is None or execution is None:
-        raise NoSuchLog(f"no attempt {attempt_id}")
-    return _Label(prefix_of(execution, attempt), mask_of(tx, execution))
+def _label_each(tx: Tx, ids: Sequence[AttemptId]) -> list[_Label | None]:
+    origins = attempts.origins(tx, ids)
+    masks = masks_of(tx, {(each.app, each.job) for each in origins.values()})
+    labels = {
+        each.id: _Label(
+            attempt_prefix(each.app, each.job, each.message_id, each.number),
+            masks[each.app, each.job],
+        )
+        for each in origins.values()
+    }
+    return [labels.get(each) for each in ids]
