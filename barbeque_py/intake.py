@@ -390,10 +390,10 @@ def _put_off_unknown(tx: Tx, outcome: Sorting, delivery: Delivery, job: JobMessa
 
 
 def _bury(tx: Tx, delivery: Delivery, reason: str) -> None:
-    dead.bury(tx, delivery, reason=reason, message_id=_message_id(delivery))
+    dead.bury(tx, delivery, reason=reason, message_id=public_id_of(delivery))
 
 
-def _message_id(delivery: Delivery) -> str:
+def public_id_of(delivery: Delivery) -> str:
     """Return the public id under which the sender knows the message, as far as it can be told."""
     try:
         claimed = json.loads(delivery.body)["MessageId"]

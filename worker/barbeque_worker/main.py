@@ -16,6 +16,7 @@ from barbeque_py.store import Tx, attempts, limits, outbox, workers
 from barbeque_py.wake import Ear
 from barbeque_py.wiring import Parts
 from barbeque_worker.capacity import Capacity
+from barbeque_worker.dead_letters import DeadLetters
 from barbeque_worker.dispatch import Dispatch, Preparing
 from barbeque_worker.heartbeat import Heartbeat
 from barbeque_worker.intake import Intakes
@@ -80,6 +81,7 @@ class Worker:
             self._queues,
             self._others,
             Loop("prune", Prune(self._station, parts.settings.retention).step),
+            *_loops_of_broker(parts, self._station.owner),
         ]
         self._relay.on_free = self._outbox.nudge
         self._stop = threading.Event()
@@ -176,6 +178,14 @@ def run(parts: Parts, *, queues: Sequence[str] = (), stop: threading.Event | Non
         signal.signal(signal.SIGINT, end)
     if _wait_for_place(parts, ending):
         Worker(parts, queues=queues).run(ending)
+
+
+def _loops_of_broker(parts: Parts, owner: str) -> list[Loop]:
+    """Return what a broker outside of the database needs."""
+    if parts.queues is None:
+        return []
+    letters = DeadLetters(parts.store, parts.broker, parts.queues, owner=owner)
+    return [Loop("dead letters", letters.step)]
 
 
 def _wait_for_place(parts: Parts, stop: threading.Event) -> bool:
