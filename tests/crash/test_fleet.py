@@ -1,5 +1,6 @@
 """The same promises on a fleet: SQS, ECS, S3 and MySQL, each of them failing as they do."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from tests.cloud.rig import CloudProcess
 from tests.crash.drill import Drill, run
 from tests.crash.grounds import Fleet
-from tests.crash.marks import FileMarks
+from tests.crash.marks import FileMarks, ServerMarks
 from tests.crash.test_crash import assert_all_kept, marks, sizes
+from tests.images import make_test_image
 from tests.stores import MariaDb
 
 __all__ = ["marks"]
@@ -46,6 +48,16 @@ def test_a_fleet_survives_kills_and_every_fault_of_its_services(
     tmp_path: Path, marks: FileMarks, mariadb: MariaDb, sky: CloudProcess, jobs: int, kills: int
 ) -> None:
     ground = Fleet(sky, faults=ROUGH, queue_faults=CARELESS, knobs=UNSURE)
+    deaths: list[int] = []
+
+    def disturb(died: int) -> None:
+        """Kill the database after each fifth of the kills, three times."""
+        if died >= kills * (len(deaths) + 1) / 5 and len(deaths) < 3:
+            mariadb.kill()
+            deaths.append(died)
+            time.sleep(1)
+            mariadb.start()
+
     with mariadb.database() as database:
         drill = Drill(
             database=database,
@@ -54,22 +66,57 @@ def test_a_fleet_survives_kills_and_every_fault_of_its_services(
             jobs=jobs,
             kills=kills,
             ground=ground,
-            outage=12.0,
+            disturb=disturb,
+            outage=10.0,
         )
         assert_all_kept(run(drill), kills)
+    assert len(deaths) == 3
+
+
+@pytest.mark.docker
+@pytest.mark.mariadb
+@sizes(30, 8, whole=(100, 30))
+def test_a_fleet_of_real_containers_survives_kills(
+    tmp_path: Path, mariadb: MariaDb, sky: CloudProcess, jobs: int, kills: int
+) -> None:
+    image, marks = make_test_image(), ServerMarks()
+    ground = Fleet(
+        sky, runner="docker", faults=ROUGH, queue_faults=CARELESS, knobs=UNSURE, window=20.0
+    )
+    with mariadb.database() as database:
+        drill = Drill(
+            database=database,
+            home=tmp_path,
+            marks=marks,
+            jobs=jobs,
+            kills=kills,
+            ground=ground,
+            image=image,
+            lease=12.0,
+        )
+        try:
+            assert_all_kept(run(drill), kills)
+        finally:
+            marks.close()
 
 
 @pytest.mark.parametrize(
-    ("mutant", "point", "symptom"),
+    ("mutant", "point", "symptom", "outage"),
     [
-        ("has a new token for every call", "after start", "started 2 times"),
-        ("rescues nothing", "before start", " is running, not "),
-        ("has no outbox", "between commit and effect", " has the log "),
-        ("repeats a token for ever", "after start", "started 2 times"),
+        ("has a new token for every call", "after start", "started 2 times", 0.0),
+        ("rescues nothing", "before start", " is running, not ", 0.0),
+        ("has no outbox", "between commit and effect", " has the log ", 0.0),
+        ("repeats a token for ever", "after start", "started 2 times", 5.0),
     ],
 )
-def test_a_fleet_that_is_wrong_on_purpose_is_caught(
-    tmp_path: Path, marks: FileMarks, sky: CloudProcess, mutant: str, point: str, symptom: str
+def test_a_fleet_that_is_wrong_on_purpose_is_caught(  # noqa: PLR0917 - what differs
+    tmp_path: Path,
+    marks: FileMarks,
+    sky: CloudProcess,
+    mutant: str,
+    point: str,
+    symptom: str,
+    outage: float,
 ) -> None:
     ground = Fleet(
         sky,
@@ -81,13 +128,13 @@ def test_a_fleet_that_is_wrong_on_purpose_is_caught(
         database=f"sqlite:///{tmp_path}/barbeque.db",
         home=tmp_path,
         marks=marks,
-        jobs=40,
-        kills=12,
+        jobs=30,
+        kills=8,
         ground=ground,
         probability=0.5,
         only=point,
-        patience=25.0,
-        outage=6.0,
+        patience=18.0,
+        outage=outage,
         mutant=mutant,
     )
     report = run(drill)
