@@ -22,7 +22,8 @@ _FULL_BYTES = 512 * 1024
 """CloudWatch ends a page at 10,000 events or 1 MB; one of less than half is not full."""
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between the tries of one call."""
-_BEAT = 0.9
+_BEAT = 0.7
+_MOMENT = 0.3
 _PATIENCE = 10.0
 
 
@@ -141,7 +142,7 @@ class CloudWatchLog:
         if token is not None:
             asked["nextToken"] = token
         for pause in (*_PAUSES, None):
-            yield from _pausing(self._budget.reserve())
+            yield from _pausing(self._budget.reserve(), silent=_MOMENT)
             try:
                 return self._client.get_log_events(**asked)
             except aws.FAILURES as error:
@@ -246,9 +247,13 @@ def _is_full(lines: list[bytes]) -> bool:
     return len(lines) >= _FULL_EVENTS or sum(map(len, lines)) >= _FULL_BYTES
 
 
-def _pausing(seconds: float) -> Iterator[list[bytes]]:
-    """Wait, yielding an empty batch at least once a second."""
+def _pausing(seconds: float, *, silent: float = 0) -> Iterator[list[bytes]]:
+    """Wait, yielding an empty batch at least once a second; none in the last seconds if `silent`.
+
+    Whoever waits for the first lines takes an empty batch for the end of what is there.
+    """
     until = clock.monotonic() + seconds
     while (left := until - clock.monotonic()) > 0:
         threading.Event().wait(min(left, _BEAT))
-        yield []
+        if left > silent:
+            yield []

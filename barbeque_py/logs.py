@@ -166,7 +166,7 @@ def raw_chunks(store: LogStore, prefix: str, *, stream: str | None = None) -> It
         if not lines:
             return
         first += len(lines)
-        yield b"".join(_written(lines, stream))
+        yield b"".join(written(lines, stream))
 
 
 class _Log(Protocol):
@@ -327,7 +327,8 @@ def _stream(stored: bytes) -> str:
     return split_line(stored)[1].rstrip(b"+").decode()
 
 
-def _written(lines: list[bytes], stream: str | None) -> Iterator[bytes]:
+def written(lines: list[bytes], stream: str | None) -> Iterator[bytes]:
+    """Yield what the job wrote in these stored lines, to one stream or to all."""
     for stored in lines:
         _, token, text = split_line(stored)
         if stream is None or token.rstrip(b"+").decode() == stream:

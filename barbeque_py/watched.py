@@ -74,6 +74,20 @@ class Watching:
                 watched.readers -= 1
                 watched.left_at = clock.monotonic()
 
+    def take(
+        self, log_at: str, *, mask: Callable[[], Mask | None] = lambda: None
+    ) -> Iterator[list[bytes]]:
+        """Yield all stored lines that are there now, from the source itself, for this one reader.
+
+        Raises what the source raises.
+        """
+        source, masked = self._open_source(log_at), mask()
+        masking = Masking(masked) if masked else None
+        for batch in source.batches(follow=False):
+            yield masking.apply(batch) if masking else batch
+        if masking:
+            yield masking.rest()
+
     def close(self, timeout: float = 5.0) -> None:
         """Stop following, within `timeout` seconds where no source is in the middle of a call."""
         until = clock.monotonic() + timeout

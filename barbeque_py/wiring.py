@@ -197,7 +197,9 @@ class _TaskLogs:
         with self._guard:
             opened = self._opened = self._opened or CloudWatch()
         if is_by_firelens(log_at):
-            return Firelens(self._logs, self._installation, opened).open_log(log_at)
+            # S3 has the whole only after the task's end.
+            source = Firelens(self._logs, self._installation, opened)
+            return source.open_log(log_at, trusted=False)
         return opened.open_log(log_at)
 
     def close(self) -> None:

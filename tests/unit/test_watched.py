@@ -215,3 +215,29 @@ def test_closing_ends_all_that_is_watched(world: World) -> None:
     assert not watched.thread.is_alive()
     with pytest.raises(ExecutorUnavailable, match="stopping"):
         watching.read(HERE, first=0, count=1)
+
+
+class Whole:
+    """A source that has these lines now."""
+
+    def __init__(self, *batches: list[bytes]) -> None:
+        self._batches = batches
+
+    def batches(self, *, follow: bool) -> Iterator[list[bytes]]:
+        assert not follow
+        yield from self._batches
+
+
+def test_all_that_is_there_comes_from_the_source_itself_and_masked() -> None:
+    secret = stored(1, b"a piece of hunter2-", stream="out+")
+    rest = stored(2, b"hunter2 and on", stream="out+")
+    sources = {HERE: Whole([stored(0, b"one")], [], [secret], [rest])}
+    watching = Watching(sources.__getitem__)
+    plain = [line for batch in watching.take(HERE) for line in batch]
+    assert plain == [stored(0, b"one"), secret, rest]
+    mask = compile_masks(["hunter2-hunter2"], [])
+    lines = [line for batch in watching.take(HERE, mask=lambda: mask) for line in batch]
+    assert lines[0] == stored(0, b"one")
+    assert len(lines) == 3
+    assert b"hunter2" not in b"".join(lines)
+    assert watching._watched == {}
