@@ -1,0 +1,125 @@
+"""The log of a running task on its page: read where the task writes it, while somebody looks."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from barbeque_py.ids import AttemptId
+from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.settle import settle
+from barbeque_py.watched import Watching
+from tests.cloud.rig import CloudProcess
+from tests.console.rigs import Place, open_place, serve_console
+from tests.console.test_logs import news, numbers_on
+from tests.task_logs import TaskLog, await_rest, watching_of
+from tests.waiting import wait_until
+
+OK = Fate(Reason.EXITED, 0)
+
+
+@pytest.fixture
+def watching(aws_environment: dict[str, str]) -> Iterator[Watching]:
+    with watching_of() as found:
+        yield found
+
+
+@pytest.fixture
+def place(watching: Watching, tmp_path: Path) -> Iterator[Place]:
+    with open_place(tmp_path) as found:
+        yield replace(found, parts=replace(found.parts, watching=watching))
+
+
+@pytest.fixture
+def address(place: Place) -> Iterator[str]:
+    with serve_console(place) as found:
+        yield found
+
+
+@pytest.fixture
+def browser(address: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=address, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def task(calm_cloud: CloudProcess) -> TaskLog:
+    return TaskLog(calm_cloud)
+
+
+def start(place: Place, task: TaskLog) -> AttemptId:
+    place.enqueue()
+    attempt = place.start()
+    task.attach(place.store, attempt)
+    return attempt
+
+
+def test_the_page_of_a_running_task_opens_at_its_logs_end(
+    place: Place, browser: httpx.Client, task: TaskLog
+) -> None:
+    attempt = start(place, task)
+    task.write(*(f"line {number}" for number in range(1_200)))
+    page = f"/job_executions/{attempt[:36]}"
+    assert numbers_on(browser.get(page)) == list(range(701, 1_201))
+    assert numbers_on(browser.get(f"{page}?from=201")) == list(range(201, 701))
+    whole = browser.get(f"{page}/log.txt?attempt=1").text
+    assert whole == "".join(f"line {number}\n" for number in range(1_200))
+
+
+def test_pages_without_a_log_ask_cloudwatch_nothing(
+    place: Place, browser: httpx.Client, task: TaskLog, watching: Watching
+) -> None:
+    attempt = start(place, task)
+    task.write("one")
+    task.cloud.reset_counts()
+    for page in ("/", "/job_executions?state=running", "/queues"):
+        assert browser.get(page).status_code == 200
+    assert task.calls() == 0
+    browser.get(f"/job_executions/{attempt[:36]}")
+    await_rest(task, watching)
+    assert browser.get("/").status_code == 200
+    assert task.calls() == 0
+
+
+def test_a_follower_gets_every_line_once_from_task_and_store(
+    place: Place, browser: httpx.Client, task: TaskLog
+) -> None:
+    attempt = start(place, task)
+    seen: list[str] = []
+
+    def follow() -> bool:
+        found = news(browser, attempt, len(seen))
+        lines = found["lines"]
+        assert isinstance(lines, list)
+        seen.extend(line["text"] for line in lines)
+        assert found["next"] == len(seen)
+        return not found["live"] and not lines
+
+    task.write("one", "two")
+    wait_until(lambda: follow() or len(seen) == 2)
+    task.write("three")
+    place.store.write(lambda tx: settle(tx, attempt, OK))
+    task.seal(place.store, place.logs, attempt)
+    wait_until(follow)
+    assert seen == ["one", "two", "three"]
+
+
+def test_cloudwatch_away_leaves_the_rest_of_the_page(
+    place: Place,
+    browser: httpx.Client,
+    task: TaskLog,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barbeque_py.cloudwatch._PAUSES", (0.01,))
+    attempt = start(place, task)
+    task.write("one")
+    task.cloud.faults(logs={"down": True})
+    wait_until(lambda: news(browser, attempt, 0)["away"])
+    answer = browser.get(f"/job_executions/{attempt[:36]}")
+    assert answer.status_code == 200
+    assert "can't be read right now where the task writes it" in " ".join(answer.text.split())
+    assert "Attempts" in answer.text
+    assert task.cloud.endpoint not in answer.text
+    assert browser.get(f"/job_executions/{attempt[:36]}/log.txt?attempt=1").status_code == 503
