@@ -31,8 +31,8 @@ from barbeque_py.task_log import begin_log_at, is_by_firelens, log_of_task
 
 Json = dict[str, Any]
 
-_POLL_PATIENCE = 15.0
-"""Seconds to wait for an answer to a long poll of five."""
+_POLL_PATIENCE = 30.0
+"""Seconds to wait for an answer to a long poll of twenty."""
 _MOST_UNSURE = 10_000
 
 

@@ -18,8 +18,13 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 _BATCH = 10
-_WAIT = 5
-"""Seconds of one long poll: a stop is noticed so soon."""
+_WAIT = 20
+"""Seconds of one long poll, SQS's longest; nobody waits for it at a stop."""
+_FIRST_WAIT = 1
+"""Seconds of the first one: it tells soon whether there is such a queue."""
+_AT_ONCE, _EVERY = 5, 1.0
+"""How many receives that bring little may follow each other, and seconds between more of them."""
+_BEAT = 5.0
 _HIDDEN = 60
 """Seconds until events are told again that were not acknowledged."""
 _LOOK_AGAIN = 30.0
@@ -54,6 +59,23 @@ def read_event(body: str, ours: str) -> tuple[AttemptId, Sighting] | None:
     return (AttemptId(attempt), sighting) if started_or_over else None
 
 
+class Pace:
+    """Spreads receives that bring little: under load they bring much, for a tenth of the calls."""
+
+    def __init__(self, at_once: int = _AT_ONCE, every: float = _EVERY) -> None:
+        self._most = at_once
+        self._every = every
+        self._left = float(at_once)
+        self._drawn_at = clock.monotonic()
+
+    def draw(self) -> float:
+        """Count one more; return how many seconds to rest before the next."""
+        now = clock.monotonic()
+        self._left = min(self._most, self._left + (now - self._drawn_at) / self._every) - 1
+        self._drawn_at = now
+        return max(0.0, -self._left * self._every)
+
+
 class TaskEvents:
     """Listens to one queue; what it can't read is deleted, counted, and stops nothing."""
 
@@ -64,13 +86,15 @@ class TaskEvents:
         self._url: str | None = None
         self._warned = False
         self._pause = _SHORTEST_PAUSE
+        self._pace = Pace()
+        self._wait = _FIRST_WAIT
         self.foreign = 0
         """How many events were of no attempt of ours, or said nothing new."""
         self.broken = 0
         """How many messages were no events."""
 
     def listen(self, stop: Event) -> Iterator[News]:
-        """Yield what events tell, and no news at least each few seconds, until the stop."""
+        """Yield what events tell, and no news at least each 20 s, until the stop."""
         while not stop.is_set():
             try:
                 messages = self._receive()
@@ -79,6 +103,8 @@ class TaskEvents:
                 continue
             self._pause, self._warned = _SHORTEST_PAUSE, False
             yield self._news(messages)
+            if 0 < len(messages) < _BATCH:
+                stop.wait(self._pace.draw())
 
     def _receive(self) -> list[Json]:
         if self._url is None:
@@ -86,9 +112,10 @@ class TaskEvents:
         answer = self._client.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=_BATCH,
-            WaitTimeSeconds=_WAIT,
+            WaitTimeSeconds=self._wait,
             VisibilityTimeout=_HIDDEN,
         )
+        self._wait = _WAIT
         messages: list[Json] = answer.get("Messages", [])
         return messages
 
@@ -111,7 +138,7 @@ class TaskEvents:
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         while not stop.is_set() and (left := until - clock.monotonic()) > 0:
             yield News()
-            stop.wait(min(left, _WAIT))
+            stop.wait(min(left, _BEAT))
 
     def _news(self, messages: Sequence[Json]) -> News:
         seen: dict[AttemptId, Sighting | None] = {}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from barbeque_py.executor import Standing
-from barbeque_py.executors.ecs_events import read_event
+from barbeque_py.executors.ecs_events import Pace, read_event
 from barbeque_py.outcomes import Reason
 
 OURS = "bq/abc123/"
@@ -99,3 +99,9 @@ def test_other_events_are_not_ours() -> None:
 def test_what_is_no_event_is_told_from_one(body: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read_event(body, OURS)
+
+
+def test_a_few_receives_that_bring_little_follow_at_once_and_then_one_each_while() -> None:
+    pace = Pace(at_once=3, every=60.0)
+    assert [pace.draw() for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert pace.draw() == pytest.approx(60.0, abs=1.0)
