@@ -10,11 +10,15 @@ Answer = TypeVar("Answer")
 
 
 def wait_until(
-    answer: Callable[[], Answer | None], what: str = "it holds", *, within: float = 60.0
+    answer: Callable[[], Answer | None],
+    what: str = "it holds",
+    *,
+    within: float = 60.0,
+    every: float = 0.01,
 ) -> Answer:
-    """Ask until there is a true answer, and return it; fail after so many seconds."""
+    """Ask `every` so many seconds until there is a true answer; fail after `within` seconds."""
     deadline = clock.monotonic() + within
     while not (found := answer()):
         assert clock.monotonic() < deadline, f"waited in vain for {within} s until {what}"
-        time.sleep(0.01)
+        time.sleep(every)
     return found

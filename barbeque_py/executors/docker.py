@@ -260,7 +260,7 @@ class DockerExecutor:
             return fate
         command, cause = (words.decode(errors="replace") for words in found.groups())
         detail = f"the image can't run the command {command!r}: {cause}"
-        return replace(fate, reason=Reason.NEVER_STARTED, detail=detail, blame_definition=True)
+        return Fate(Reason.NEVER_STARTED, detail=detail, blame_definition=True)
 
     def _ran_out_of_memory(self, fate: Fate, handle: str) -> bool:
         """Ask the engine's memory of events: what it learns after the end misses the state."""

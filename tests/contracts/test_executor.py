@@ -177,7 +177,7 @@ def refusal(executor: Executor, launch: Launch) -> tuple[str, bool]:
     except LaunchRefused as refused:
         return refused.reason, refused.blame_definition
     fate = fate or fate_of(executor, launch)
-    assert fate.reason is Reason.NEVER_STARTED
+    assert (fate.reason, fate.exit_code) == (Reason.NEVER_STARTED, None)
     return fate.detail, fate.blame_definition
 
 
