@@ -138,6 +138,8 @@ class News:
     sightings: Mapping[AttemptId, Sighting | None] = field(default_factory=dict)
     acknowledge: Callable[[], None] = lambda: None
     """To be called when all of it is recorded; until then it is told again."""
+    deaf: bool = False
+    """Whether nothing can be heard now, so that looking is all there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,10 @@ class Traits:
     log_waits: tuple[timedelta, ...] = ()
     """How long after the end to read the log, and how much later to read on before it is sealed."""
     check_every: timedelta = timedelta(seconds=5)
-    """How often every running attempt is looked at, in case its end was never told."""
+    """How often every running attempt is looked at, in case its end was never told.
+
+    While nobody attends to them and they are too few to fill a call, a fifth as often.
+    """
 
 
 class Executor(Protocol):

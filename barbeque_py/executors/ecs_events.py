@@ -21,7 +21,7 @@ _BATCH = 10
 _WAIT = 20
 """Seconds of one long poll, SQS's longest; nobody waits for it at a stop."""
 _FIRST_WAIT = 1
-"""Seconds of the first one: it tells soon whether there is such a queue."""
+"""Seconds of each until the first that brings nothing, so that whoever starts hears soon."""
 _AT_ONCE, _EVERY = 5, 1.0
 """How many receives that bring little may follow each other, and seconds between more of them."""
 _BEAT = 5.0
@@ -115,12 +115,13 @@ class TaskEvents:
             WaitTimeSeconds=self._wait,
             VisibilityTimeout=_HIDDEN,
         )
-        self._wait = _WAIT
         messages: list[Json] = answer.get("Messages", [])
+        if not messages:
+            self._wait = _WAIT
         return messages
 
     def _pausing(self, error: BaseException, stop: Event) -> Iterator[News]:
-        """Yield no news for a while: half a minute without a queue, less after other failures."""
+        """Tell that nothing is heard: half a minute without a queue, less after other failures."""
         missing = code_of(error).rpartition(".")[2] in _NO_QUEUE
         if not self._warned:
             cure = (
@@ -137,7 +138,7 @@ class TaskEvents:
         until = clock.monotonic() + (_LOOK_AGAIN if missing else self._pause)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         while not stop.is_set() and (left := until - clock.monotonic()) > 0:
-            yield News()
+            yield News(deaf=True)
             stop.wait(min(left, _BEAT))
 
     def _news(self, messages: Sequence[Json]) -> News:

@@ -481,34 +481,6 @@ def take_up(tx: Tx, attempt: AttemptId, values: Mapping[str, Any]) -> bool:
     return taken.rowcount == 1
 
 
-def take_unchecked(
-    tx: Tx, places: Sequence[str], age: timedelta, *, most: int = 100
-) -> list[Attempt]:
-    """Take up to `most` running attempts nobody attends to and nobody has looked at for so long.
-
-    They count as looked at from now on, so that no two workers look at the same.
-    """
-    query = (
-        select(attempts)
-        .where(
-            attempts.c.place.in_(list(places)),
-            attempts.c.state == AttemptState.RUNNING,
-            attempts.c.checked_at <= tx.now - age,
-        )
-        .order_by(attempts.c.checked_at)
-        .limit(most)
-        .with_for_update(skip_locked=True)
-    )
-    found = [read(row) for row in tx.execute(query)]
-    if found:
-        tx.execute(
-            update(attempts)
-            .where(attempts.c.id.in_([each.id for each in found]))
-            .values(checked_at=tx.now)
-        )
-    return found
-
-
 def end_each(tx: Tx, ends: Mapping[AttemptId, Mapping[str, Any]]) -> None:
     """End these attempts, which are locked and live. Their launch requests are erased with it."""
     over = {"state": AttemptState.ENDED, "request": None}

@@ -667,7 +667,9 @@ def test_a_queue_that_is_not_there_is_told_once_with_the_cure(
     asked = clock.monotonic()
     with caplog.at_level(logging.WARNING):
         news = rig.plain(events="nowhere").events(stop)
-        assert [next(news).sightings for _ in range(2)] == [{}, {}]
+        told = [next(news) for _ in range(2)]
+    assert [each.sightings for each in told] == [{}, {}]
+    assert all(each.deaf for each in told)
     assert clock.monotonic() - asked < 20
     (warning,) = caplog.records
     assert "there is no SQS queue nowhere: make it" in warning.getMessage()

@@ -79,7 +79,7 @@ class Fleet:
     """Seconds for which a start is repeated; the tokens of the cloud live longer."""
 
     def environment(self) -> dict[str, str]:
-        waits = f"log_wait=0.2s&check_every=2s&token_window={self.window}s"
+        waits = f"log_wait=0.2s&check_every=1s&token_window={self.window}s"
         network = "subnets=subnet-12345678&execution_role=ecs"
         return self.cloud.environment | {
             "BARBEQUE_BROKER": "sqs:?prefix=Drill-",

@@ -12,7 +12,7 @@ from sqlalchemy import event, insert, text
 from barbeque_py import clock
 from barbeque_py.executions import AttemptState, Stage, State
 from barbeque_py.ids import AttemptId, new_message_id
-from barbeque_py.store import Store, Tx, attempts, outbox, tables
+from barbeque_py.store import Store, Tx, attempts, outbox, tables, unchecked
 from barbeque_py.store import executions as rows
 from tests.store.conftest import migrated
 from tests.store.world import PLACE, QUEUE
@@ -28,9 +28,9 @@ PLANS: list[tuple[str, Callable[[Tx], Any]]] = [
     ("ix_executions_due", rows.next_due),
     ("ix_executions_held", lambda tx: rows.wake_held(tx, "app:app1", 3)),
     ("ix_executions_held", rows.scopes_that_hold),
-    ("ix_attempts_place", lambda tx: attempts.live_at(tx, [PLACE])),
+    ("ix_attempts_", lambda tx: attempts.live_at(tx, [PLACE])),
     ("ix_attempts_act", lambda tx: attempts.due_to_act(tx, [PLACE], "worker-1")),
-    ("ix_attempts_checked", lambda tx: attempts.take_unchecked(tx, [PLACE], MINUTE)),
+    ("ix_attempts_checked", partial(unchecked.take, places=[PLACE], age=MINUTE, at_latest=MINUTE)),
     ("ix_outbox_due", outbox.any_due),
 ]
 

@@ -11,7 +11,7 @@ from barbeque_py.executor import Launch, Sighting, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.settle import Told
-from barbeque_py.store import Tx, attempts, quotas
+from barbeque_py.store import Tx, attempts, quotas, unchecked
 from barbeque_py.store.attempts import Attempt, Begun
 from barbeque_worker.launching import Launcher
 from barbeque_worker.shipping import Shippers
@@ -23,7 +23,8 @@ STRANGER = (
     "attempt %s runs here but stands in no row: was the database restored from a backup? "
     "It is asked to stop."
 )
-_A_CALL = 100
+_FEW = 5
+"""How much longer than usual running attempts may wait for a look while they fill no call."""
 _KILL_AGAIN = timedelta(seconds=5)
 _SWEEP = 5.0
 _ENFORCE = 1.0
@@ -44,10 +45,12 @@ class Watch:
         self._on_settled = on_settled
         self._launcher = launcher
         self._shippers = shippers
+        self._deaf = False
 
     def follow(self, stop: threading.Event) -> None:
         """Settle this worker's attempts as their ends are told, until `stop` is set."""
         for news in self._station.executor.events(stop):
+            self._deaf = news.deaf
             mine = self._station.mine
             told = {each: seen for each, seen in news.sightings.items() if seen or each in mine}
             self._hear(told)
@@ -63,12 +66,13 @@ class Watch:
     def _reconcile(self) -> float:
         """Look at running attempts that nobody attends to, a call's worth at a time."""
         station = self._station
-        age = station.executor.traits.check_every
+        age, places = station.executor.traits.check_every, station.places.current()
+        at_latest = age if self._deaf else _FEW * age
         found = station.store.write(
-            lambda tx: attempts.take_unchecked(tx, station.places.current(), age)
+            lambda tx: unchecked.take(tx, places, age=age, at_latest=at_latest)
         )
         self._judge(self._look_at(found))
-        return 1.0 if len(found) == _A_CALL else min(_SWEEP, age.total_seconds() / 2)
+        return 1.0 if len(found) == unchecked.BATCH else min(_SWEEP, age.total_seconds() / 2)
 
     def _sweep_here(self) -> float:
         station = self._station
