@@ -40,7 +40,9 @@ class Workers:
         """Read what the nursery says; with `born` until a worker was born."""
         waiting = born
         while select.select([self._said], [], [], 10 if waiting else 0)[0]:
-            self._rest += os.read(self._said, 4096)
+            said = os.read(self._said, 4096)
+            assert said, "the nursery has ended; what it said stands above"
+            self._rest += said
             *lines, self._rest = self._rest.split(b"\n")
             for line in lines:
                 waiting = self._hear(*line.decode().split()) and waiting
