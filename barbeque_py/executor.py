@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
 from threading import Event
@@ -94,7 +94,9 @@ class Launch:
 
     def to_json(self) -> str:
         """Write the launch as JSON, the same bytes for the same launch."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        facts = {each.name: getattr(self, each.name) for each in fields(self)}
+        facts["quotas"] = [asdict(each) for each in self.quotas]
+        return json.dumps(facts, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Launch":

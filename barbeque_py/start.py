@@ -16,7 +16,7 @@ from barbeque_py.ids import AttemptId, attempt_id
 from barbeque_py.store import Tx, apps, attempts, limits, quotas
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
-from barbeque_py.store.executions import Execution
+from barbeque_py.store.executions import Execution, Ready
 from barbeque_py.store.limits import Limit
 
 Answer = Preparation | LaunchRefused
@@ -69,7 +69,7 @@ class Claim:
     """A worker's right to launch one attempt; `refused` when that is already known to fail."""
 
     attempt: AttemptId
-    execution: Execution
+    execution: Ready
     launch: Launch
     refused: LaunchRefused | None
 
@@ -92,6 +92,7 @@ def claim(tx: Tx, claimant: Claimant, queue: str, *, most: int, prepared: Prepar
             break
         look_at = max(room, min(room << number, _FARTHEST))
         found = _choose(tx, queue, look_at, leave_out=claiming.unprepared)
+        claiming.look_up({(each.app, each.job) for each in found})
         chosen = [each for each in found if claiming.is_prepared(each)]
         taken, lane_full = _take_slots(tx, claiming, chosen, most=room)
         claims += claiming.record(taken)
@@ -131,26 +132,29 @@ class _Claiming:
         self._plans: dict[tuple[str, str], _Plan] = {}
         self.unprepared = self._apps.keys() - prepared.keys()
 
-    def plan(self, execution: Execution) -> _Plan:
-        """Return what the execution would be launched as."""
-        key = (execution.app, execution.job)
-        if key not in self._plans:
-            job = apps.get_job(self._tx, *key)
-            answer = self._prepared.get(execution.app, {}).get(execution.job)
-            self._plans[key] = _Plan(self._apps.get(execution.app), job, answer)
-        return self._plans[key]
+    def look_up(self, jobs: set[tuple[str, str]]) -> None:
+        """Learn what executions of these jobs would be launched as."""
+        new = jobs - self._plans.keys()
+        defined = apps.get_jobs(self._tx, new)
+        for app, job in new:
+            answer = self._prepared.get(app, {}).get(job)
+            self._plans[app, job] = _Plan(self._apps.get(app), defined.get((app, job)), answer)
 
-    def is_prepared(self, execution: Execution) -> bool:
+    def plan(self, execution: Ready) -> _Plan:
+        """Return what the execution would be launched as; its job was looked up."""
+        return self._plans[execution.app, execution.job]
+
+    def is_prepared(self, execution: Ready) -> bool:
         """Tell whether it can be claimed: one that is defined no more can, to be refused."""
         plan = self.plan(execution)
         return plan.answer is not None or plan.app is None or plan.job is None
 
-    def scopes(self, execution: Execution) -> list[str]:
+    def scopes(self, execution: Ready) -> list[str]:
         """Return the limits under which the execution's attempt would count."""
         plan = self.plan(execution)
         return scopes_of(execution, plan.place or self._claimant.place, size=plan.size)
 
-    def record(self, taken: Sequence[Execution]) -> list[Claim]:
+    def record(self, taken: Sequence[Ready]) -> list[Claim]:
         """Write the attempts of executions that have their slots, and say what to launch."""
         last = [attempt_id(each.message_id, each.attempts) for each in taken if each.attempts]
         waiting = attempts.waiting_among(self._tx, last)
@@ -169,7 +173,7 @@ class _Claiming:
         self._activate(taken, waiting)
         return claims
 
-    def _activate(self, taken: Sequence[Execution], waiting: Mapping[AttemptId, Attempt]) -> None:
+    def _activate(self, taken: Sequence[Ready], waiting: Mapping[AttemptId, Attempt]) -> None:
         again = {attempt.execution for attempt in waiting.values()}
         moved = rows.activate(
             self._tx, [each.id for each in taken if each.id not in again], new_attempts=1
@@ -177,7 +181,7 @@ class _Claiming:
         moved += rows.activate(self._tx, again, new_attempts=0)
         assert moved == len(taken), "ready executions are locked, so nobody else can have moved one"
 
-    def _claim(self, execution: Execution, waiting: Attempt | None) -> Claim:
+    def _claim(self, execution: Ready, waiting: Attempt | None) -> Claim:
         plan = self.plan(execution)
         refused = plan.answer if isinstance(plan.answer, LaunchRefused) else None
         if plan.app is None or plan.job is None:
@@ -191,7 +195,7 @@ class _Claiming:
             launch = replace(launch, launch_number=waiting.launch_number)
         return Claim(launch.attempt, execution, launch, refused)
 
-    def _row(self, execution: Execution, launch: Launch) -> dict[str, Any]:
+    def _row(self, execution: Ready, launch: Launch) -> dict[str, Any]:
         plan = self.plan(execution)
         now, claimant = self._tx.now, self._claimant
         return {
@@ -214,10 +218,10 @@ class _Claiming:
         }
 
 
-def _choose(tx: Tx, queue: str, most: int, *, leave_out: Iterable[str]) -> list[Execution]:
+def _choose(tx: Tx, queue: str, most: int, *, leave_out: Iterable[str]) -> list[Ready]:
     """Lock and return up to `most` ready executions in the order in which they may start."""
     groups = rows.waiting_groups(tx, queue, leave_out=leave_out)
-    chosen: list[Execution] = []
+    chosen: list[Ready] = []
     for rank in dict.fromkeys(rank for rank, _ in groups):
         if len(chosen) < most:
             of_rank = [group for group in groups if group[0] == rank]
@@ -227,7 +231,7 @@ def _choose(tx: Tx, queue: str, most: int, *, leave_out: Iterable[str]) -> list[
 
 def _in_fair_order(
     tx: Tx, queue: str, groups: Sequence[tuple[int, str]], most: int
-) -> Iterator[Execution]:
+) -> Iterator[Ready]:
     """Yield up to `most` locked executions, each time from the app with the fewest running."""
     counters = limits.read(tx, [f"app:{app}" for _, app in groups])
     running = {app: counters[f"app:{app}"].used for _, app in groups if f"app:{app}" in counters}
@@ -242,15 +246,15 @@ def _in_fair_order(
 
 
 def _take_slots(
-    tx: Tx, claiming: _Claiming, chosen: Sequence[Execution], *, most: int
-) -> tuple[list[Execution], bool]:
+    tx: Tx, claiming: _Claiming, chosen: Sequence[Ready], *, most: int
+) -> tuple[list[Ready], bool]:
     """Take the slots of up to `most` that fit and set aside those that don't.
 
     Returns those that fit, and whether a limit of the whole lane is full.
     """
     scopes = {each.id: claiming.scopes(each) for each in chosen}
     found = limits.lock(tx, [scope for each in scopes.values() for scope in each])
-    taken: list[Execution] = []
+    taken: list[Ready] = []
     left_behind: set[str] = set()
     full: str | None = None
     for execution in chosen:
@@ -270,7 +274,7 @@ def _take_slots(
     return taken, full is not None and full.startswith(_LANE_WIDE)
 
 
-def scopes_of(execution: Execution, place: str, *, size: str | None = None) -> list[str]:
+def scopes_of(execution: Execution | Ready, place: str, *, size: str | None = None) -> list[str]:
     """Return the limits under which the execution's attempt counts at this place."""
     key = execution.options.get("concurrency_key")
     return limits.scope_names(
@@ -283,7 +287,7 @@ def _first_full(found: Sequence[Limit]) -> str | None:
     return min(full, key=lambda scope: (not scope.startswith(_LANE_WIDE), scope), default=None)
 
 
-def _undefined(execution: Execution) -> LaunchRefused:
+def _undefined(execution: Ready) -> LaunchRefused:
     return LaunchRefused(
         f"the job {execution.app}/{execution.job} is not defined any more: "
         "apply a file that defines it, then retry",
@@ -298,7 +302,7 @@ def blueprint_of(app: App, job: JobDefinition) -> Blueprint:
 
 
 def launch_of(
-    execution: Execution,
+    execution: Ready,
     app: App,
     job: JobDefinition,
     *,
@@ -332,7 +336,7 @@ def launch_of(
     )
 
 
-def _environment(execution: Execution, number: int) -> dict[str, str]:
+def _environment(execution: Ready, number: int) -> dict[str, str]:
     """Return what every job is given (DESIGN 5.2), the message apart."""
     given = {
         "BARBEQUE_APP": execution.app,

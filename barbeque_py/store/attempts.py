@@ -73,12 +73,11 @@ def read(row: Row[Any]) -> Attempt:
 
 def new_row(**facts: Any) -> dict[str, Any]:
     """Return the row of an attempt that was just claimed, to be inserted."""
-    empty = {column.name: None for column in attempts.columns} | {"launch_number": 1}
-    return {**empty, **facts, "scopes": json.dumps(facts["scopes"])}
+    return {"launch_number": 1, **facts, "scopes": json.dumps(facts["scopes"])}
 
 
 def add(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
-    """Record newly claimed attempts."""
+    """Record newly claimed attempts, of which the same facts are known."""
     tx.execute(insert(attempts), list(rows))
 
 

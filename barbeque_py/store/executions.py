@@ -395,15 +395,37 @@ _NEXT_APP = _FIRST_GROUP.where(
 _NEXT_RANK = _FIRST_GROUP.where(executions.c.priority_rank > bindparam("rank"))
 
 
-def lock_ready(tx: Tx, queue: str, group: tuple[int, str], count: int) -> list[Execution]:
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What must be known of a ready execution to claim an attempt at it."""
+
+    id: int
+    message_id: str
+    app: str
+    job: str
+    queue: str
+    options: Mapping[str, Any]
+    round: int
+    counted_before: int
+    attempts: int
+    sent_at: datetime
+
+
+def lock_ready(tx: Tx, queue: str, group: tuple[int, str], count: int) -> list[Ready]:
     """Lock and return the oldest ready executions of the group that nobody else has locked."""
     rank, app = group
     asked = {"lane": queue, "rank": rank, "owner": app, "most": count}
-    return [read(row) for row in tx.execute(_LOCK_READY, asked)]
+    return [_ready(row) for row in tx.execute(_LOCK_READY, asked)]
+
+
+def _ready(row: Row[Any]) -> Ready:
+    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    facts["options"] = json.loads(facts["options"])
+    return Ready(**facts)
 
 
 _LOCK_READY = (
-    select(executions)
+    select(*[executions.c[name] for name in Ready.__slots__])
     .where(
         executions.c.queue == bindparam("lane"),
         executions.c.stage == Stage.READY,

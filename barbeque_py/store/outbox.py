@@ -63,6 +63,7 @@ def _row(tx: Tx, errand: Errand) -> dict[str, Any]:
     }
 
 
+_TAKEN = ("id", "kind", "lane", "subject", "tries", "last_error", "owner", "due_at")
 _MORE = 16
 """How many rows more are looked at, as several may be of one lane."""
 
@@ -81,7 +82,7 @@ def take(
         outbox.c.lease_until.is_(None), outbox.c.lease_until <= tx.now, outbox.c.owner == owner
     )
     query = (
-        select(outbox)
+        select(*[outbox.c[name] for name in _TAKEN])
         .where(
             outbox.c.done_at.is_(None),
             outbox.c.due_at <= tx.now,

@@ -160,6 +160,7 @@ class Dispatch:
             return 0
         asked_at = clock.monotonic()
         claimant = self._station.claimant
+        room = max(room, self._launcher.room)  # threads that came back meanwhile
         claims = self._station.store.write(
             lambda tx: claim(tx, claimant, queue, most=room, prepared=prepared)
         )

@@ -52,6 +52,7 @@ class Relay:
                 tx, self._station.owner, places, most=room, lease=self._lease, busy=busy
             )
         )
+        self._shippers.look_up([AttemptId(item.subject) for item in items if item.kind == SEAL])
         for item in items:
             with self._guard:
                 self._busy[item.lane] = item.id

@@ -3,12 +3,13 @@
 import logging
 import threading
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from barbeque_py import clock
 from barbeque_py.attempt_log import masks_of
-from barbeque_py.errors import BarbequeError, LogStoreUnavailable, NoSuchLog
+from barbeque_py.errors import BarbequeError, LogStoreUnavailable, NoSuchLog, OutsideError
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogFacts, attempt_prefix
 from barbeque_py.masks import Mask
@@ -48,6 +49,7 @@ class Shippers:
         self._station = station
         self._running: dict[AttemptId, _Running] = {}
         self._sealing: list[Shipment] = []
+        self._labels: dict[AttemptId, _Label | None] = {}
         self._half_read: dict[AttemptId, Shipment] = {}
         self._guard = threading.Lock()
         self._stopped = False
@@ -101,6 +103,15 @@ class Shippers:
         finally:
             if not keep:
                 shipment.close()
+
+    def look_up(self, ended: Sequence[AttemptId]) -> None:
+        """Read at once what `finish` must know of these attempts, or else reads one by one."""
+        new = [each for each in ended if each not in self._half_read]
+        if self._station.executor.traits.attended or not new:
+            return
+        with suppress(OutsideError):
+            labels = self._station.store.read(lambda tx: _label_each(tx, new))
+            self._labels |= dict(zip(new, labels, strict=True))
 
     def drop(self, sealed: Collection[AttemptId]) -> None:
         """Forget what another worker has sealed meanwhile."""
@@ -160,7 +171,9 @@ class Shippers:
             running.shipment.close()
 
     def _shipment(self, attempt: AttemptId) -> Shipment:
-        label = self._station.store.read_each(_label_each, attempt)
+        label = self._labels.pop(attempt, None)
+        if label is None:
+            label = self._station.store.read_each(_label_each, attempt)
         if label is None:
             raise NoSuchLog(f"no attempt {attempt}")
         return Shipment(
