@@ -32,7 +32,7 @@ from barbeque_py.messages import (
 from barbeque_py.retry import retry
 from barbeque_py.store import Store, Tx, apps, dead
 from barbeque_py.store import executions as rows
-from barbeque_py.store.executions import Execution
+from barbeque_py.store.executions import Recorded
 from barbeque_py.subscriptions import Topics, confirm, job_of
 
 INLINE = 16 * 1024
@@ -299,11 +299,11 @@ def _record_jobs(
     jobs: Sequence[tuple[Delivery, JobMessage]],
     keys: dict[str, str | None],
 ) -> None:
-    defined = {pair: apps.get_job(tx, *pair) for pair in {(job.app, job.job) for _, job in jobs}}
+    defined = apps.get_jobs(tx, {(job.app, job.job) for _, job in jobs})
     new: dict[str, dict[str, Any]] = {}
     repeats: list[dict[str, Any]] = []
     for delivery, job in jobs:
-        definition = defined[job.app, job.job]
+        definition = defined.get((job.app, job.job))
         if definition is None:
             _put_off_unknown(tx, outcome, delivery, job)
             continue
@@ -343,7 +343,7 @@ def _due_at(tx: Tx, job: JobMessage) -> datetime:
 
 def _reconcile(tx: Tx, wanted: Collection[dict[str, Any]]) -> None:
     """Fill tombstones that stood in the way, and note repeats with other content."""
-    recorded = rows.many_by_message_id(tx, [row["message_id"] for row in wanted]) if wanted else {}
+    recorded = rows.recorded(tx, [row["message_id"] for row in wanted]) if wanted else {}
     for row in wanted:
         found = recorded[row["message_id"]]
         if found.tombstone:
@@ -352,14 +352,14 @@ def _reconcile(tx: Tx, wanted: Collection[dict[str, Any]]) -> None:
             rows.note(tx, found.id, "a repeat of this message with other content was ignored")
 
 
-def _fill(tx: Tx, tombstone: Execution, row: dict[str, Any]) -> None:
+def _fill(tx: Tx, tombstone: Recorded, row: dict[str, Any]) -> None:
     cancelled_it = tombstone.app in ("", row["app"])
     keep = ("state", "stage", "reason", "finished_at") if cancelled_it else ()
     content = {name: value for name, value in row.items() if name not in keep}
     rows.fill_tombstone(tx, tombstone.message_id, content)
 
 
-def _same(found: Execution, row: dict[str, Any]) -> bool:
+def _same(found: Recorded, row: dict[str, Any]) -> bool:
     """Tell whether the row says what was recorded; of large messages only that they are large."""
     return all(getattr(found, name) == row[name] for name in ("app", "job", "message"))
 

@@ -110,7 +110,11 @@ def add_missing(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
     The rows are sorted by message id, so that two workers with the same batch wait for each other
     instead of meeting in a deadlock. Any error but the duplicate id is raised.
     """
-    ordered = sorted(rows, key=lambda row: str(row["message_id"]))
+    said = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+    ordered = sorted(
+        [{name: row[name] for name in said} for row in rows],
+        key=lambda row: str(row["message_id"]),
+    )
     if tx.sqlite:
         ignoring = sqlite.insert(executions).on_conflict_do_nothing(index_elements=["message_id"])
         tx.execute(ignoring, ordered)
@@ -144,6 +148,30 @@ _BY_ID = select(executions).where(executions.c.id == bindparam("key"))
 _LOCK_BY_ID = _BY_ID.with_for_update()
 _BY_MESSAGE_ID = select(executions).where(executions.c.message_id == bindparam("key"))
 _LOCK_BY_MESSAGE_ID = _BY_MESSAGE_ID.with_for_update()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What must be known of an execution when its message comes again."""
+
+    id: int
+    message_id: str
+    app: str
+    job: str
+    message: str | None
+    tombstone: bool
+    note: str | None
+
+
+def recorded(tx: Tx, message_ids: Iterable[str]) -> dict[str, Recorded]:
+    """Return what is recorded under these public ids."""
+    found = tx.execute(_RECORDED, {"keys": list(message_ids)})
+    return {row.message_id: Recorded(**row._mapping) for row in found}  # noqa: SLF001 - public name
+
+
+_RECORDED = select(*[executions.c[name] for name in Recorded.__slots__]).where(
+    executions.c.message_id.in_(bindparam("keys", expanding=True))
+)
 
 
 def many_by_message_id(tx: Tx, message_ids: Iterable[str]) -> dict[str, Execution]:
