@@ -30,9 +30,9 @@ from barbeque_py.messages import (
     write_options,
 )
 from barbeque_py.retry import retry
-from barbeque_py.store import Store, Tx, apps, dead
+from barbeque_py.store import Store, Tx, apps, dead, lots
 from barbeque_py.store import executions as rows
-from barbeque_py.store.executions import Recorded
+from barbeque_py.store.lots import Recorded
 from barbeque_py.subscriptions import Topics, confirm, job_of
 
 INLINE = 16 * 1024
@@ -343,7 +343,7 @@ def _due_at(tx: Tx, job: JobMessage) -> datetime:
 
 def _reconcile(tx: Tx, wanted: Collection[dict[str, Any]]) -> None:
     """Fill tombstones that stood in the way, and note repeats with other content."""
-    recorded = rows.recorded(tx, [row["message_id"] for row in wanted]) if wanted else {}
+    recorded = lots.recorded(tx, [row["message_id"] for row in wanted]) if wanted else {}
     for row in wanted:
         found = recorded[row["message_id"]]
         if found.tombstone:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogFacts
-from barbeque_py.store import Tx, attempts, outbox
+from barbeque_py.store import Tx, lots, outbox
 from barbeque_py.store.outbox import Item
 
 
@@ -15,9 +15,7 @@ def seal(tx: Tx, item: Item, facts: LogFacts | None) -> None:
 
 def seal_all(tx: Tx, sealed: Sequence[tuple[Item, LogFacts | None]]) -> list[None]:
     """Do what `seal` does for many logs, in as many statements as one takes."""
-    attempts.record_seals(
-        tx, {AttemptId(item.subject): _columns_of(facts) for item, facts in sealed}
-    )
+    lots.record_seals(tx, {AttemptId(item.subject): _columns_of(facts) for item, facts in sealed})
     outbox.finish(tx, [item.id for item, _ in sealed])
     return [None] * len(sealed)
 

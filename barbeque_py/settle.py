@@ -10,10 +10,8 @@ from barbeque_py.apps import JobDefinition
 from barbeque_py.executions import Stage, State
 from barbeque_py.ids import AttemptId, message_id_of
 from barbeque_py.outcomes import Fate, Reason, Round, Settlement, decide
-from barbeque_py.store import Tx, apps, attempts, limits, outbox
-from barbeque_py.store import executions as rows
-from barbeque_py.store.attempts import Ending
-from barbeque_py.store.executions import Course
+from barbeque_py.store import Tx, apps, limits, lots, outbox
+from barbeque_py.store.lots import Course, Ending
 from barbeque_py.store.outbox import Errand
 
 SEAL = "seal"
@@ -54,8 +52,8 @@ def settle_all(
 ) -> dict[AttemptId, Settlement]:
     """Settle many attempts in as many statements as one takes; return those that were not yet."""
     # Executions are always locked before their attempts.
-    executions = rows.lock_courses(tx, map(message_id_of, told))
-    live = attempts.lock_live(tx, told) if executions else {}
+    executions = lots.lock_courses(tx, map(message_id_of, told))
+    live = lots.lock_live(tx, told) if executions else {}
     if not live:
         return {}
     jobs = apps.get_jobs(tx, {(each.app, each.job) for each in executions.values()})
@@ -67,8 +65,8 @@ def settle_all(
         ends[each] = _end_of(tx, attempt, fate, counted=settlement.counted)
         ends[each]["handle"] = attempt.handle or told[each].handle[:200] or None
         moves[execution.id] = _move_of(tx, execution, fate, settlement)
-    attempts.end_each(tx, ends)
-    if rows.move_each_running(tx, moves) != len(moves):
+    lots.end_each(tx, ends)
+    if lots.move_each_running(tx, moves) != len(moves):
         states = {executions[number].message_id: executions[number].state for number in moves}
         raise AssertionError(f"live attempts of executions that do not run: {states}")
     limits.give_back(tx, [scope for attempt in live.values() for scope in attempt.scopes])

@@ -13,11 +13,12 @@ from barbeque_py.errors import LaunchRefused
 from barbeque_py.executions import AttemptState
 from barbeque_py.executor import Blueprint, Launch, Preparation, Quota
 from barbeque_py.ids import AttemptId, attempt_id
-from barbeque_py.store import Tx, apps, attempts, limits, quotas
+from barbeque_py.store import Tx, apps, attempts, limits, quotas, ready
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
-from barbeque_py.store.executions import Execution, Ready
+from barbeque_py.store.executions import Execution
 from barbeque_py.store.limits import Limit
+from barbeque_py.store.ready import Ready
 
 Answer = Preparation | LaunchRefused
 Prepared = Mapping[str, Mapping[str, Answer]]
@@ -220,7 +221,7 @@ class _Claiming:
 
 def _choose(tx: Tx, queue: str, most: int, *, leave_out: Iterable[str]) -> list[Ready]:
     """Lock and return up to `most` ready executions in the order in which they may start."""
-    groups = rows.waiting_groups(tx, queue, leave_out=leave_out)
+    groups = ready.waiting_groups(tx, queue, leave_out=leave_out)
     chosen: list[Ready] = []
     for rank in dict.fromkeys(rank for rank, _ in groups):
         if len(chosen) < most:
@@ -235,7 +236,7 @@ def _in_fair_order(
     """Yield up to `most` locked executions, each time from the app with the fewest running."""
     counters = limits.read(tx, [f"app:{app}" for _, app in groups])
     running = {app: counters[f"app:{app}"].used for _, app in groups if f"app:{app}" in counters}
-    waiting = {group[1]: rows.lock_ready(tx, queue, group, most) for group in groups}
+    waiting = {group[1]: ready.lock_ready(tx, queue, group, most) for group in groups}
     for _ in range(most):
         candidates = [app for app, left in waiting.items() if left]
         if not candidates:

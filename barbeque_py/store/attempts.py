@@ -1,7 +1,7 @@
 """Attempts as rows: the claim on a launch, its lease, and how it ended."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,16 +10,15 @@ from sqlalchemy import Row, and_, bindparam, case, insert, or_, select, update
 
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
-from barbeque_py.store.bulk import change_each
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import Instant, attempts, executions
+from barbeque_py.store.tables import Instant, attempts
 
 LIVE = (AttemptState.STARTING, AttemptState.RUNNING)
 
 NOBODY = ""
 """The owner of a running attempt that no worker attends to: every worker may act on it."""
 
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,97 +87,6 @@ def get(tx: Tx, attempt: AttemptId) -> Attempt | None:
 
 
 _BY_ID = select(attempts).where(attempts.c.id == bindparam("key"))  # made once: building is slow
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What must be known of a live attempt to settle it."""
-
-    id: AttemptId
-    execution: int
-    place: str
-    owner: str
-    scopes: tuple[str, ...]
-    handle: str | None
-    started_at: datetime | None
-    stop_reason: str | None
-    stop_requested_at: datetime | None
-
-
-def lock_live(tx: Tx, ids: Iterable[AttemptId]) -> dict[AttemptId, Ending]:
-    """Lock those of the attempts that have not ended, and return what their end must know."""
-    found = tx.execute(_LOCK_LIVE, {"ids": sorted(ids)})
-    return {AttemptId(row.id): _ending(row) for row in found}
-
-
-def _ending(row: Row[Any]) -> Ending:
-    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    facts["scopes"] = tuple(json.loads(facts["scopes"]))
-    return Ending(**facts)
-
-
-_LOCK_LIVE = (
-    select(*[attempts.c[name] for name in Ending.__slots__])
-    .where(attempts.c.id.in_(bindparam("ids", expanding=True)), attempts.c.state.in_(LIVE))
-    .order_by(attempts.c.id)
-    .with_for_update()
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Which execution an attempt is a try at."""
-
-    id: AttemptId
-    number: int
-    message_id: str
-    app: str
-    job: str
-
-
-def origins(tx: Tx, ids: Sequence[AttemptId]) -> dict[AttemptId, Origin]:
-    """Return whose tries those of the attempts are that have a row."""
-    found = tx.execute(_ORIGINS, {"ids": list(ids)})
-    return {row.id: Origin(**row._mapping) for row in found}  # noqa: SLF001 - public name
-
-
-_ORIGINS = select(
-    attempts.c.id, attempts.c.number, executions.c.message_id, executions.c.app, executions.c.job
-).where(
-    attempts.c.id.in_(bindparam("ids", expanding=True)), executions.c.id == attempts.c.execution
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Poised:
-    """What must be known of a claimed attempt, and of its execution, to start it."""
-
-    id: AttemptId
-    state: str
-    owner: str
-    first_called_at: datetime | None
-    cancel_requested_at: datetime | None
-    message: str | None
-    message_key: str | None
-
-
-def poised(tx: Tx, ids: Sequence[AttemptId]) -> dict[AttemptId, Poised]:
-    """Return what must be known to start those of the attempts that have a row."""
-    found = tx.execute(_POISED, {"ids": list(ids)})
-    return {row.id: Poised(**row._mapping) for row in found}  # noqa: SLF001 - public name
-
-
-_POISED = select(
-    attempts.c.id,
-    attempts.c.state,
-    attempts.c.owner,
-    attempts.c.first_called_at,
-    executions.c.cancel_requested_at,
-    executions.c.message,
-    executions.c.message_key,
-).where(
-    attempts.c.id.in_(bindparam("ids", expanding=True)), executions.c.id == attempts.c.execution
-)
 
 
 def known(tx: Tx, ids: Sequence[AttemptId]) -> dict[AttemptId, Attempt]:
@@ -268,64 +176,9 @@ def mark_running(  # noqa: PLR0913 - what is known of a start
         "now": tx.now,
     }
     if not attended:
-        values |= {"owner": NOBODY, "lease_until": _NEVER}
+        values |= {"owner": NOBODY, "lease_until": NEVER}
     return tx.execute(_MARK_RUNNING, {"key": attempt, **values}).rowcount == 1
 
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What was seen of an attempt that was started, as `mark_running` is told it."""
-
-    attempt: AttemptId
-    handle: str
-    started_at: datetime | None
-    deadline_at: datetime
-    version: int | None
-    attended: bool
-
-
-def mark_each_running(tx: Tx, starts: Sequence[Start]) -> list[bool]:
-    """Record of each what `mark_running` records of one."""
-    if len({each.attempt for each in starts}) < len(starts) or len(starts) == 1:
-        return [
-            mark_running(tx, **{name: getattr(each, name) for name in Start.__slots__})
-            for each in starts
-        ]
-    asked = sorted(each.attempt for each in starts)
-    found = {row.id: row.cancel_requested_at for row in tx.execute(_LOCK_STARTING, {"ids": asked})}
-    new = [each for each in starts if each.attempt in found]
-    for attended in (True, False):
-        changes = {
-            each.attempt: _as_running(tx, each, cancelled=found[each.attempt] is not None)
-            for each in new
-            if each.attended is attended
-        }
-        change_each(tx, attempts, changes)
-    return [each.attempt in found for each in starts]
-
-
-def _as_running(tx: Tx, start: Start, *, cancelled: bool) -> dict[str, Any]:
-    values = {
-        "state": AttemptState.RUNNING,
-        "handle": start.handle[:200],
-        "started_at": start.started_at,
-        "deadline_at": start.deadline_at,
-        "act_at": tx.now if cancelled else start.deadline_at,
-        "version": start.version,
-        "checked_at": None if start.attended else tx.now,
-    }
-    return values if start.attended else values | {"owner": NOBODY, "lease_until": _NEVER}
-
-
-_LOCK_STARTING = (
-    select(attempts.c.id, attempts.c.cancel_requested_at)
-    .where(
-        attempts.c.id.in_(bindparam("ids", expanding=True)),
-        attempts.c.state == AttemptState.STARTING,
-    )
-    .order_by(attempts.c.id)
-    .with_for_update()
-)
 
 _CHANGE = update(attempts).where(attempts.c.id == bindparam("key"))
 _CHANGE_STARTING = _CHANGE.where(attempts.c.state == AttemptState.STARTING)
@@ -334,55 +187,6 @@ _ACT_AT = case(
     else_=bindparam("deadline", type_=Instant()),
 )
 _MARK_RUNNING = _CHANGE_STARTING.values(act_at=_ACT_AT)
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """When the command of an attempt that nobody attends to began, and who says so."""
-
-    attempt: AttemptId
-    started_at: datetime
-    deadline_at: datetime
-    version: int
-
-
-def note_starts(tx: Tx, begun: Sequence[Begun]) -> int:
-    """Record when running attempts' commands began, unless something newer is known of them."""
-    asked = sorted({each.attempt for each in begun})
-    found = {row.id: row for row in tx.execute(_LOCK_RUNNING, {"ids": asked})} if asked else {}
-    changes = {
-        each.attempt: {
-            "started_at": each.started_at,
-            "deadline_at": each.deadline_at,
-            "version": each.version,
-            "act_at": _act_at(found[each.attempt], each.deadline_at),
-        }
-        for each in sorted(begun, key=lambda each: each.version)
-        if each.attempt in found and (found[each.attempt].version or 0) < each.version
-    }
-    return change_each(tx, attempts, changes)
-
-
-def _act_at(row: Row[Any], deadline_at: datetime) -> datetime:
-    asked = row.cancel_requested_at is not None or row.stop_requested_at is not None
-    return row.act_at if asked else deadline_at
-
-
-_LOCK_RUNNING = (
-    select(
-        attempts.c.id,
-        attempts.c.version,
-        attempts.c.act_at,
-        attempts.c.cancel_requested_at,
-        attempts.c.stop_requested_at,
-    )
-    .where(
-        attempts.c.id.in_(bindparam("ids", expanding=True)),
-        attempts.c.state == AttemptState.RUNNING,
-    )
-    .order_by(attempts.c.id)
-    .with_for_update()
-)
 
 
 def request_stop(tx: Tx, attempt: AttemptId, reason: str, *, grace: timedelta) -> bool:
@@ -480,13 +284,6 @@ def take_up(tx: Tx, attempt: AttemptId, values: Mapping[str, Any]) -> bool:
     return taken.rowcount == 1
 
 
-def end_each(tx: Tx, ends: Mapping[AttemptId, Mapping[str, Any]]) -> None:
-    """End these attempts, which are locked and live. Their launch requests are erased with it."""
-    over = {"state": AttemptState.ENDED, "request": None}
-    ended = change_each(tx, attempts, {each: {**over, **end} for each, end in ends.items()})
-    assert ended == len(ends), "they are locked, so nobody else can have ended one"
-
-
 def renew(tx: Tx, owner: str, lease: timedelta) -> int:
     """Renew every lease of this owner in one statement."""
     renewed = tx.execute(
@@ -547,13 +344,7 @@ def owners_at(tx: Tx, places: Sequence[str]) -> list[str]:
 
 def record_seal(tx: Tx, attempt: AttemptId, facts: Mapping[str, Any]) -> None:
     """Record that the attempt's log is sealed, and what it holds."""
-    record_seals(tx, {attempt: facts})
-
-
-def record_seals(tx: Tx, seals: Mapping[AttemptId, Mapping[str, Any]]) -> None:
-    """Record that the attempts' logs are sealed, and what they hold."""
-    sealed = {"log_sealed_at": tx.now}
-    change_each(tx, attempts, {each: {**sealed, **facts} for each, facts in seals.items()})
+    tx.execute(_CHANGE, {"key": attempt, "log_sealed_at": tx.now, **facts})
 
 
 def live_scopes(tx: Tx) -> list[tuple[str, ...]]:

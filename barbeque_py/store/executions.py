@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, Select, and_, bindparam, func, insert, select, update
+from sqlalchemy import Row, Select, and_, bindparam, func, insert, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.executions import MOVES, Stage, State
-from barbeque_py.store.bulk import change_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import Instant, executions, retries
 
@@ -150,79 +149,10 @@ _BY_MESSAGE_ID = select(executions).where(executions.c.message_id == bindparam("
 _LOCK_BY_MESSAGE_ID = _BY_MESSAGE_ID.with_for_update()
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What must be known of an execution when its message comes again."""
-
-    id: int
-    message_id: str
-    app: str
-    job: str
-    message: str | None
-    tombstone: bool
-    note: str | None
-
-
-def recorded(tx: Tx, message_ids: Iterable[str]) -> dict[str, Recorded]:
-    """Return what is recorded under these public ids."""
-    found = tx.execute(_RECORDED, {"keys": list(message_ids)})
-    return {row.message_id: Recorded(**row._mapping) for row in found}  # noqa: SLF001 - public name
-
-
-_RECORDED = select(*[executions.c[name] for name in Recorded.__slots__]).where(
-    executions.c.message_id.in_(bindparam("keys", expanding=True))
-)
-
-
 def many_by_message_id(tx: Tx, message_ids: Iterable[str]) -> dict[str, Execution]:
     """Return those of the executions that exist, by their public id."""
     query = select(executions).where(executions.c.message_id.in_(list(message_ids)))
     return {row.message_id: read(row) for row in tx.execute(query)}
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What must be known of a running execution to decide what follows its attempt."""
-
-    id: int
-    message_id: str
-    app: str
-    job: str
-    state: str
-    round: int
-    counted: int
-    counted_before: int
-    uncounted: int
-    due_at: datetime
-    cancel_requested_at: datetime | None
-
-
-def lock_courses(tx: Tx, message_ids: Iterable[str]) -> dict[int, Course]:
-    """Lock the executions with these public ids, and return how far each has come."""
-    found = tx.execute(_LOCK_COURSES, {"keys": sorted(set(message_ids))})
-    return {row.id: Course(**row._mapping) for row in found}  # noqa: SLF001 - public name
-
-
-_LOCK_COURSES = (
-    select(*[executions.c[name] for name in Course.__slots__])
-    .where(executions.c.message_id.in_(bindparam("keys", expanding=True)))
-    .order_by(executions.c.message_id)
-    .with_for_update()
-)
-
-
-def by_ids(tx: Tx, numbers: Iterable[int]) -> dict[int, Execution]:
-    """Return those of the executions that exist, by their number."""
-    return {row.id: read(row) for row in tx.execute(_BY_IDS, {"keys": list(numbers)})}
-
-
-_BY_IDS = select(executions).where(executions.c.id.in_(bindparam("keys", expanding=True)))
-
-
-def move_each_running(tx: Tx, changes: Mapping[int, Columns]) -> int:
-    """Move running executions, each to a state of its own; return how many there were."""
-    assert all(each["state"] in MOVES[State.RUNNING] for each in changes.values())
-    return change_each(tx, executions, changes, only_where={"state": State.RUNNING})
 
 
 def move(tx: Tx, number: int, to: State, *, set_: Columns) -> bool:
@@ -379,101 +309,6 @@ _NEXT_DUE = (
     .order_by(executions.c.due_at)
     .limit(1)
 )
-
-
-def waiting_groups(
-    tx: Tx, queue: str, *, leave_out: Iterable[str] = (), most: int = 500
-) -> list[tuple[int, str]]:
-    """Return (rank, app) of what is ready on the queue, the most urgent first.
-
-    Walks the claim index from group to group, so its cost grows with the number of apps and not
-    with the number of executions.
-    """
-    groups: list[tuple[int, str]] = []
-    skipped = set(leave_out)
-    rank, app = -1000, ""
-    for _ in range(most):
-        found = _next_group(tx, queue, rank, app)
-        if found is None:
-            break
-        rank, app = found
-        if app not in skipped:
-            groups.append(found)
-    return groups
-
-
-def _next_group(tx: Tx, queue: str, rank: int, app: str) -> tuple[int, str] | None:
-    row = None
-    if app:
-        row = tx.execute(_NEXT_APP, {"lane": queue, "rank": rank, "last": app}).one_or_none()
-    if row is None:
-        row = tx.execute(_NEXT_RANK, {"lane": queue, "rank": rank}).one_or_none()
-    return None if row is None else (row.priority_rank, row.app)
-
-
-_FIRST_GROUP = (
-    select(executions.c.priority_rank, executions.c.app)
-    .where(executions.c.queue == bindparam("lane"), executions.c.stage == Stage.READY)
-    .order_by(executions.c.priority_rank, executions.c.app)
-    .limit(1)
-)
-_NEXT_APP = _FIRST_GROUP.where(
-    executions.c.priority_rank == bindparam("rank"), executions.c.app > bindparam("last")
-)
-_NEXT_RANK = _FIRST_GROUP.where(executions.c.priority_rank > bindparam("rank"))
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """What must be known of a ready execution to claim an attempt at it."""
-
-    id: int
-    message_id: str
-    app: str
-    job: str
-    queue: str
-    options: Mapping[str, Any]
-    round: int
-    counted_before: int
-    attempts: int
-    sent_at: datetime
-
-
-def lock_ready(tx: Tx, queue: str, group: tuple[int, str], count: int) -> list[Ready]:
-    """Lock and return the oldest ready executions of the group that nobody else has locked."""
-    rank, app = group
-    asked = {"lane": queue, "rank": rank, "owner": app, "most": count}
-    return [_ready(row) for row in tx.execute(_LOCK_READY, asked)]
-
-
-def _ready(row: Row[Any]) -> Ready:
-    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    facts["options"] = json.loads(facts["options"])
-    return Ready(**facts)
-
-
-_LOCK_READY = (
-    select(*[executions.c[name] for name in Ready.__slots__])
-    .where(
-        executions.c.queue == bindparam("lane"),
-        executions.c.stage == Stage.READY,
-        executions.c.priority_rank == bindparam("rank"),
-        executions.c.app == bindparam("owner"),
-    )
-    .order_by(executions.c.id)
-    .limit(bindparam("most", type_=Integer))
-    .with_for_update(skip_locked=True)
-)
-
-
-def count_startable(tx: Tx, queue: str, most: int) -> int:
-    """Count the queue's ready executions, up to `most`."""
-    some = (
-        select(executions.c.id)
-        .where(executions.c.queue == queue, executions.c.stage == Stage.READY)
-        .limit(most)
-    )
-    return len(tx.execute(some).all())
 
 
 def is_retry_id(tx: Tx, message_id: str) -> bool:

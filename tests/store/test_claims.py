@@ -13,8 +13,7 @@ from barbeque_py.errors import LaunchRefused
 from barbeque_py.executions import AttemptState, Stage, State
 from barbeque_py.executor import Launch, Preparation
 from barbeque_py.start import Claimant, claim
-from barbeque_py.store import Store, apps
-from barbeque_py.store import executions as rows
+from barbeque_py.store import Store, apps, executions, ready
 from barbeque_worker.dispatch import _startable
 from tests.store.world import (
     LEASE,
@@ -138,7 +137,7 @@ def test_no_execution_is_claimed_twice(store: Store, other_store: Store) -> None
     def work(number: int) -> list[str]:
         mine: list[str] = []
         until = clock.monotonic() + 30
-        while store.read(lambda tx: rows.count_startable(tx, "default", 1)):
+        while store.read(lambda tx: ready.count_startable(tx, "default", 1)):
             assert clock.monotonic() < until
             chosen = [store, other_store][number % 2]
             most = random.Random(number).randint(1, 5)
@@ -158,7 +157,7 @@ def test_a_due_time_may_be_any_number_of_days_ahead(store: Store, days: int) -> 
     message_id = enqueue(store, run_at=due)
     found = find(store, message_id)
     assert (found.stage, found.due_at) == (Stage.SCHEDULED, due)
-    assert store.read(rows.next_due) == due
+    assert store.read(executions.next_due) == due
     later(store, days=days, seconds=-60)
     assert (ripen(store), claim_some(store)) == (0, [])
     later(store, seconds=120)
@@ -177,7 +176,7 @@ def test_what_is_due_first_ripens_first_and_in_batches(store: Store) -> None:
     now = clock.now()
     ids = [enqueue(store, run_at=now + timedelta(minutes=each)) for each in (3, 1, 2)]
     later(store, hours=1)
-    assert store.write(lambda tx: rows.ripen(tx, 2)) == 2
+    assert store.write(lambda tx: executions.ripen(tx, 2)) == 2
     assert [find(store, each).stage for each in ids] == [
         Stage.SCHEDULED,
         Stage.READY,
@@ -225,7 +224,7 @@ def test_many_apps_and_ranks_are_walked_group_by_group(store: Store) -> None:
         define(store, app=f"app{number:02}")
         for rank in (0, 5):
             enqueue(store, f"app{number:02}", priority=rank)
-    found = store.read(lambda tx: rows.waiting_groups(tx, "default", leave_out=["app03"]))
+    found = store.read(lambda tx: ready.waiting_groups(tx, "default", leave_out=["app03"]))
     names = [f"app{number:02}" for number in range(12) if number != 3]
     assert found == [(-5, name) for name in names] + [(0, name) for name in names]
 

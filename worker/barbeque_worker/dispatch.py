@@ -11,7 +11,7 @@ from barbeque_py.apps import with_registry
 from barbeque_py.errors import LaunchRefused, OutsideError
 from barbeque_py.executor import Blueprint
 from barbeque_py.start import Answer, Prepared, blueprint_of, claim, quotas_of
-from barbeque_py.store import Tx, apps, limits
+from barbeque_py.store import Tx, apps, limits, ready
 from barbeque_py.store import executions as rows
 from barbeque_worker.crew import Crew
 from barbeque_worker.intake import served_queues
@@ -183,7 +183,7 @@ def _startable(
     lane = limits.read(tx, [f"queue:{queue}", f"place:{place}"])
     if any(limit.full for limit in lane.values()):
         return {}
-    waiting = {app for _, app in rows.waiting_groups(tx, queue)}
+    waiting = {app for _, app in ready.waiting_groups(tx, queue)}
     if not waiting or queue in apps.paused_queues(tx):
         return {}
     wanted: dict[str, dict[str, Blueprint]] = {app: {} for app in waiting}

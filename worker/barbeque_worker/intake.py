@@ -6,8 +6,7 @@ from datetime import timedelta
 from barbeque_py import clock
 from barbeque_py.broker import BATCH
 from barbeque_py.intake import Intake
-from barbeque_py.store import Store, apps
-from barbeque_py.store import executions as rows
+from barbeque_py.store import Store, apps, ready
 from barbeque_worker.loop import Loop
 
 _LONG_POLL = timedelta(seconds=20)
@@ -52,7 +51,7 @@ class QueueIntake:
         """Count again only after many were taken in, because counting has a price."""
         if self._taken_since_count < WAITING_MARK // 10:
             return False
-        waiting = self._store.read(lambda tx: rows.count_startable(tx, self._queue, WAITING_MARK))
+        waiting = self._store.read(lambda tx: ready.count_startable(tx, self._queue, WAITING_MARK))
         if waiting >= WAITING_MARK:
             return True
         self._taken_since_count = 0

@@ -23,8 +23,9 @@ from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.put_back import ROOM, put_back
 from barbeque_py.start import Claim, size_of
-from barbeque_py.store import Tx, attempts, quotas
-from barbeque_py.store.attempts import Attempt, Poised, Start
+from barbeque_py.store import Tx, lots, quotas
+from barbeque_py.store.attempts import Attempt
+from barbeque_py.store.lots import Poised, Start
 from barbeque_worker.crew import Crew
 from barbeque_worker.shipping import Shippers
 from barbeque_worker.station import Station
@@ -252,7 +253,7 @@ def _look_each(
     tx: Tx, asked: Sequence[tuple[AttemptId, timedelta | None]]
 ) -> list[tuple[Poised | None, bool]]:
     """Return each attempt, and whether a call of its name can't start a second container."""
-    found = attempts.poised(tx, [attempt for attempt, _ in asked])
+    found = lots.poised(tx, [attempt for attempt, _ in asked])
     return [
         (row := found.get(attempt), row is None or _in_window(tx, row, window))
         for attempt, window in asked
@@ -276,7 +277,7 @@ class _Seen:
 
 
 def _mark_each(tx: Tx, seen: Sequence[_Seen]) -> list[bool]:
-    return attempts.mark_each_running(tx, [_start_of(tx, each) for each in seen])
+    return lots.mark_each_running(tx, [_start_of(tx, each) for each in seen])
 
 
 def _start_of(tx: Tx, seen: _Seen) -> Start:

@@ -14,7 +14,7 @@ from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogFacts, attempt_prefix
 from barbeque_py.masks import Mask
 from barbeque_py.shipment import Shipment
-from barbeque_py.store import Tx, attempts
+from barbeque_py.store import Tx, lots
 from barbeque_worker.station import Station
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ class Shippers:
 
 
 def _label_each(tx: Tx, ids: Sequence[AttemptId]) -> list[_Label | None]:
-    origins = attempts.origins(tx, ids)
+    origins = lots.origins(tx, ids)
     masks = masks_of(tx, {(each.app, each.job) for each in origins.values()})
     labels = {
         each.id: _Label(

@@ -11,8 +11,9 @@ from barbeque_py.executor import Launch, Sighting, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.settle import Told
-from barbeque_py.store import Tx, attempts, quotas, unchecked
-from barbeque_py.store.attempts import Attempt, Begun
+from barbeque_py.store import Tx, attempts, lots, quotas, unchecked
+from barbeque_py.store.attempts import Attempt
+from barbeque_py.store.lots import Begun
 from barbeque_worker.launching import Launcher
 from barbeque_worker.shipping import Shippers
 from barbeque_worker.station import Station
@@ -172,7 +173,7 @@ class Watch:
                     pass  # Not started yet: whoever holds its lease starts it.
         self._settle(ended)
         if begun:
-            self._station.store.write(lambda tx: attempts.note_starts(tx, begun))
+            self._station.store.write(lambda tx: lots.note_starts(tx, begun))
 
     def _settle(self, told: Mapping[AttemptId, Told]) -> None:
         if self._station.settle_all(told):
