@@ -41,6 +41,8 @@ class Drill:
     mutant: str = ""
     patience: float = 900.0
     probability: float = 0.02
+    pause: float = 0.5
+    """Seconds between two kills from outside, on average; the others are at named points."""
     only: str = ""
     """The named point at which workers kill themselves; all of them when empty."""
     image: str = ""
@@ -141,7 +143,7 @@ class _Course:
             self._enqueue_share()
             if self._killing and time.monotonic() > next_kill:
                 self._workers.kill_one()
-                next_kill = time.monotonic() + random.uniform(0.2, 0.8)
+                next_kill = time.monotonic() + self._drill.pause * random.uniform(0.4, 1.6)
             if not self._been_dark and self._workers.killed >= self._drill.kills // 2:
                 self._go_dark()
             if self._workers.killed > disturbed:

@@ -36,7 +36,8 @@ class Report:
     def __str__(self) -> str:
         return (
             f"{self.kills} kills in {self.seconds:.0f} s, {self.attempts} attempts, "
-            f"{self.runs} runs, {self.tasks} tasks, {len(self.points)} named points hit, "
+            f"{self.runs} runs, {self.tasks} tasks, "
+            f"{self.points.total()} deaths at {len(self.points)} named points, "
             f"ends: {dict(self.fates)}"
         )
 
