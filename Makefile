@@ -10,13 +10,16 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check fix bench soak lock clean
+.PHONY: help demo demo-aws up test check fix bench soak lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Run three real jobs on a sample video and show what they made
 	@$(BIN)/python deploy/examples/media/demo.py $(ARGS)
+
+demo-aws: $(READY) ## The same on AWS, with all of AWS on this machine and no account
+	@$(BIN)/python deploy/examples/media/demo_aws.py $(ARGS)
 
 up: $(READY) ## Start everything on laptop defaults and stay
 	@$(BIN)/barbeque up $(ARGS)

@@ -59,7 +59,7 @@ class MariaDb:
                 return
             self.stop()
             self.port = 0
-        raise RuntimeError(f"mariadbd does not start:\n{self.log.read_text()[-3000:]}")
+        raise RuntimeError(f"mariadbd does not start:\n{self._told()}")
 
     def stop(self) -> None:
         """End the server; `start` starts it again on the same data and port."""
@@ -106,7 +106,14 @@ class MariaDb:
             *_as_root(),
         ]
         with self.log.open("ab") as log:
-            subprocess.run(installing, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            ended = subprocess.run(
+                installing, check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        if ended.returncode:
+            raise RuntimeError(f"MariaDB can't be set up:\n{self._told()}")
+
+    def _told(self) -> str:
+        return self.log.read_text(errors="replace")[-3000:]
 
     def _launch(self) -> None:
         serving = [

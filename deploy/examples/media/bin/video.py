@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import urllib.request
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,29 @@ def download(url: str, path: Path) -> None:
             file.write(block)
 
 
-def upload(path: Path, url: str) -> None:
-    """Put a file at a URL; putting it twice is the same as once, so a retried job does no harm."""
-    request = urllib.request.Request(url, data=path.read_bytes(), method="PUT")
+def upload(path: Path, target: str | dict[str, Any]) -> None:
+    """Put a file at a target; putting it twice is the same as once, so a retried job does no harm.
+
+    The target is what file names are appended to, an address that takes PUT, or else a form for
+    S3, as boto3's `generate_presigned_post` makes them: then the job needs no keys of AWS, and can
+    do no more than put files below one prefix for as long as the form is good.
+    """
+    if isinstance(target, str):
+        request = urllib.request.Request(target + path.name, path.read_bytes(), method="PUT")
+    else:
+        request = _filled_in(target, path)
     urllib.request.urlopen(request, timeout=60).close()
+
+
+def _filled_in(form: dict[str, Any], path: Path) -> urllib.request.Request:
+    """Return the request of a browser that posts the form with the file."""
+    boundary = uuid.uuid4().hex
+    fields = [f'name="{name}"\r\n\r\n{text}\r\n' for name, text in form["fields"].items()]
+    fields.append(f'name="file"; filename="{path.name}"\r\n\r\n')  # S3 wants it to be the last
+    head = "".join(f"--{boundary}\r\nContent-Disposition: form-data; {each}" for each in fields)
+    body = head.encode() + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+    kind = f"multipart/form-data; boundary={boundary}"
+    return urllib.request.Request(form["url"], body, {"Content-Type": kind})
 
 
 def measure(path: Path) -> tuple[float, int]:
