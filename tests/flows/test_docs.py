@@ -218,7 +218,7 @@ def test_a_test_that_a_page_names_is_there(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_target_of_make_that_a_page_names_is_there(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"(?:`|^)make ([a-z]+)", page.read_text(), re.MULTILINE):
+    for target in re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.MULTILINE):
         assert f"\n{target}:" in makefile, f"{page.name} names make {target}"
 
 

@@ -126,7 +126,7 @@ def test_every_parameter_of_ecs_is_on_its_page() -> None:
 def test_settings_on_the_pages_of_aws_can_be_read() -> None:
     found = [
         dict(line.split("=", 1) for line in block.text.splitlines() if line)
-        for page in (PAGE, ROOT / "docs" / "fleet.md")
+        for page in (PAGE, ROOT / "docs" / "fleet.md", ROOT / "README.md")
         for block in blocks(page)
         if block.language == "env"
     ]
