@@ -170,7 +170,7 @@ class _Live:
             self._put_segments()
             self._due = clock.monotonic() + self._every
         except LogStoreUnavailable as error:
-            logger.warning("log.live_unavailable", extra={"log": self._prefix, "error": str(error)})
+            logger.warning("%s: watchers see no newer lines yet: %s", self._prefix, error)
             self._due = clock.monotonic() + _PAUSE.total_seconds()
 
     def _put_segments(self) -> None:

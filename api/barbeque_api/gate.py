@@ -149,21 +149,16 @@ class _Answering:
         await self._send(message)
 
     def report(self) -> None:
-        """Write the request's line of the log, with the cause of a failure behind us."""
-        cause = self._scope.get("state", {}).get("cause")
-        level = logging.WARNING if cause else logging.INFO
-        if log.isEnabledFor(level):
-            log.log(
-                level,
-                "%s %s %s in %.0f ms, request %s%s",
-                self._scope["method"],
-                ascii(self._scope["path"])[1:-1],
-                self.status,
-                (clock.monotonic() - self._began) * 1000,
-                self.id,
-                f": {cause}" if cause else "",
-                extra={"request_id": self.id},
-            )
+        """Write the request's line of the log, and a failure behind us with its cause."""
+        method, path = self._scope["method"], ascii(self._scope["path"])[1:-1]
+        extra = {"request_id": self.id}
+        if cause := self._scope.get("state", {}).get("cause"):
+            wording = "%s %s is answered %s, request %s: %s"
+            log.warning(wording, method, path, self.status, self.id, cause, extra=extra)
+        if log.isEnabledFor(logging.INFO):
+            took = (clock.monotonic() - self._began) * 1000
+            wording = "%s %s %s in %.0f ms, request %s"
+            log.info(wording, method, path, self.status, took, self.id, extra=extra)
 
 
 def _name(host: str) -> str:

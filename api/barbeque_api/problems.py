@@ -106,7 +106,7 @@ def answer_error(scope: Scope, error: Exception) -> Response:
     """Return the answer to this error, and leave its cause for the log; others are raised."""
     found = translate(error)
     if isinstance(error, OutsideError):
-        scope.setdefault("state", {})["cause"] = str(error)
+        scope.setdefault("state", {})["cause"] = error
     return answer(found.body, status=found.status, headers=found.headers)
 
 

@@ -17,6 +17,7 @@ import uvicorn
 
 from barbeque_api.gate import JOB_PATHS
 from barbeque_py.cli.exits import Code, Failure
+from barbeque_py.cli.repeats import Repeats
 from barbeque_py.setting_values import Address
 
 PORT = 3003
@@ -27,15 +28,20 @@ _GONE = {"type": "http.disconnect"}
 
 
 def set_up_logging(*, requests: bool = True) -> None:
-    """Write log lines to standard error, in UTC; those of requests that went well if wanted."""
+    """Write log lines to standard error, in UTC; those of requests that went well if wanted.
+
+    What an outage repeats is written once.
+    """
     handler = logging.StreamHandler(sys.stderr)
     form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%FT%TZ")
     form.converter = time.gmtime
     handler.setFormatter(form)
+    handler.addFilter(Repeats())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("barbeque.api").setLevel(logging.INFO if requests else logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 def require_loopback(host: str) -> None:

@@ -110,9 +110,11 @@ class Worker:
         while not self._stop.is_set():
             try:
                 self._watch.follow(self._stop)
+            except OutsideError as error:
+                log.warning("following events rests for a second: %s", error)
             except Exception:
                 log.exception("following events failed; the sweep goes on, events in a second")
-                self._stop.wait(1.0)
+            self._stop.wait(1.0)
 
     def _wake(self) -> None:
         """Take messages in at once; whatever else the bell may mean comes a little later."""

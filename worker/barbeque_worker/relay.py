@@ -74,10 +74,10 @@ class Relay:
         try:
             self._do(item)
         except OutsideError as error:
-            self._postpone(item, str(error))
+            self._postpone(item, error)
         except Exception as error:
             log.exception("%s of %s failed", item.kind, item.subject)
-            self._postpone(item, repr(error))
+            self._postpone(item, error)
         finally:
             with self._guard:
                 self._busy.pop(item.lane, None)
@@ -102,12 +102,13 @@ class Relay:
             lambda tx: outbox.set_aside(tx, item.id, owner, wait=wait, lease=lease)
         )
 
-    def _postpone(self, item: Item, error: str) -> None:
+    def _postpone(self, item: Item, error: Exception) -> None:
         wait = min(timedelta(seconds=1 << min(item.tries, 10)), _LONGEST_WAIT)
+        reason = str(error) if isinstance(error, OutsideError) else repr(error)
         log.warning("%s of %s is tried again in %s: %s", item.kind, item.subject, wait, error)
         try:
             self._station.store.write_together(
-                lambda tx: outbox.postpone(tx, item.id, wait=wait, error=error)
+                lambda tx: outbox.postpone(tx, item.id, wait=wait, error=reason)
             )
         except OutsideError as failure:
             log.warning("%s of %s waits for its lease to end: %s", item.kind, item.subject, failure)
