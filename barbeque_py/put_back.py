@@ -5,8 +5,6 @@ from barbeque_py.ids import AttemptId
 from barbeque_py.store import Tx, attempts, limits, pauses
 from barbeque_py.store import executions as rows
 
-ROOM = "room:"
-
 
 def put_back(tx: Tx, attempt_id: AttemptId, *, owner: str, reason: str) -> bool:
     """Put the owner's attempt back after a definite "not now", and pause what has no room.
@@ -22,7 +20,7 @@ def put_back(tx: Tx, attempt_id: AttemptId, *, owner: str, reason: str) -> bool:
         return False
     limits.lock(tx, attempt.scopes)
     for scope in attempt.scopes:
-        if scope.startswith(ROOM):
+        if scope.startswith(pauses.ROOM):
             pauses.pause(tx, scope, reason)
     again = State.RETRYING if execution.counted else State.QUEUED
     if execution.cancel_requested_at is not None:

@@ -15,10 +15,11 @@ from barbeque_api.times import written
 from barbeque_py.cancel import ANY_APP, Cancelled, cancel
 from barbeque_py.errors import UnknownExecution
 from barbeque_py.executions import State, barbeque_status
-from barbeque_py.store import Tx, attempts, queries
+from barbeque_py.store import Tx, attempts, pauses, queries
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
+from barbeque_py.store.pauses import Pause
 from barbeque_py.store.queries import Entry, Filter
 
 _PATH = "/v2/job_executions"
@@ -61,8 +62,9 @@ class Executions:
     def get(self, message_id: str) -> Response:
         """Show everything about one execution and its attempts."""
         check_id(message_id)
-        execution, tries = self._parts.store.read(lambda tx: _read(tx, message_id))
+        execution, tries, pause = self._parts.store.read(lambda tx: _read(tx, message_id))
         facts = _execution(execution)
+        facts["no_capacity"] = None if pause is None else _no_capacity(pause)
         facts["message"] = read_message(self._parts.logs, execution)
         facts["html_url"] = page_url(self._parts.host_url, execution.message_id)
         facts["attempts"] = list(map(_attempt, tries))
@@ -90,11 +92,17 @@ def _cancel(tx: Tx, message_id: str, app: str) -> Cancelled:
     return cancel(tx, message_id, app=app)
 
 
-def _read(tx: Tx, message_id: str) -> tuple[Execution, list[Attempt]]:
+def _read(tx: Tx, message_id: str) -> tuple[Execution, list[Attempt], Pause | None]:
     execution = rows.by_message_id(tx, message_id)
     if execution is None or execution.tombstone:
         raise UnknownExecution(f"no worker has seen an execution {message_id}")
-    return execution, attempts.of_execution(tx, execution.id)
+    held_back = pauses.of_scope(tx, execution.held_by)
+    return execution, attempts.of_execution(tx, execution.id), held_back
+
+
+def _no_capacity(pause: Pause) -> dict[str, Any]:
+    sentence = f"there is no capacity for {pauses.where(pause.scope)}: {pause.reason}"
+    return {"sentence": sentence, "reason": pause.reason, "until": written(pause.until)}
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

@@ -184,6 +184,8 @@ def why_waiting(execution: Mapping[str, Any]) -> str:
     if execution.get("note"):
         return str(execution["note"])
     match execution.get("stage"):
+        case "held" if execution.get("no_capacity"):
+            return f"{execution['state']}, {execution['no_capacity']['sentence']}"
         case "held":
             return (
                 f"{execution['state']}, held by the limit {execution.get('held_by')}, which is full"

@@ -17,6 +17,9 @@ from barbeque_py.store import limits
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import pauses
 
+ROOM = "room:"
+"""What the scopes that can be paused begin with: `room:PLACE/SIZE`."""
+
 SHORTEST = 5.0
 LONGEST = 60.0
 _PROBE_PATIENCE = timedelta(seconds=60)
@@ -76,6 +79,21 @@ def probe(tx: Tx, scope: str) -> None:
 def current(tx: Tx) -> dict[str, Pause]:
     """Return every pause, by its scope."""
     return {row.scope: _read(row) for row in tx.execute(select(pauses))}
+
+
+def of_scope(tx: Tx, scope: str | None) -> Pause | None:
+    """Return the pause of this scope, None where there is none."""
+    if scope is None or not scope.startswith(ROOM):
+        return None
+    row = tx.execute(select(pauses).where(pauses.c.scope == scope)).one_or_none()
+    return None if row is None else _read(row)
+
+
+def where(scope: str) -> str:
+    """Say for people which size has no room, and where."""
+    place, _, size = scope.removeprefix(ROOM).rpartition("/")
+    cpu, _, memory = size.partition("x")
+    return f"{cpu} CPU units and {memory} MiB in {place.rpartition('/')[2]}"
 
 
 def _lock(tx: Tx, scope: str) -> Pause | None:

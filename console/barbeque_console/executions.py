@@ -17,10 +17,11 @@ from barbeque_console.words import why_waiting
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog, UnknownExecution
 from barbeque_py.executions import ENDED, State
 from barbeque_py.ids import AttemptId, attempt_id
-from barbeque_py.store import Tx, apps, attempts, dead, queries, workers
+from barbeque_py.store import Tx, apps, attempts, dead, pauses, queries, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
+from barbeque_py.store.pauses import Pause
 from barbeque_py.store.queries import Counts, Entry, Filter
 
 READ = ["GET", "HEAD"]
@@ -65,6 +66,8 @@ class Known:
     execution: Execution
     attempts: Sequence[Attempt]
     paused: bool
+    pause: Pause | None = None
+    """That for want of capacity which holds it back."""
 
     @property
     def ended(self) -> bool:
@@ -100,6 +103,7 @@ def find(tx: Tx, message_id: str) -> Known:
         execution=execution,
         attempts=attempts.of_execution(tx, execution.id),
         paused=execution.queue in apps.paused_queues(tx),
+        pause=pauses.of_scope(tx, execution.held_by),
     )
 
 
@@ -166,7 +170,7 @@ class ExecutionPages:
             request.scope,
             "execution.html",
             known=known,
-            waiting=why_waiting(known.execution, known.now, paused=known.paused),
+            waiting=why_waiting(known.execution, known.now, paused=known.paused, pause=known.pause),
             message=self._message(known.execution),
             log=self._log(known, attempt, first),
             stamp=stamp(known.execution, known.attempts),
