@@ -153,9 +153,14 @@ def is_definite(error: BaseException) -> bool:
     return 400 <= status < 500 and not is_throttle(error)  # noqa: PLR2004 - HTTP's classes
 
 
+def lacks_credentials(error: BaseException) -> bool:
+    """Tell whether the SDK has nothing to ask with."""
+    return isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError)
+
+
 def explain(error: BaseException) -> str:
     """Return AWS's words with the cure where we know one; no secret is in them."""
-    if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
+    if lacks_credentials(error):
         return _NO_CREDENTIALS
     if isinstance(error, exceptions.EndpointConnectionError | exceptions.ConnectTimeoutError):
         return f"{error} Is the network up, and the Region right?"

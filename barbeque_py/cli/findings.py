@@ -4,11 +4,12 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from barbeque_py import clock
 from barbeque_py.cli.exits import Failure
+from barbeque_py.cli.finding import FAULT, OK, WARNING, Finding, attempt
+from barbeque_py.cli.findings_aws import Aws, uses_aws
 from barbeque_py.cli.folders import make_folder
 from barbeque_py.cli.places import abandoned
 from barbeque_py.client import Client
@@ -26,48 +27,39 @@ from barbeque_py.wiring import (
     open_logs,
 )
 
-OK, WARNING, FAULT = "ok", "warning", "fault"
-
 _GIB = 1024**3
 _LITTLE_SPACE = _GIB
 _PROBE = "barbeque-check"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found about one subject; the sentence has the cure where one is needed."""
+def examine(settings: Settings, *, looking: Callable[[str], None]) -> Iterator[Finding]:
+    """Look at everything; what depends on a part that is at fault is left out.
 
-    level: str
-    subject: str
-    sentence: str
-
-    def facts(self) -> dict[str, str]:
-        """Return the finding for programs."""
-        return asdict(self)
-
-
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at everything; what depends on a part that is at fault is left out."""
+    `looking` is told of each part before it is looked at, as that may take a while.
+    """
     yield from (Finding(WARNING, "setting", sentence) for sentence in settings.warnings)
-    yield _try("home", lambda: _home(settings))
-    yield _try("logs", lambda: _logs(settings))
+    yield attempt("home", lambda: _home(settings))
+    aws = Aws()
+    if uses_aws(settings):
+        looking("AWS")
+        yield from aws.look(settings)
+    looking("the logs")
+    if settings.logs.kind == "s3":
+        yield from aws.look_at_logs(settings)
+    else:
+        yield attempt("logs", lambda: _logs(settings))
+    looking("the database")
     try:
         store = Store(settings.database)
     except BarbequeError as error:
         yield Finding(FAULT, "database", str(error))
         return
     try:
-        yield from _with_database(store, settings)
+        yield from _with_database(store, settings, aws, looking)
     finally:
         store.close()
+    looking("the server")
     yield _server(settings)
-
-
-def _try(subject: str, look: Callable[[], Finding]) -> Finding:
-    try:
-        return look()
-    except BarbequeError as error:
-        return Finding(FAULT, subject, str(error))
 
 
 def _home(settings: Settings) -> Finding:
@@ -78,14 +70,12 @@ def _home(settings: Settings) -> Finding:
 
 
 def _logs(settings: Settings) -> Finding:
-    if settings.logs.kind == "directory" and settings.logs.path.is_relative_to(settings.home):
+    if settings.logs.path.is_relative_to(settings.home):
         _home(settings)
     store, key = open_logs(settings), f"{_PROBE}/{uuid.uuid4().hex}"
     store.put(key, [b"probe"])
     store.read(key)
     store.remove([key])
-    if settings.logs.kind == "s3":
-        return Finding(OK, "logs", f"the bucket {settings.logs.bucket} can be written and read")
     return _space(settings.logs.path)
 
 
@@ -97,14 +87,24 @@ def _space(folder: Path) -> Finding:
     return Finding(OK, "logs", said)
 
 
-def _with_database(store: Store, settings: Settings) -> Iterator[Finding]:
-    database = _try("database", lambda: _database(store, settings))
+def _with_database(
+    store: Store, settings: Settings, aws: Aws, looking: Callable[[str], None]
+) -> Iterator[Finding]:
+    database = attempt("database", lambda: _database(store, settings))
     yield database
     if database.level == FAULT:
         return
-    yield _try("broker", lambda: _broker(store, settings))
-    yield _try("executor", lambda: _executor(store, settings))
-    yield _try("workers", lambda: store.read(_workers))
+    looking("the broker")
+    if settings.broker.kind == "sqs":
+        yield from aws.look_at_broker(settings, store)
+    else:
+        yield attempt("broker", lambda: _broker(store))
+    looking("the executor")
+    if isinstance(settings.executor, EcsUrl):
+        yield from aws.look_at_executor(settings, settings.executor, store)
+    else:
+        yield attempt("executor", lambda: _executor(store, settings))
+    yield attempt("workers", lambda: store.read(_workers))
     yield from store.read(_places)
     yield store.read(_limits)
     yield from store.read(_queues)
@@ -119,10 +119,7 @@ def _database(store: Store, settings: Settings) -> Finding:
     )
 
 
-def _broker(store: Store, settings: Settings) -> Finding:
-    if settings.broker.kind == "sqs":
-        return Finding(OK, "broker", f"SQS queues named {settings.broker.prefix}QUEUE")
-
+def _broker(store: Store) -> Finding:
     def count(tx: Tx) -> int:
         return sum(lanes.depth(tx, name) for name in apps.queue_names(tx))
 

@@ -17,6 +17,7 @@ _COLOURS = {
     "running": "cyan",
     "retrying": "yellow",
     "warning": "yellow",
+    "note": "cyan",
     "cancelled": "bright_black",
 }
 
@@ -48,6 +49,27 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         table.add_row(*(Text(word, style=_COLOURS.get(word, "")) for word in words))
     width = None if sys.stdout.isatty() else _ENDLESS
     Console(width=width, highlight=False).print(table)
+
+
+def print_finding(level: str, subject: str, sentence: str) -> None:
+    """Print one line at once; on a terminal with colour, and wrapped under its own beginning."""
+    head = f"{level:<8} {subject:<10} "
+    text = shown(sentence)
+    if not sys.stdout.isatty():
+        print_line(f"{head}{text}")
+        return
+    import shutil
+    import textwrap
+
+    from rich.console import Console
+    from rich.text import Text
+
+    width = max(shutil.get_terminal_size().columns - len(head), len(head))
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    told = f"\n{' ' * len(head)}".join(lines)
+    Console(highlight=False, soft_wrap=True).print(
+        Text.assemble((f"{level:<8}", _COLOURS.get(level, "")), f" {subject:<10} ", told)
+    )
 
 
 def shown(cell: object) -> str:

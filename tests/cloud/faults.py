@@ -51,10 +51,15 @@ class Faults:
             odds[service] = Odds(**{**wish, **names})
         self._odds = odds
 
+    def denies(self, service: str, operation: str) -> bool:
+        """Tell whether the caller's role may not do it."""
+        odds = self._odds.get(service)
+        return odds is not None and operation in odds.deny
+
     def draw(self, service: str, operation: str) -> Fault | None:
         """Return what befalls the next call, None for nothing."""
         odds = self._odds.get(service)
-        if odds is not None and operation in odds.deny and not odds.down:
+        if odds is not None and not odds.down and self.denies(service, operation):
             return Fault.DENIED
         if odds is None or (odds.only and operation not in odds.only):
             return None

@@ -10,6 +10,7 @@ from tests.cloud.calls import Call, read_call
 from tests.cloud.counts import Counts
 from tests.cloud.ecs import Ecs
 from tests.cloud.faults import Fault, Faults
+from tests.cloud.iam import simulate
 from tests.cloud.moto_side import Moto, Passage
 from tests.cloud.query_xml import write_result
 from tests.cloud.service import AwsFault, Json, Service
@@ -72,6 +73,9 @@ class Cloud:
             raise Dropped
         if fault in {Fault.UNAVAILABLE, Fault.THROTTLED, Fault.DENIED}:
             await _refuse(write_fault(call, fault_of(call, fault)), request, client)
+            return
+        if (call.service, call.operation) == ("iam", "SimulatePrincipalPolicy"):
+            await client.write(write_xml(simulate(form, self._faults.denies)))
             return
         service = self.services.get(call.service)
         if service is None:
