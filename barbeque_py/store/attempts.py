@@ -126,8 +126,13 @@ def unstarted_of(tx: Tx, owner: str) -> list[Attempt]:
 
 def live_places(tx: Tx) -> list[str]:
     """Return the places at which attempts have not ended."""
-    query = select(attempts.c.place).where(attempts.c.state.in_(LIVE)).distinct()
-    return [row.place for row in tx.execute(query)]
+    found = tx.execute(_LIVE_PLACES)
+    return sorted({row.place for row in found})
+
+
+_LIVE_PLACES = (
+    select(attempts.c.state, attempts.c.place).where(attempts.c.state.in_(LIVE)).distinct()
+)  # of each group in the index one row, where the place alone would take all of them
 
 
 def due_to_act(tx: Tx, places: Sequence[str], owner: str) -> list[Attempt]:
@@ -334,12 +339,15 @@ def take_over(
 
 def owners_at(tx: Tx, places: Sequence[str]) -> list[str]:
     """Return who owns live attempts at these places."""
-    query = (
-        select(attempts.c.owner)
-        .where(attempts.c.place.in_(list(places)), attempts.c.state.in_(LIVE))
-        .distinct()
-    )
-    return [row.owner for row in tx.execute(query)]
+    found = tx.execute(_LIVE_OWNERS)
+    return sorted({row.owner for row in found if row.place in places})
+
+
+_LIVE_OWNERS = (
+    select(attempts.c.state, attempts.c.place, attempts.c.owner)
+    .where(attempts.c.state.in_(LIVE))
+    .distinct()
+)
 
 
 def record_seal(tx: Tx, attempt: AttemptId, facts: Mapping[str, Any]) -> None:

@@ -16,12 +16,10 @@ Columns = Mapping[str, Any]
 _writers: dict[tuple[str, str, str], Callable[[Any], Any] | None] = {}
 
 
-def change_each(
-    tx: Tx, table: Table, changes: Mapping[Any, Columns], *, only_where: Columns | None = None
-) -> int:
+def change_each(tx: Tx, table: Table, changes: Mapping[Any, Columns]) -> int:
     """Set the columns of the rows with these primary keys; return how many rows there were.
 
-    All changes name the same columns. A row that differs from `only_where` is left alone.
+    All changes name the same columns.
     """
     if not changes:
         return 0
@@ -31,10 +29,7 @@ def change_each(
         words.setting(column, {key: changes[key][column] for key in keys})
         for column in next(iter(changes.values()))
     ]
-    conditions = [words.one_of(keys)]
-    for column, value in (only_where or {}).items():
-        conditions.append(f"{words.name(column)} = {words.value(column, value)}")
-    return words.update(settings, conditions)
+    return words.update(", ".join(settings), keys)
 
 
 def add_each(tx: Tx, table: Table, column: str, amounts: Mapping[Any, int]) -> int:
@@ -46,7 +41,7 @@ def add_each(tx: Tx, table: Table, column: str, amounts: Mapping[Any, int]) -> i
     below = f"{name} + {words.choice(column, amounts)} < 0"
     total = f"{name} + {words.choice(column, amounts)}"
     setting = f"{name} = CASE WHEN {below} THEN 0 ELSE {total} END"
-    return words.update([setting], [words.one_of(keys)])
+    return words.update(setting, keys)
 
 
 class _Words:
@@ -80,13 +75,10 @@ class _Words:
         chosen = f" WHEN {self._mark} THEN {self._mark}" * len(values)
         return f"CASE {self.name(self._key)}{chosen} END"
 
-    def one_of(self, keys: list[Any]) -> str:
+    def update(self, setting: str, keys: list[Any]) -> int:
         self._values += keys
-        return f"{self.name(self._key)} IN ({', '.join([self._mark] * len(keys))})"
-
-    def update(self, settings: list[str], conditions: list[str]) -> int:
-        change, where = ", ".join(settings), " AND ".join(conditions)
-        statement = f"UPDATE {self._table.name} SET {change} WHERE {where}"  # noqa: S608 - our words
+        where = f"{self.name(self._key)} IN ({', '.join([self._mark] * len(keys))})"
+        statement = f"UPDATE {self._table.name} SET {setting} WHERE {where}"  # noqa: S608 - our words
         return self._tx.execute_text(statement, tuple(self._values))
 
     def _written(self, column: str, value: Any) -> Any:

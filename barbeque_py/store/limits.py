@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store import executions as rows
@@ -80,8 +80,16 @@ _LOCK_SCOPES = _OF_SCOPES.order_by(limits.c.scope).with_for_update()
 
 def read_all(tx: Tx, prefix: str = "") -> list[Limit]:
     """Return every limit whose scope begins with the prefix."""
-    query = select(limits).where(limits.c.scope.startswith(prefix, autoescape=True))
+    query = select(limits)
+    if prefix:
+        query = query.where(*_begins_with(prefix))
     return [Limit(row.scope, row.max, row.used) for row in tx.execute(query)]
+
+
+def _begins_with(prefix: str) -> tuple[ColumnElement[bool], ...]:
+    """Say so as a range: SQLite's LIKE walks the whole table, for the sake of capital letters."""
+    after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    return limits.c.scope >= prefix, limits.c.scope < after
 
 
 def lock(tx: Tx, scopes: Iterable[str]) -> dict[str, Limit]:
@@ -132,7 +140,7 @@ def forget_idle_keys(tx: Tx, most: int) -> int:
     """Delete up to `most` per-key counters that nothing uses or waits for and nobody has set."""
     idle = (
         select(limits.c.scope)
-        .where(limits.c.scope.startswith("key:"), limits.c.used == 0, limits.c.max == _OF_A_KEY)
+        .where(*_begins_with("key:"), limits.c.used == 0, limits.c.max == _OF_A_KEY)
         .limit(most)
         .with_for_update(skip_locked=True)
     )

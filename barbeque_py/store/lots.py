@@ -272,10 +272,10 @@ _LOCK_RUNNING = (
 )
 
 
-def move_each_running(tx: Tx, changes: Mapping[int, Columns]) -> int:
-    """Move running executions, each to a state of its own; return how many there were."""
+def move_each_running(tx: Tx, changes: Mapping[int, Columns]) -> None:
+    """Move these executions, which are locked and run, each to a state of its own."""
     assert all(each["state"] in MOVES[State.RUNNING] for each in changes.values())
-    return change_each(tx, executions, changes, only_where={"state": State.RUNNING})
+    change_each(tx, executions, changes)
 
 
 def end_each(tx: Tx, ends: Mapping[AttemptId, Mapping[str, Any]]) -> None:

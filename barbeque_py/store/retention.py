@@ -26,7 +26,7 @@ def ended_before(tx: Tx, cutoff: datetime, most: int) -> list[Old]:
     columns = executions.c
     query = (
         select(columns.id, columns.message_id, columns.app, columns.job)
-        .where(columns.finished_at < cutoff, columns.stage == Stage.DONE)
+        .where(columns.finished_at < cutoff)
         .order_by(columns.finished_at)
         .limit(most)
     )

@@ -134,7 +134,10 @@ executions = Table(
     Index("ix_executions_due", "stage", "due_at"),
     Index("ix_executions_held", "held_by", "priority_rank", "id"),
     Index("ix_executions_state", "state", "id"),
+    Index("ix_executions_app", "app", "id"),
     Index("ix_executions_job", "app", "job", "id"),
+    Index("ix_executions_job_state", "app", "job", "state", "id"),
+    Index("ix_executions_queue", "queue", "id"),
     Index("ix_executions_finished", "finished_at"),
     **_BINARY,
 )
@@ -178,6 +181,7 @@ attempts = Table(
     Column("log_error_lines", BigInteger),
     Column("log_truncated", Boolean),
     UniqueConstraint("execution", "number"),
+    Index("ix_attempts_live", "state", "place", "owner"),
     Index("ix_attempts_place", "place", "state", "lease_until"),
     Index("ix_attempts_owner", "owner", "state"),
     Index("ix_attempts_act", "place", "state", "act_at"),
@@ -228,6 +232,7 @@ dead_messages = Table(
     Column("reason", Text, nullable=False),
     Column("sent_at", Instant, nullable=False),
     Column("died_at", Instant, nullable=False),
+    Index("ix_dead_messages_died", "died_at"),
     **_BINARY,
 )
 
@@ -247,6 +252,7 @@ outbox = Table(
     Column("last_error", Text),
     Column("done_at", Instant),
     Index("ix_outbox_due", "done_at", "due_at"),
+    Index("ix_outbox_lease", "done_at", "lease_until"),
     **_BINARY,
 )
 
