@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 from rich.table import Table
 
@@ -85,6 +86,14 @@ class Outcome:
 
 def show(stack: ExitStack) -> None:
     """Show everything, leaving on the stack what must be stopped at the end."""
+    try:
+        show_all(stack)
+    except (BotoCoreError, ClientError) as error:
+        raise DemoError(f"the stand-in for AWS: {error}", PLACE / "aws.log") from error
+
+
+def show_all(stack: ExitStack) -> None:
+    """Show everything; raises what boto3 raises, too."""
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir(parents=True)
     runner = choose_runner()
@@ -127,7 +136,7 @@ def choose_runner() -> str:
 def say_processes(why: str) -> str:
     """Tell that tasks are processes, and what can't be shown so."""
     console.print(
-        f"Tasks run as processes ({escape(why)}), so the job that runs out of memory is left out: "
+        f"Tasks run as processes: {escape(why)}. The job that runs out of memory is left out, as "
         "only an engine holds a job to its memory."
     )
     return "process"
@@ -222,7 +231,8 @@ def await_true(true: Callable[[], bool], what: str, *, seconds: float = 60) -> N
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            raise DemoError(f"after {seconds:.0f} s it is not so that {what}")
+            text = f"after {seconds:.0f} s it is not so that {what}"
+            raise DemoError(text, PLACE / "worker-1.log")
         time.sleep(0.1)
 
 

@@ -77,6 +77,7 @@ def perform(show: Callable[[ExitStack], None], folder: Path) -> int:
                 # Whoever presses Ctrl-C again now would leave something running.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                console.print("Ending what was started.")
     except (DemoError, subprocess.CalledProcessError, OSError) as error:
         tell_failure(error, folder)
         return 1
@@ -177,12 +178,13 @@ class Barbeque:
     def wait(self, run: Run, *, seconds: float = 60) -> dict[str, Any]:
         """Return the status of the run once it has ended."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            status = self.status(run)
-            if status["state"] in {"succeeded", "failed", "cancelled"}:
-                return status
+        status = self.status(run)
+        while status["state"] not in {"succeeded", "failed", "cancelled"}:
+            if time.monotonic() > deadline:
+                raise DemoError(f"{run.title} has not ended in time; it is {status['state']}")
             time.sleep(0.2)
-        raise DemoError(f"{run.title} has not ended after {seconds:.0f} s; it is {status['state']}")
+            status = self.status(run)
+        return status
 
     @contextmanager
     def followed(self, runs: Sequence[Run]) -> Iterator[None]:
@@ -217,9 +219,10 @@ class Barbeque:
             for run in runs:
                 with suppress(DemoError):
                     self.call("cancel", run.message_id)
+            deadline = time.monotonic() + 10
             for run in runs:
                 with suppress(DemoError, OSError):
-                    self.wait(run, seconds=10)
+                    self.wait(run, seconds=deadline - time.monotonic())
             raise
 
 
