@@ -39,8 +39,8 @@ def set_up_logging(*, requests: bool = True) -> None:
     handler.addFilter(Repeats())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("barbeque.api").setLevel(logging.INFO if requests else logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("alembic", "botocore", "httpx"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
