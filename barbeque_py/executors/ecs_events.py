@@ -22,7 +22,7 @@ _WAIT = 20
 """Seconds of one long poll, SQS's longest; nobody waits for it at a stop."""
 _FIRST_WAIT = 1
 """Seconds of each until the first that brings nothing, so that whoever starts hears soon."""
-_AT_ONCE, _EVERY = 5, 1.0
+_AT_ONCE, _EVERY = 3, 1.0
 """How many receives that bring little may follow each other, and seconds between more of them."""
 _BEAT = 5.0
 _HIDDEN = 60

@@ -239,7 +239,7 @@ def test_a_start_draws_from_the_quotas_of_its_way(ecs: dict[str, Any], kinds: se
     modify = quotas["modify"]
     assert modify.name == "ecs:123456789012:eu-west-1:modify"
     assert modify.rate == pytest.approx(38.8)
-    assert modify.burst == pytest.approx(97)
+    assert modify.burst == pytest.approx(75)
     assert modify.stops
     assert not any(each.stops for kind, each in quotas.items() if kind != "modify")
 

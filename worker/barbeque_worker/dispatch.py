@@ -26,7 +26,7 @@ _SHORTEST_REST = 0.01
 _FRESH = 10.0
 """Seconds for which what is prepared is taken as it was."""
 _RE_READ = 1.0
-_REFILL = 0.2
+_REFILL = 0.4
 """Seconds to wait for tokens of a quota: a few of them come at once."""
 _RIPEN_BATCH = 500
 
