@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import containers, enqueue, exit_latency, start_latency
+from bench import calls, containers, enqueue, exit_latency, launch_rate, start_latency
 
-for script in (enqueue, start_latency, exit_latency, containers):
+for script in (enqueue, start_latency, exit_latency, containers, calls, launch_rate):
     script.main(sys.argv[1:])

@@ -5,7 +5,7 @@ import json
 import os
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Figure:
     spread: str = ""
     goal: str = ""
     met: bool | None = None
+    note: str = ""
 
     def line(self) -> str:
         """Write the figure for people."""
@@ -35,6 +36,11 @@ class Report:
     as_json: bool
     figures: list[Figure] = field(default_factory=list)
 
+    def note(self, words: str) -> None:
+        """Add a sentence to the last figure."""
+        last = self.figures[-1]
+        self.figures[-1] = replace(last, note=words)
+
     def ratio(self, name: str, values: Sequence[float], *, at_least: float | None = None) -> None:
         """Add the median of ratios that were taken pairwise."""
         middle = statistics.median(values)
@@ -42,6 +48,11 @@ class Report:
         goal = "" if at_least is None else f">= {at_least:g}"
         met = None if at_least is None else middle >= at_least
         self.figures.append(Figure(name, middle, "", spread, goal, met))
+
+    def share(self, name: str, value: float, *, at_least: float) -> None:
+        """Add one ratio that is to be reached."""
+        met = value >= at_least
+        self.figures.append(Figure(name, value, goal=f">= {at_least:g}", met=met))
 
     def number(
         self, name: str, value: float, unit: str, *, at_most: float | None = None, spread: str = ""
@@ -74,6 +85,8 @@ class Report:
         print(f"\n{self.title}  [{os.cpu_count()} CPUs, load {load:.1f}]")
         for figure in self.figures:
             print(figure.line())
+            if figure.note:
+                print(f"    {figure.note}")
         print(end="", flush=True)
 
 
