@@ -38,6 +38,9 @@ from barbeque_py.subscriptions import Topics, confirm, job_of
 INLINE = 16 * 1024
 """Characters of JSON up to which a message lives in its row; larger ones in the log store."""
 
+_TOGETHER = 50
+"""Messages up to which full batches are recorded together."""
+
 _UNKNOWN_JOB_WAIT = timedelta(seconds=60)
 _UNKNOWN_JOB_TRIES = 5
 _TOO_NEW_WAIT = timedelta(minutes=5)
@@ -59,7 +62,9 @@ class Intake:
         self._topics = topics
 
     def take(self, queue: str, *, wait: timedelta) -> int:
-        """Take in one batch and return its size; each message was recorded before it is deleted.
+        """Take in what there is, up to 50 messages, and return how many there were.
+
+        Each was recorded before it is deleted.
 
         A message that can't be an execution is kept as a dead message with its reason. Raises
         `OutsideError` when the database, the broker or the log store fails; the messages stay.
@@ -68,10 +73,22 @@ class Intake:
             return self._take_shared(self._broker, queue)
         # A message received too often is taken for what kills workers: an outage must not do that.
         self._store.read(lambda tx: tx.now)
-        deliveries = self._broker.receive(queue, limit=BATCH, wait=wait)
+        deliveries = self._receive(queue, wait)
         if deliveries:
             self.record(deliveries)
         return len(deliveries)
+
+    def _receive(self, queue: str, wait: timedelta) -> list[Delivery]:
+        """Receive one batch, and while batches are full a few more: all share one transaction."""
+        found = self._broker.receive(queue, limit=BATCH, wait=wait)
+        last = found
+        while len(last) == BATCH and len(found) < _TOGETHER and not _any_large(last):
+            try:
+                last = self._broker.receive(queue, limit=BATCH, wait=timedelta(0))
+            except OutsideError:
+                break  # those that were received must not wait for it
+            found += last
+        return found
 
     @property
     def waits(self) -> bool:
@@ -210,6 +227,11 @@ class Intake:
         if known is None or known.tombstone:
             self._logs.put(key, [job.message.encode()])
         return key
+
+
+def _any_large(deliveries: Sequence[Delivery]) -> bool:
+    """Tell whether any of them may have to go into the log store, which takes its time."""
+    return any(len(each.body) > INLINE for each in deliveries)
 
 
 def _confirmation(delivery: Delivery) -> Confirmation | None:

@@ -71,6 +71,8 @@ class Launcher:
         self._shippers = shippers
         self._crew = Crew(threads, "launch")
         self._threads = threads
+        self._enough = max(1, threads // 4)
+        # So many free threads are worth a claim.
         self._under_way: set[AttemptId] = set()
         self._guard = threading.Lock()
         self._landed = threading.Condition(self._guard)
@@ -144,10 +146,10 @@ class Launcher:
             log.exception("starting attempt %s failed; it is tried again", attempt)
         finally:
             with self._guard:
-                was_full = len(self._under_way) >= self._threads
                 self._under_way.discard(attempt)
+                some_free = self._threads - len(self._under_way) == self._enough
                 self._landed.notify_all()
-            if was_full:
+            if some_free:
                 self._on_free()
 
     def _start(self, attempt: AttemptId, order: _Order) -> None:
