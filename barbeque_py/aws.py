@@ -6,13 +6,17 @@ are found as every AWS program finds them (`AWS_PROFILE`, `AWS_ENDPOINT_URL`,
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import boto3
 from botocore import exceptions
 from botocore.config import Config
+from botocore.httpsession import get_cert_path
 from botocore.loaders import create_loader
 from botocore.session import get_session
 
@@ -109,6 +113,72 @@ def _new_session() -> boto3.session.Session:
     return boto3.session.Session(botocore_session=core)
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Credentials as they are now."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a caller must know who signs and sends requests to a service by itself."""
+
+    endpoint: str
+    region: str
+    certificates: str | None
+    """A file of those that are trusted; None trusts what the machine trusts."""
+    keys: Callable[[], Keys]
+    """Returns the credentials, renewed when they are about to expire; raises `FAILURES`."""
+
+
+def access_of(client: Any) -> Access | None:
+    """Return how the client reaches its service, None where only boto3 knows the way.
+
+    That is through a proxy, without checking certificates, unsigned, or signed in another way.
+    """
+    try:
+        credentials = client._request_signer._credentials  # noqa: SLF001 - told nowhere else
+        verify = client._endpoint.http_session._verify  # noqa: SLF001 - told nowhere else
+        signed = client.meta.config.signature_version
+    except AttributeError:
+        return None
+    endpoint = str(client.meta.endpoint_url)
+    if credentials is None or signed != "v4" or not verify or _has_proxy(client, endpoint):
+        return None
+
+    def keys() -> Keys:
+        now = credentials.get_frozen_credentials()
+        return Keys(now.access_key, now.secret_key, now.token)
+
+    return Access(endpoint, str(client.meta.region_name), get_cert_path(verify), keys)
+
+
+def _has_proxy(client: Any, endpoint: str) -> bool:
+    target = urlsplit(endpoint)
+    if client.meta.config.proxies:
+        return True
+    return target.scheme in getproxies() and not proxy_bypass(target.hostname or "")
+
+
+def refusal(operation: str, *, status: int, code: str, message: str) -> Exception:
+    """Return the error that a client raises when AWS says no."""
+    error = {"Code": code, "Message": message}
+    metadata = {"HTTPStatusCode": status}
+    return exceptions.ClientError(  # type: ignore[no-any-return]
+        {"Error": error, "ResponseMetadata": metadata}, operation
+    )
+
+
+def unreached(endpoint: str, error: BaseException) -> Exception:
+    """Return the error that a client raises when AWS did not answer."""
+    if isinstance(error, TimeoutError):
+        return exceptions.ReadTimeoutError(endpoint_url=endpoint, error=error)  # type: ignore[no-any-return]
+    return exceptions.EndpointConnectionError(endpoint_url=endpoint, error=error)  # type: ignore[no-any-return]
+
+
 @contextmanager
 def calling(doing: str, raised: type[OutsideError]) -> Iterator[None]:
     """Turn what a client raises into `raised`, with one sentence of fault and cure.
@@ -162,7 +232,7 @@ def explain(error: BaseException) -> str:
     """Return AWS's words with the cure where we know one; no secret is in them."""
     if lacks_credentials(error):
         return _NO_CREDENTIALS
-    if isinstance(error, exceptions.EndpointConnectionError | exceptions.ConnectTimeoutError):
+    if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError):
         return f"{error} Is the network up, and the Region right?"
     code = code_of(error)
     words = f"{code}: {message_of(error)}" if code else message_of(error)

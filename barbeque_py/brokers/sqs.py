@@ -21,11 +21,13 @@ from barbeque_py.brokers.sqs_queues import (
     sqs_name,
     unknown,
 )
+from barbeque_py.brokers.sqs_wire import open_wire
 from barbeque_py.errors import BrokerUnavailable, UnfitBody, UnknownQueue
 
 LARGEST = 1024 * 1024
 """Bytes of the bodies that one call carries, alone or together."""
 
+_PATIENCE = 10.0
 _POLL_PATIENCE = 30.0
 """Seconds to wait for an answer to a receive: longer than the longest poll."""
 _POLLS = 100
@@ -60,6 +62,7 @@ class SqsBroker:
         self._region = region
         self._visibility = visibility
         self._client = client or open_client("sqs", region=region)
+        self._quick = client or open_wire(self._client, patience=_PATIENCE) or self._client
         self._patient = client
         self._opening = threading.Lock()
         self._urls: dict[str, str] = {}
@@ -67,6 +70,7 @@ class SqsBroker:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+        self._quick.close()
         if self._patient is not None:
             self._patient.close()
 
@@ -78,7 +82,7 @@ class SqsBroker:
         """
         entries = [_entry(parcel) for parcel in parcels]
         for batch in _batches(entries):
-            self._repeat(self._client.send_message_batch, queue, batch, "sending to")
+            self._repeat(self._quick.send_message_batch, queue, batch, "sending to")
 
     def receive(self, queue: str, *, limit: int = BATCH, wait: timedelta) -> list[Delivery]:
         """Borrow messages by a long poll of up to 20 s; may return none sooner than asked for."""
@@ -99,12 +103,12 @@ class SqsBroker:
     def extend(self, deliveries: Sequence[Delivery], visibility: timedelta) -> None:
         """Hide the messages for `visibility` from now, twelve hours at most."""
         hidden = {"VisibilityTimeout": _seconds(visibility)}
-        change = self._client.change_message_visibility_batch
+        change = self._quick.change_message_visibility_batch
         self._settle(change, deliveries, "extending messages of", hidden)
 
     def delete(self, deliveries: Sequence[Delivery]) -> None:
         """Forget the messages."""
-        self._settle(self._client.delete_message_batch, deliveries, "deleting from", {})
+        self._settle(self._quick.delete_message_batch, deliveries, "deleting from", {})
 
     def _settle(
         self,
@@ -179,7 +183,7 @@ class SqsBroker:
         """Return the client that waits for long polls, which only a worker needs."""
         with self._opening:
             if self._patient is None:
-                self._patient = open_client(
+                self._patient = open_wire(self._client, patience=_POLL_PATIENCE) or open_client(
                     "sqs", region=self._region, connections=_POLLS, patience=_POLL_PATIENCE
                 )
             return self._patient

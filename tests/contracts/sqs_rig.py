@@ -27,13 +27,16 @@ class SqsRig:
     def __init__(self, *, exact_receipts: bool) -> None:
         self.exact_receipts = exact_receipts
         """Whether a message that was received again is left alone by an older receipt."""
+        self.by_boto3 = False
+        """Whether brokers make every call by boto3, the reference, and none by our own wire."""
         self.prefix = f"T{uuid.uuid4().hex[:8]}-"
         self.client: Any = open_client("sqs", region=REGION)
         self._opened: list[Any] = [self.client]
 
     def broker(self, *, visibility: timedelta = VISIBILITY) -> SqsBroker:
         """Open a broker."""
-        broker = SqsBroker(self.prefix, region=REGION, visibility=visibility)
+        client = open_client("sqs", region=REGION, patience=30) if self.by_boto3 else None
+        broker = SqsBroker(self.prefix, region=REGION, visibility=visibility, client=client)
         self._opened.append(broker)
         return broker
 
@@ -110,12 +113,23 @@ def cloud_sqs(calm_cloud: CloudProcess, aws_environment: dict[str, str]) -> Iter
         calm_cloud.control("sqs", "faults")
 
 
-@pytest.fixture(params=["moto_sqs", "cloud_sqs"])
-def sqs(request: pytest.FixtureRequest) -> SqsRig:
-    """Hand out each SQS in turn."""
-    found = request.getfixturevalue(request.param)
+BOTH_WAYS = ["moto_sqs", "moto_sqs by boto3", "cloud_sqs", "cloud_sqs by boto3"]
+"""Each SQS, spoken to by our own wire and by boto3."""
+
+
+def rig_named(request: pytest.FixtureRequest, name: str) -> SqsRig:
+    """Return the rig of one of `BOTH_WAYS`."""
+    fixture, _, by = name.partition(" by ")
+    found = request.getfixturevalue(fixture)
     assert isinstance(found, SqsRig)
+    found.by_boto3 = bool(by)
     return found
+
+
+@pytest.fixture(params=BOTH_WAYS)
+def sqs(request: pytest.FixtureRequest) -> SqsRig:
+    """Hand out each SQS in turn, both ways."""
+    return rig_named(request, request.param)
 
 
 class ScriptedSqs(ThreadingHTTPServer):

@@ -11,7 +11,7 @@ from barbeque_py.broker import BATCH, Broker, Delivery, Parcel
 from barbeque_py.brokers.database import DatabaseBroker
 from barbeque_py.ids import is_message_id
 from barbeque_py.store import Store
-from tests.contracts.sqs_rig import SqsRig, cloud_sqs, moto_endpoint, moto_sqs
+from tests.contracts.sqs_rig import BOTH_WAYS, cloud_sqs, moto_endpoint, moto_sqs, rig_named
 from tests.waiting import wait_until
 
 __all__ = ["cloud_sqs", "moto_endpoint", "moto_sqs"]
@@ -47,16 +47,14 @@ class DatabaseSite:
     params=[
         "sqlite_store",
         pytest.param("mariadb_store", marks=pytest.mark.mariadb),
-        "moto_sqs",
-        "cloud_sqs",
+        *BOTH_WAYS,
     ]
 )
 def site(request: pytest.FixtureRequest) -> Site:
     """Hand out each broker's home in turn."""
-    found = request.getfixturevalue(request.param)
-    if isinstance(found, Store):
-        return DatabaseSite(found)
-    assert isinstance(found, SqsRig)
+    if request.param not in BOTH_WAYS:
+        return DatabaseSite(request.getfixturevalue(request.param))
+    found = rig_named(request, request.param)
     for queue in (QUEUE, OTHER):
         found.queues().ensure_queue(queue)
     return found
