@@ -249,7 +249,8 @@ def test_a_full_disk_costs_lines_and_says_so_but_never_the_job(
     fate = fate_of(executor, launch)
     assert (fate.reason, fate.exit_code) == (Reason.EXITED, 3)
     assert "lost: File too large" in fate.detail
-    kept = [int(line.removeprefix(b"line-")) for line in output(executor, launch).splitlines()]
+    lines = output(executor, launch).splitlines()
+    kept = [int(line[5:]) for line in lines if line.startswith(b"line-")]
     assert len(kept) > 100
     assert kept == sorted(kept)
 

@@ -76,7 +76,7 @@ class Fleet:
     knobs: dict[str, Any] = field(default_factory=dict)
     """For the cloud's ECS."""
     window: float = 4.0
-    """Seconds for which a start is repeated; the tokens of the cloud live longer."""
+    """Seconds for which a start is repeated; a token of the cloud lives twice as long."""
 
     def environment(self) -> dict[str, str]:
         waits = f"log_wait=0.2s&check_every=1s&token_window={self.window}s"
@@ -97,7 +97,8 @@ class Fleet:
         queues = SqsQueues("Drill-", installation=installation)
         queues.ensure_queue("default")
         queues.close()
-        cloud.control("ecs", "configure", runner=self.runner, event_queue=events, **self.knobs)
+        knobs = {"runner": self.runner, "event_queue": events, "token_life": 2 * self.window}
+        cloud.control("ecs", "configure", **knobs | self.knobs)
         cloud.control("sqs", "faults", **self.queue_faults)
         cloud.faults(**self.faults)
 

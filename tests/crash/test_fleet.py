@@ -28,7 +28,6 @@ UNSURE = {
     "events_shuffled": 0.5,
     "capacity": 0.03,
     "failed_starts": 0.02,
-    "token_life": 8.0,
 }
 
 
