@@ -25,7 +25,7 @@ up: $(READY) ## Start everything on laptop defaults and stay
 	@$(BIN)/barbeque up $(ARGS)
 
 test: check ## What CI runs: the checks and every test but the soak
-	$(BIN)/pytest -m "not soak" $(ARGS)
+	$(BIN)/pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY) ## Format, lint, types, layers
 	$(BIN)/ruff format --check .
