@@ -13,7 +13,7 @@ from barbeque_py.errors import OutsideError
 REMINDER = 300.0
 """Seconds after which a kind that goes on is written again."""
 QUIET = 30.0
-"""Seconds without a repeat after which a kind is over, which is written, too."""
+"""Seconds without a repeat after which a kind is over, which is written if any was left out."""
 
 _Kind = tuple[str, str, type[OutsideError]]
 
@@ -72,6 +72,8 @@ class Repeats(logging.Filter):
         while True:
             threading.Event().wait(self._quiet / 4)
             for (name, _, _), story in self._take_over():
+                if story.left_out == 0:
+                    continue
                 logging.getLogger(name).info(
                     "no more for %.0f s: %s (began %.0f s ago; repeats left out: %d)",
                     self._quiet,

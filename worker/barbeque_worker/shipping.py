@@ -133,8 +133,8 @@ class Shippers:
             each.thread.join(max(0.0, until - clock.monotonic()))
             if not each.thread.is_alive():
                 self._forget(attempt)
-        for shipment in list(self._half_read.values()):
-            shipment.close()
+        while self._half_read:  # whoever comes now starts over, and meets none that is closed
+            self._half_read.popitem()[1].close()
 
     def _seal_from_start(self, attempt: AttemptId) -> LogFacts | None:
         shipment = self._shipment(attempt)
