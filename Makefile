@@ -37,7 +37,7 @@ fix: $(READY) ## Format, and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## Measure, in about five minutes: ratios to the bare thing, interleaved
+bench: $(READY) ## Measure, in about ten minutes: ratios to the bare thing, interleaved
 	@$(BIN)/python -m bench $(ARGS)
 
 soak: $(READY) ## The crash suite at its full numbers
