@@ -89,20 +89,20 @@ def _define(tx: Tx, drill: Drill) -> None:
     policy = RetryPolicy(RETRIES, timedelta(seconds=0.1), None, jitter=True)
     apps.put_queue(tx, Queue("default", QUEUE_LIMIT))
     apps.put_app(tx, App("drill", drill.image))
-    for name, most in (("narrow", JOB_LIMIT), ("wide", None)):
-        for failures in (0, 1, 9):
-            apps.put_job(
-                tx,
-                JobDefinition(
-                    "drill",
-                    f"{name}-{failures}",
-                    ("sh", "-c", drill.marks.script(name, failures)),
-                    retry=policy,
-                    concurrency=most,
-                    network="host",
-                    memory=64,
-                ),
-            )
+    kinds = [(name, failures) for name in ("narrow", "wide") for failures in (0, 1, 9)]
+    for number, (name, failures) in enumerate(kinds):
+        apps.put_job(
+            tx,
+            JobDefinition(
+                "drill",
+                f"{name}-{failures}",
+                ("sh", "-c", drill.marks.script(name, failures)),
+                retry=policy,
+                concurrency=JOB_LIMIT if name == "narrow" else None,
+                network="host",
+                memory=64 + 8 * number,  # a size of its own: a want of capacity stops no other
+            ),
+        )
 
 
 def _jobs(count: int) -> Iterator[tuple[str, int]]:

@@ -18,7 +18,7 @@ __all__ = ["marks"]
 
 ROUGH = {
     "sqs": {"refuse": 0.05, "lose_answer": 0.05},
-    "ecs": {"refuse": 0.05, "lose_answer": 0.05, "throttle": 0.03},
+    "ecs": {"refuse": 0.05, "lose_answer": 0.05, "throttle": 0.015},
     "s3": {"refuse": 0.05, "lose_answer": 0.05},
 }
 CARELESS = {"duplicate": 0.05, "forget_delete": 0.05}
@@ -26,7 +26,7 @@ UNSURE = {
     "events_lost": 0.15,
     "events_doubled": 0.10,
     "events_shuffled": 0.5,
-    "capacity": 0.03,
+    "capacity": 0.015,
     "failed_starts": 0.02,
 }
 
