@@ -67,7 +67,7 @@ def test_a_fleet_survives_kills_and_every_fault_of_its_services(
             ground=ground,
             disturb=disturb,
             outage=10.0,
-            probability=0.05,
+            probability=0.2 * kills / jobs,
             pause=4.0,
         )
         assert_all_kept(run(drill), kills)
