@@ -2,7 +2,23 @@
 
 import sys
 
-from bench import calls, containers, enqueue, exit_latency, launch_rate, start_latency
+from bench import (
+    calls,
+    containers,
+    enqueue,
+    exit_latency,
+    launch_rate,
+    queue_path,
+    start_latency,
+)
 
-for script in (enqueue, start_latency, exit_latency, containers, calls, launch_rate):
-    script.main(sys.argv[1:])
+for each in (
+    enqueue,
+    start_latency,
+    exit_latency,
+    containers,
+    calls,
+    launch_rate,
+    queue_path,
+):
+    each.main(sys.argv[1:])
