@@ -199,7 +199,9 @@ def test_nobody_else_has_what_is_borrowed_and_nothing_is_lost(site: Site) -> Non
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
-    assert sorted(found) == sorted(wanted)
+    assert set(found) == wanted
+    if site.exact_receipts:  # a server of SQS may lend a message twice, and moto's threads do
+        assert len(found) == len(wanted)
     assert receive(broker) == []
 
 
