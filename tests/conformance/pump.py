@@ -10,9 +10,8 @@ import httpx
 
 from barbeque_py import clock
 
-_CLIENTS = 8
 _EVERY = 0.33
-"""Seconds between the requests of one client: two dozen a second of all of them."""
+"""Seconds between the requests of one client."""
 _PATIENCE = 30.0
 
 
@@ -20,14 +19,15 @@ _PATIENCE = 30.0
 class Answers:
     """What the clients were answered."""
 
-    accepted: list[str] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     slowest: float = 0.0
 
 
 @contextmanager
-def pumping(url: str, request: dict[str, object]) -> Iterator[Answers]:
-    """Send the request again and again until the block's end."""
+def pumping(
+    url: str, request: dict[str, object], accepted: list[str], *, clients: int
+) -> Iterator[Answers]:
+    """Send the request again and again until the block's end; append the ids of the accepted."""
     answers, stop = Answers(), threading.Event()
 
     def pump() -> None:
@@ -39,10 +39,10 @@ def pumping(url: str, request: dict[str, object]) -> Iterator[Answers]:
                 answers.statuses[answer.status_code] += 1
                 answers.slowest = max(answers.slowest, took)
                 if answer.status_code == 201:
-                    answers.accepted.append(answer.json()["message_id"])
+                    accepted.append(answer.json()["message_id"])
                 stop.wait(max(0.0, _EVERY - took))
 
-    threads = [threading.Thread(target=pump) for _ in range(_CLIENTS)]
+    threads = [threading.Thread(target=pump) for _ in range(clients)]
     for each in threads:
         each.start()
     try:
