@@ -49,7 +49,8 @@ class Drill:
     disturb: Callable[[int], None] = field(default=lambda _kills: None)
     """Called after each kill with how many there were; may stop a database for a while."""
     outage: float = 0.0
-    """Seconds for which, once, half-way through the kills, no worker lives."""
+    """Seconds for which no worker lives, `outages` times while the kills go on."""
+    outages: int = 1
     seed: int = 1
 
 
@@ -132,7 +133,8 @@ class _Course:
             "seed": drill.seed,
         }
         self._dark_until = 0.0
-        self._been_dark = drill.outage == 0.0
+        self._outages = drill.outages if drill.outage else 0
+        self._been_dark = 0
 
     def run(self, report: Report) -> None:
         until = time.monotonic() + self._drill.patience
@@ -144,7 +146,7 @@ class _Course:
             if self._killing and time.monotonic() > next_kill:
                 self._workers.kill_one()
                 next_kill = time.monotonic() + self._drill.pause * random.uniform(0.4, 1.6)
-            if not self._been_dark and self._workers.killed >= self._drill.kills // 2:
+            if self._is_time_for_an_outage():
                 self._go_dark()
             if self._workers.killed > disturbed:
                 disturbed = self._workers.killed
@@ -161,12 +163,17 @@ class _Course:
     def _killing(self) -> bool:
         return self._workers.killed < self._drill.kills
 
+    def _is_time_for_an_outage(self) -> bool:
+        share = (self._been_dark + 1) / (self._outages + 1)
+        left = self._been_dark < self._outages and time.monotonic() > self._dark_until
+        return left and self._workers.killed >= int(self._drill.kills * share)
+
     def _go_dark(self) -> None:
         """Kill every worker and start none for a while: longer than a start may be repeated."""
         while self._workers.alive:
             self._workers.kill_one()
             self._workers.listen()
-        self._been_dark = True
+        self._been_dark += 1
         self._dark_until = time.monotonic() + self._drill.outage
 
     def _keep_at_work(self) -> None:
@@ -184,7 +191,8 @@ class _Course:
             self._front.bell.ring()
 
     def _done(self) -> bool:
-        idle = not self._killing and self._been_dark and not self._waiting
+        is_over = not self._killing and self._been_dark == self._outages
+        idle = is_over and not self._waiting
         return idle and _all_final(self._store, self.wanted)
 
 

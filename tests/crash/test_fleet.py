@@ -134,8 +134,9 @@ def test_a_fleet_that_is_wrong_on_purpose_is_caught(  # noqa: PLR0917 - what dif
         ground=ground,
         probability=0.5,
         only=point,
-        patience=18.0,
+        patience=18.0 + 4 * outage,
         outage=outage,
+        outages=3,
         mutant=mutant,
     )
     report = run(drill)
