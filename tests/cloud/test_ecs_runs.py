@@ -211,17 +211,17 @@ def test_a_sidecar_is_stopped_when_the_essential_container_ends(docker: LogRig) 
 
 @pytest.mark.docker
 def test_a_container_waits_for_one_that_prepares_a_volume(docker: LogRig) -> None:
-    mount = {"sourceVolume": "work", "containerPath": "/work"}
+    mount = {"sourceVolume": "work", "containerPath": "/scratch"}
     first = {
         "name": "first",
         "image": docker.image,
         "essential": False,
-        "command": ["sh", "-c", "sleep 0.3; echo made > /work/file"],
+        "command": ["sh", "-c", "sleep 0.3; echo made > /scratch/file"],
         "mountPoints": [mount],
     }
     container = {
         "image": docker.image,
-        "command": ["grep", "made", "/work/file"],
+        "command": ["grep", "made", "/scratch/file"],
         "mountPoints": [mount],
         "dependsOn": [{"containerName": "first", "condition": "SUCCESS"}],
         "ulimits": [{"name": "nofile", "softLimit": 512, "hardLimit": 512}],
