@@ -324,3 +324,20 @@ subscriptions = Table(
     UniqueConstraint("queue", "topic"),
     **_BINARY,
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("origin", String(100), nullable=False),
+    Column("action", String(60), nullable=False),
+    Column("subject", String(300), nullable=False),
+    Column("app", String(128)),
+    Column("before", _Long),
+    Column("after", _Long),
+    Index("ix_audit_app", "app", "id"),
+    Index("ix_audit_subject", "subject", "id"),
+    **_BINARY,
+)

@@ -1,0 +1,38 @@
+"""Who acts, and what they may do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """What a token may be good for."""
+
+    ENQUEUE = "enqueue"
+    READ = "read"
+    DEPLOY = "deploy"
+    """Change what an app runs: its jobs, its image, its schedules, its users."""
+    ADMIN = "admin"
+    """Everything of everybody: apps and queues, tokens, the audit trail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks: a token's owner, or whoever reaches an API that asks nobody."""
+
+    name: str
+    """What the audit trail calls them."""
+    scopes: frozenset[Scope]
+    app: str | None = None
+    """The only app they may see or change; None is all of them."""
+    origin: str = ""
+    """Where the request came from: the peer's address."""
+
+    def may(self, scope: Scope, app: str | None = None) -> bool:
+        """Tell whether they may do that, to this app where one is named."""
+        if self.app is not None and app is not None and app != self.app:
+            return False
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+
+EVERYBODY = Identity("anybody on this machine", frozenset(Scope))
+"""Who asks where no authentication is configured, which is on loopback only."""
