@@ -74,6 +74,8 @@ class JobDefinition:
     at_most_once: bool = False
     message_file: bool = False
     """Whether the message is also put into the container as a file."""
+    report_files: bool = False
+    """Whether the container is given files to tell its progress and result in."""
     capabilities: tuple[str, ...] = ()
     """Linux capabilities the container keeps; all others are dropped."""
     network: str = "bridge"

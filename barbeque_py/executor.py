@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogSource
 from barbeque_py.outcomes import Fate
+from barbeque_py.reports import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ class Launch:
     """Process mode only: absolute directories in which the command is found."""
     message_file: bool = False
     """Whether `message` must be given as a file, at BARBEQUE_MESSAGE_URL."""
+    report_files: bool = False
+    """Whether a container is given files to tell its progress and result in; processes always."""
     launch_number: int = 1
     """Goes up when a start was refused for want of capacity and is made anew."""
     place: str = ""
@@ -131,6 +134,8 @@ class Sighting:
     """Seconds since 1970 at which the command started, where the executor knows."""
     version: int | None = None
     """Counts what happened to the attempt, where the executor counts; an older one is stale."""
+    report: Report | None = None
+    """What the job has told in its files; of one that has ended this is the last of it."""
 
 
 @dataclass(frozen=True, slots=True)

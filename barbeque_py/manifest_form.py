@@ -100,6 +100,8 @@ class JobForm(Form):
     """Whether a job whose end can't be known fails instead of being tried again."""
     message_file: bool = False
     """Whether the message is also put into the container as a file."""
+    report_files: bool = False
+    """Whether the container is given files to tell its progress and result in."""
     capabilities: Annotated[list[Capability], AfterValidator(distinct)] = []
     """Linux capabilities the container keeps; all others are dropped."""
     network: Literal["bridge", "none", "host"] = "bridge"

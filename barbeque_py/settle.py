@@ -10,6 +10,8 @@ from barbeque_py.apps import JobDefinition
 from barbeque_py.executions import Stage, State
 from barbeque_py.ids import AttemptId, message_id_of
 from barbeque_py.outcomes import Fate, Reason, Round, Settlement, decide
+from barbeque_py.report import report
+from barbeque_py.reports import Report
 from barbeque_py.store import Tx, apps, limits, lots, outbox
 from barbeque_py.store.lots import Course, Ending
 from barbeque_py.store.outbox import Errand
@@ -23,10 +25,11 @@ _chance = random.SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is told of an attempt's end; its handle where that may be news."""
+    """What is told of an attempt's end; its handle where that may be news, and its report."""
 
     fate: Fate
     handle: str = ""
+    report: Report | None = None
 
 
 def settle(
@@ -66,6 +69,8 @@ def settle_all(
         ends[each] = _end_of(tx, attempt, fate, counted=settlement.counted)
         ends[each]["handle"] = attempt.handle or told[each].handle[:200] or None
         moves[execution.id] = _move_of(tx, execution, fate, settlement)
+    if last := {each: found for each in live if (found := told[each].report) is not None}:
+        report(tx, last)
     lots.end_each(tx, ends)
     lots.move_each_running(tx, moves)
     limits.give_back(tx, [scope for attempt in live.values() for scope in attempt.scopes])

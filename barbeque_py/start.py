@@ -331,6 +331,7 @@ def launch_of(
         network=job.network,
         path=app.process_path,
         message_file=job.message_file,
+        report_files=job.report_files,
         place=prepared.place if prepared else "",
         details=prepared.details if prepared else {},
         quotas=prepared.quotas if prepared else (),

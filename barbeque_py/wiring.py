@@ -23,6 +23,7 @@ from barbeque_py.settings import Settings, environment_of_jobs
 from barbeque_py.store import Store, apps
 from barbeque_py.store.schema import check_schema
 from barbeque_py.subscriptions import Topics
+from barbeque_py.tickets import JobUrls
 from barbeque_py.wake import Bell
 from barbeque_py.watched import Watching
 
@@ -220,15 +221,27 @@ def open_executor(
     if isinstance(url, EcsUrl):
         return _open_ecs(url, settings, store, logs, installation)
     if url.kind == "docker":
-        docker = DockerExecutor(installation=installation, socket=socket_of(url), slots=url.slots)
+        docker = DockerExecutor(
+            installation=installation,
+            socket=socket_of(url),
+            slots=url.slots,
+            urls=_job_urls(settings, store),
+        )
         return docker, docker.close
     process = ProcessExecutor(
         home=settings.home,
         installation=installation,
         slots=url.slots,
         environment=environment_of_jobs(),
+        urls=_job_urls(settings, store),
     )
     return process, lambda: None
+
+
+def _job_urls(settings: Settings, store: Store) -> JobUrls | None:
+    if settings.job_url is None:
+        return None
+    return JobUrls(settings.job_url, store.read(apps.installation_secret))
 
 
 def _open_ecs(
@@ -242,8 +255,7 @@ def _open_ecs(
         store,
         replace(url, region=url.region or settings.aws_region),
         installation=installation,
-        job_url=settings.job_url,
-        secret=store.read(apps.installation_secret),
+        urls=_job_urls(settings, store),
         bucket=Bucket(place.bucket, place.prefix, logs) if place.kind == "s3" else None,
     )
     return executor, executor.close

@@ -1,5 +1,6 @@
 """`/v2/job_executions`: executions in our words, one and many, and their cancellation."""
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -9,18 +10,22 @@ from fastapi.responses import Response
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer
+from barbeque_api.problems import answer, refusal
+from barbeque_api.rights import caller_of, needs
 from barbeque_api.statuses import check_id, page_url, read_message, status_of
 from barbeque_api.times import written
 from barbeque_py.cancel import ANY_APP, Cancelled, cancel
 from barbeque_py.errors import UnknownExecution
 from barbeque_py.executions import State, barbeque_status
-from barbeque_py.store import Tx, attempts, pauses, queries
+from barbeque_py.identity import Scope
+from barbeque_py.ids import AttemptId
+from barbeque_py.store import Tx, attempts, pauses, queries, reports
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
 from barbeque_py.store.pauses import Pause
 from barbeque_py.store.queries import Entry, Filter
+from barbeque_py.store.reports import Reported
 
 _PATH = "/v2/job_executions"
 
@@ -35,6 +40,12 @@ class Executions:
         """Add the routes."""
         router.add_api_route(_PATH, self.newest, methods=["GET"])
         router.add_api_route(f"{_PATH}/{{message_id}}", self.get, methods=["GET"])
+        router.add_api_route(
+            f"{_PATH}/{{message_id}}/result",
+            self.result,
+            methods=["GET"],
+            dependencies=[needs(Scope.READ)],
+        )
         router.add_api_route(
             f"{_PATH}/{{message_id}}/cancel",
             self.cancel,
@@ -62,13 +73,37 @@ class Executions:
     def get(self, message_id: str) -> Response:
         """Show everything about one execution and its attempts."""
         check_id(message_id)
-        execution, tries, pause = self._parts.store.read(lambda tx: _read(tx, message_id))
+        execution, tries, told, pause = self._parts.store.read(lambda tx: _read(tx, message_id))
+        newest = told.get(tries[-1].id) if tries else None
         facts = _execution(execution)
         facts["no_capacity"] = None if pause is None else _no_capacity(pause)
         facts["message"] = read_message(self._parts.logs, execution)
         facts["html_url"] = page_url(self._parts.host_url, execution.message_id)
-        facts["attempts"] = list(map(_attempt, tries))
+        facts["progress"] = _progress(newest)
+        facts["result"] = (
+            None if newest is None or newest.result is None else json.loads(newest.result)
+        )
+        facts["result_fault"] = newest.fault if newest else None
+        facts["attempts"] = [_attempt(each, told.get(each.id)) for each in tries]
         return answer(facts)
+
+    def result(
+        self, request: Request, message_id: str, attempt: Annotated[int | None, Query(ge=1)] = None
+    ) -> Response:
+        """Return the result that the attempt told, the newest one's where none is named.
+
+        404 while there is none, and for ever where the job told none.
+        """
+        check_id(message_id)
+        execution, tries, told, _ = self._parts.store.read(lambda tx: _read(tx, message_id))
+        if not caller_of(request).may(Scope.READ, execution.app):
+            raise UnknownExecution(f"no worker has seen an execution {message_id}")
+        wanted = [each for each in tries if attempt in (None, each.number)][-1:]
+        found = told.get(wanted[0].id) if wanted else None
+        if found is None or found.result is None:
+            why = found.fault if found is not None and found.fault else "it has told no result"
+            raise refusal(404, why)
+        return Response(found.result.encode(), media_type="application/json")
 
     async def cancel(self, message_id: str, request: Request) -> Response:
         """Cancel the execution: now while it waits, by stopping its attempt while it runs."""
@@ -92,12 +127,21 @@ def _cancel(tx: Tx, message_id: str, app: str) -> Cancelled:
     return cancel(tx, message_id, app=app)
 
 
-def _read(tx: Tx, message_id: str) -> tuple[Execution, list[Attempt], Pause | None]:
+def _read(
+    tx: Tx, message_id: str
+) -> tuple[Execution, list[Attempt], dict[AttemptId, Reported], Pause | None]:
     execution = rows.by_message_id(tx, message_id)
     if execution is None or execution.tombstone:
         raise UnknownExecution(f"no worker has seen an execution {message_id}")
-    held_back = pauses.of_scope(tx, execution.held_by)
-    return execution, attempts.of_execution(tx, execution.id), held_back
+    tries = attempts.of_execution(tx, execution.id)
+    told = reports.of_attempts(tx, [each.id for each in tries])
+    return execution, tries, told, pauses.of_scope(tx, execution.held_by)
+
+
+def _progress(told: Reported | None) -> dict[str, Any] | None:
+    if told is None or told.told_at is None:
+        return None
+    return {"percent": told.percent, "text": told.text, "at": written(told.told_at)}
 
 
 def _no_capacity(pause: Pause) -> dict[str, Any]:
@@ -149,7 +193,7 @@ def _shared(row: Entry | Execution) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _attempt(attempt: Attempt, told: Reported | None) -> dict[str, Any]:
     return {
         "id": attempt.id,
         "number": attempt.number,
@@ -166,6 +210,8 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "started_at": written(attempt.started_at),
         "deadline_at": written(attempt.deadline_at),
         "finished_at": written(attempt.finished_at),
+        "progress": _progress(told),
+        "has_result": told is not None and told.result is not None,
         "log": {
             "sealed_at": written(attempt.log_sealed_at),
             "lines": attempt.log_lines,

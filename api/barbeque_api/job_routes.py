@@ -1,21 +1,32 @@
-"""`/v2/attempts/{attempt_id}`: what jobs ask for, with the ticket of their own attempt alone."""
+"""`/v2/attempts/{attempt_id}`: what jobs ask and tell, with their own attempt's ticket alone."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cached_property
 from itertools import chain
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
 from barbeque_api import problems
+from barbeque_api.bodies import read_body
 from barbeque_api.gate import JOB_PATHS, Gate
 from barbeque_api.parts import Served
 from barbeque_api.problems import refusal
 from barbeque_py.errors import NoSuchLog
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
-from barbeque_py.store import Tx, apps, attempts
+from barbeque_py.report import report
+from barbeque_py.reports import (
+    PROGRESS_LIMIT,
+    RESULT_LIMIT,
+    Report,
+    ReportFault,
+    read_progress,
+    read_result,
+)
+from barbeque_py.store import Tx, apps, attempts, reports
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
@@ -41,23 +52,27 @@ def create_job_app(parts: Served) -> FastAPI:
 
 
 class JobRoutes:
-    """Hands a job what is its own."""
+    """Hands a job what is its own, and hears what it tells of itself."""
 
     def __init__(self, parts: Served) -> None:
         self._parts = parts
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
-        router.add_api_route(f"{JOB_PATHS}{{attempt_id}}/message", self.message, methods=["GET"])
+        attempt = f"{JOB_PATHS}{{attempt_id}}"
+        router.add_api_route(f"{attempt}/message", self.message, methods=["GET"])
+        router.add_api_route(
+            f"{attempt}/progress", self.progress, methods=["POST"], status_code=204
+        )
+        router.add_api_route(f"{attempt}/result", self.result, methods=["POST"], status_code=204)
 
     def message(self, attempt_id: str, token: str = "") -> Response:
         """Return the attempt's message, byte for byte as it was enqueued, to its own job.
 
         Whatever is wrong with the attempt or its token, the answer is the same 404.
         """
-        if not is_ticket(self._secret, attempt_id, token):
-            raise refusal(404, _STRANGE)
-        execution = self._parts.store.read(lambda tx: _find(tx, AttemptId(attempt_id)))
+        asker = self._check(attempt_id, token)
+        execution = self._parts.store.read(lambda tx: _find(tx, asker))
         if execution is None:
             raise refusal(404, _STRANGE)
         if execution.message is not None:
@@ -65,6 +80,46 @@ class JobRoutes:
         if execution.message_key is None:
             raise _forgotten()
         return self._stored(execution.message_key)
+
+    async def progress(self, attempt_id: str, request: Request, token: str = "") -> Response:
+        """Take how far the attempt is: `3/10 words`, `42% words`, words, or a JSON object.
+
+        The object has `percent`, `text` or both. Of several lines the last one counts, and the
+        Content-Type none. An attempt that has ended is answered 409.
+        """
+        asker = await run_in_threadpool(self._check, attempt_id, token)
+        body = await read_body(request, PROGRESS_LIMIT)
+        try:
+            told = Report(progress=read_progress(body))
+        except ReportFault as fault:
+            raise refusal(400, str(fault)) from None
+        return await run_in_threadpool(self._keep, asker, told)
+
+    async def result(self, attempt_id: str, request: Request, token: str = "") -> Response:
+        """Take the attempt's result: any JSON of up to 64 KiB, whatever the Content-Type.
+
+        While the attempt runs the last one counts, after its end only one that is the first.
+        """
+        asker = await run_in_threadpool(self._check, attempt_id, token)
+        body = await read_body(request, RESULT_LIMIT)
+        try:
+            told = Report(result=read_result(body))
+        except ReportFault as fault:
+            raise refusal(400, str(fault)) from None
+        return await run_in_threadpool(self._keep, asker, told)
+
+    def _check(self, attempt_id: str, token: str) -> AttemptId:
+        if not is_ticket(self._secret, attempt_id, token):
+            raise refusal(404, _STRANGE)
+        return AttemptId(attempt_id)
+
+    def _keep(self, asker: AttemptId, told: Report) -> Response:
+        kept = self._parts.store.write_together(lambda tx: _keep(tx, asker, told))
+        if kept is None:
+            raise refusal(404, _STRANGE)
+        if not kept:
+            raise refusal(409, "the attempt has ended")
+        return Response(status_code=204)
 
     @cached_property
     def _secret(self) -> bytes:
@@ -92,6 +147,19 @@ def _find(tx: Tx, attempt_id: AttemptId) -> Execution | None:
     if attempt is None or not _may_ask(tx, attempt):
         return None
     return rows.by_id(tx, attempt.execution)
+
+
+def _keep(tx: Tx, asker: AttemptId, told: Report) -> bool | None:
+    """Keep what the attempt tells; False when it is too late, None when it may not speak."""
+    attempt = attempts.get(tx, asker)
+    if attempt is None or not _may_ask(tx, attempt):
+        return None
+    if attempt.state is AttemptState.ENDED:
+        before = reports.of_attempt(tx, asker)
+        if told.result is None or (before is not None and before.result is not None):
+            return False
+    report(tx, {asker: told})
+    return True
 
 
 def _may_ask(tx: Tx, attempt: Attempt) -> bool:

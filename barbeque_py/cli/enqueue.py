@@ -117,10 +117,10 @@ def _meant(name: str, known: dict[str, Any]) -> str:
 
 def _follow(client: "Client", message_id: str) -> None:
     from barbeque_py.cli.tail import Tail, Wanted
-    from barbeque_py.cli.waiting import code_of
+    from barbeque_py.cli.waiting import code_of, note
 
     tail = Tail(client, message_id, Wanted())
-    tail.note(f"execution {message_id}")
+    note(f"execution {message_id}")
     raise typer.Exit(code_of(tail.follow(None)))
 
 

@@ -1,5 +1,6 @@
 """`barbeque status | list | retry | cancel`: executions, one and many."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
@@ -52,10 +53,23 @@ def print_execution(execution: Mapping[str, Any]) -> None:
         if value is not None:
             text = f"{short_time(value)} UTC" if name.endswith("_at") else shown(value)
             print_line(f"{title:10}{text}")
+    _print_report(execution)
     attempts = execution.get("attempts") or []
     if attempts:
         print_line("")
         print_table(("attempt", "ended", "started", "finished", "log lines"), map(_row, attempts))
+
+
+def _print_report(execution: Mapping[str, Any]) -> None:
+    """Print what the job told of itself."""
+    from barbeque_py.cli.waiting import describe_progress
+
+    if progress := execution.get("progress"):
+        print_line(f"{'progress':10}{describe_progress(progress)}")
+    if (result := execution.get("result")) is not None:
+        print_line(f"{'result':10}{json.dumps(result, ensure_ascii=False)}")
+    if fault := execution.get("result_fault"):
+        print_line(f"{'result':10}{fault}")
 
 
 def _row(attempt: Mapping[str, Any]) -> tuple[object, ...]:

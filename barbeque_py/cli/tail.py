@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from barbeque_py.cli.exits import plain
+from barbeque_py import clock
 from barbeque_py.cli.screen import short_time
-from barbeque_py.cli.waiting import ENDED, Patience, Pause, look
+from barbeque_py.cli.waiting import ENDED, Patience, Pause, Ticker, look, note
 from barbeque_py.client import Client
 
 _PAGE = 1000
 _WAIT = timedelta(seconds=10)
+_PROGRESS_EVERY = 2.0
 _EMPTY_ROUNDS = 6
 """Empty waits after an attempt's end before its log is taken for complete without its seal."""
 
@@ -35,6 +36,7 @@ class Tail:
         self._wanted = wanted
         self._patience = Patience()
         self._open_line = False
+        self._ticker = Ticker()
 
     def show(self, attempt: int | None) -> None:
         """Print what is there of an attempt's log, the newest attempt's where None is named."""
@@ -75,17 +77,20 @@ class Tail:
         while execution["state"] not in ENDED and _numbers(execution)[-1:] < [number]:
             why = why_waiting(execution)
             if why != told and number == 1:
-                self.note(why)
+                note(why)
             told = why
             pause.sleep()
             execution = self._execution()
         return execution
 
     def _follow_one(self, number: int) -> None:
-        first, empty = self._first(), 0
+        first, empty, asked_at = self._first(), 0, 0.0
         while empty < _EMPTY_ROUNDS:
             page = self._page(number, first, wait=_WAIT)
             self._print(page["lines"])
+            if clock.monotonic() - asked_at >= _PROGRESS_EVERY:
+                self._ticker.show(self._execution())
+                asked_at = clock.monotonic()
             if page["sealed"] and not self._goes_on(page):
                 return
             nothing_came = page["next"] == first and page.get("ended")
@@ -106,12 +111,12 @@ class Tail:
         said = f"attempt {number}: {describe_fate(attempt)}"
         state = execution["state"]
         if state in ENDED and _numbers(execution)[-1:] == [number]:
-            self.note(f"{said}; the execution has {_ended(state)}")
+            note(f"{said}; the execution has {_ended(state)}")
         elif state in ENDED or _numbers(execution)[-1] > number:
-            self.note(f"{said}; attempt {number + 1} follows")
+            note(f"{said}; attempt {number + 1} follows")
         else:
             due = short_time(execution.get("due_at"))
-            self.note(f"{said}; {state}, the next attempt is due at {due or 'once'} UTC")
+            note(f"{said}; {state}, the next attempt is due at {due or 'once'} UTC")
 
     def _first(self) -> int:
         return 0 if self._wanted.tail is None else -self._wanted.tail
@@ -151,11 +156,6 @@ class Tail:
             sys.stdout.write("\n")
             sys.stdout.flush()
         self._open_line = False
-
-    def note(self, text: str) -> None:
-        """Print a note to standard error, so that standard output is the log alone."""
-        sys.stderr.write(f"-- {plain(text)}\n")
-        sys.stderr.flush()
 
 
 def describe_fate(attempt: Mapping[str, Any]) -> str:

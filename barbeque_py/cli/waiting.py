@@ -1,11 +1,12 @@
 """Waits for an execution from afar: patient with a server that is being restarted."""
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from barbeque_py import clock
-from barbeque_py.cli.exits import Code, warn
+from barbeque_py.cli.exits import Code, plain, warn
 from barbeque_py.client import Client, Faulty, NotFound, Unreachable
 
 Result = TypeVar("Result")
@@ -58,6 +59,32 @@ class Pause:
         self._next = min(self._next * 1.5, _LONGEST_PAUSE)
 
 
+class Ticker:
+    """Tells what a job newly says of its progress, on standard error."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, Any] | None = None
+
+    def show(self, execution: dict[str, Any]) -> None:
+        """Tell it, unless it was told before."""
+        progress = execution.get("progress")
+        if progress and progress != self._told:
+            note(describe_progress(progress))
+        self._told = progress
+
+
+def note(text: str) -> None:
+    """Print a note to standard error, so that standard output is what was asked for alone."""
+    sys.stderr.write(f"-- {plain(text)}\n")
+    sys.stderr.flush()
+
+
+def describe_progress(progress: dict[str, Any]) -> str:
+    """Return how far a job is, in a few words."""
+    percent, text = progress["percent"], progress["text"]
+    return text if percent is None else f"{percent:g}% {text}".rstrip()
+
+
 def look(client: Client, message_id: str) -> dict[str, Any]:
     """Return the execution; of one that no worker has seen, what v1 says, in the same shape."""
     try:
@@ -74,12 +101,13 @@ def look(client: Client, message_id: str) -> dict[str, Any]:
 
 
 def wait_for_end(client: Client, message_id: str) -> dict[str, Any]:
-    """Return the execution once it has ended, however long that takes."""
-    patience, pause = Patience(), Pause()
+    """Return the execution once it has ended, however long that takes; tell its progress."""
+    patience, pause, progress = Patience(), Pause(), Ticker()
     while True:
         execution = patience.call(lambda: look(client, message_id))
         if execution["state"] in ENDED:
             return execution
+        progress.show(execution)
         pause.sleep()
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from barbeque_py import clock
 from barbeque_py.errors import LaunchRefused
 from barbeque_py.executor import Blueprint, Launch, News, Preparation, Sighting, Standing, Traits
+from barbeque_py.executors import docker_reports
 from barbeque_py.executors.docker_events import Deaths
 from barbeque_py.executors.docker_image import Images
 from barbeque_py.executors.docker_log import DockerLog
@@ -24,9 +25,8 @@ from barbeque_py.executors.engine import Answer, Engine
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogSource
 from barbeque_py.outcomes import Fate, Reason
-
-MESSAGE_FOLDER = "/barbeque"
-"""Where a container finds `message.json`: an anonymous volume, gone with the container."""
+from barbeque_py.reports import Report
+from barbeque_py.tickets import JobUrls
 
 _LOG = {"Type": "local", "Config": {"max-size": "4g", "max-file": "2", "compress": "false"}}
 """The engine's copy of a log is what sealing reads, so nothing of it may go early: nothing does
@@ -63,6 +63,7 @@ class DockerExecutor:
         socket: str = "/var/run/docker.sock",
         slots: int | None = None,
         timeout: float = 30.0,
+        urls: JobUrls | None = None,
     ) -> None:
         self._installation = installation
         self._prefix = f"barbeque-{installation}-"
@@ -70,6 +71,7 @@ class DockerExecutor:
         self._slots = slots or os.cpu_count() or 1
         self._engine = Engine(socket, timeout)
         self._images = Images(self._engine)
+        self._urls = urls
         self.traits = Traits()
 
     def close(self) -> None:
@@ -123,7 +125,8 @@ class DockerExecutor:
             if facts is None:
                 seen[attempt] = Sighting(Standing.ABSENT)
             elif facts["State"] == "running":
-                seen[attempt] = Sighting(Standing.RUNNING, facts["Id"])
+                report = self._report(facts["Labels"], facts["Id"], ended=False)
+                seen[attempt] = Sighting(Standing.RUNNING, facts["Id"], report=report)
             else:
                 seen[attempt] = self._look(attempt)
         return seen
@@ -169,10 +172,10 @@ class DockerExecutor:
         return AttemptId(name.removeprefix(self._prefix)) if name.startswith(self._prefix) else None
 
     def _run(self, launch: Launch, message: str, handle: str) -> Sighting:
-        """Start a container that was never started; put its message file first."""
-        if launch.message_file:
-            path = f"/containers/{handle}/archive?path={MESSAGE_FOLDER}"
-            self._expect(self._engine.call("PUT", path, content=_pack(message)), 200)
+        """Start a container that was never started; put its files first."""
+        if files := _files(launch, message):
+            path = f"/containers/{handle}/archive?path={docker_reports.FOLDER}"
+            self._expect(self._engine.call("PUT", path, content=files), 200)
         answer = self._engine.ask("POST", f"/containers/{handle}/start")
         if answer.status in (_STARTED, _ALREADY):
             return Sighting(Standing.RUNNING, handle)
@@ -219,7 +222,16 @@ class DockerExecutor:
         inspected = self._inspect(attempt)
         if inspected is None or not self._is_ours(inspected):
             return Sighting(Standing.ABSENT)
-        return self._judge(inspected)
+        sighting = self._judge(inspected)
+        if sighting.standing not in (Standing.RUNNING, Standing.ENDED):
+            return sighting
+        labels, ended = inspected["Config"]["Labels"], sighting.standing is Standing.ENDED
+        return replace(sighting, report=self._report(labels, sighting.handle, ended=ended))
+
+    def _report(self, labels: Mapping[str, str], container: str, *, ended: bool) -> Report | None:
+        if docker_reports.LABEL not in labels:
+            return None
+        return docker_reports.read_report(self._engine, container, ended=ended)
 
     def _inspect(self, attempt: AttemptId) -> dict[str, Any] | None:
         answer = self._engine.call("GET", f"/containers/{self._name(attempt)}/json")
@@ -289,7 +301,12 @@ class DockerExecutor:
         """Write the container's description."""
         environment = dict(launch.environment)
         if launch.message_file:
-            environment["BARBEQUE_MESSAGE_URL"] = f"file://{MESSAGE_FOLDER}/message.json"
+            environment["BARBEQUE_MESSAGE_URL"] = f"file://{docker_reports.FOLDER}/message.json"
+        if launch.report_files:
+            environment |= docker_reports.VARIABLES
+        if self._urls is not None:
+            environment |= self._urls.reports(launch.attempt)
+        has_files = launch.message_file or launch.report_files
         return {
             "Image": launch.image,
             "Cmd": list(launch.command),
@@ -300,8 +317,9 @@ class DockerExecutor:
                 "barbeque.attempt": str(launch.number),
                 "barbeque.app": launch.app,
                 "barbeque.job": launch.job,
+                **({docker_reports.LABEL: "1"} if launch.report_files else {}),
             },
-            "Volumes": {MESSAGE_FOLDER: {}} if launch.message_file else {},
+            "Volumes": {docker_reports.FOLDER: {}} if has_files else {},
             "HostConfig": self._confine(launch),
         }
 
@@ -326,12 +344,21 @@ class DockerExecutor:
         }
 
 
-def _pack(message: str) -> bytes:
-    """Put the message into a tar, readable by whatever user the image runs as."""
-    content = message.encode()
-    entry = tarfile.TarInfo("message.json")
-    entry.size, entry.mode = len(content), 0o444
+def _files(launch: Launch, message: str) -> bytes:
+    """Return a tar of the files that the launch gives, empty bytes where there are none.
+
+    The message is readable by whatever user the image runs as, the job's own files are writable.
+    """
+    given = {"message.json": message.encode()} if launch.message_file else {}
+    own = docker_reports.EMPTY if launch.report_files else {}
+    return _pack({**given, **own}, writable=own) if given or own else b""
+
+
+def _pack(files: Mapping[str, bytes], *, writable: Container[str]) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        tar.addfile(entry, io.BytesIO(content))
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o666 if name in writable else 0o444
+            tar.addfile(entry, io.BytesIO(content))
     return packed.getvalue()

@@ -28,6 +28,7 @@ from barbeque_py.logs import LogSource
 from barbeque_py.store import Store, attempts
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.task_log import begin_log_at, is_by_firelens, log_of_task
+from barbeque_py.tickets import JobUrls
 
 Json = dict[str, Any]
 
@@ -62,18 +63,17 @@ class EcsExecutor:
     logs and what a stop is for are read from the attempts' rows.
     """
 
-    def __init__(  # noqa: PLR0913 - what a fleet has
+    def __init__(
         self,
         store: Store,
         url: EcsUrl,
         *,
         installation: str,
-        job_url: str | None,
-        secret: bytes,
+        urls: JobUrls | None,
         bucket: Bucket | None = None,
         clients: Clients | None = None,
     ) -> None:
-        """`job_url` is where jobs reach the API's routes for them; `secret` signs their tickets.
+        """`urls` are where jobs reach the API's routes for them.
 
         `bucket` is the log store where that is S3; without it no app can have `logs: firelens`.
         """
@@ -81,7 +81,7 @@ class EcsExecutor:
         self._url = url
         self._installation = installation
         self._clients = clients or open_clients(url.region)
-        self._maker = Maker(installation=installation, job_url=job_url, secret=secret)
+        self._maker = Maker(installation=installation, urls=urls)
         self._registrar = Registrar(store, self._clients.ecs)
         self._tasks = Tasks(self._clients.ecs)
         self._bucket = bucket

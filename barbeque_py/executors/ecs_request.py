@@ -12,7 +12,7 @@ from barbeque_py.executors.ecs_definition import beside, is_fargate, is_in_vpc, 
 from barbeque_py.executors.ecs_place import Place
 from barbeque_py.fargate import fargate_size
 from barbeque_py.ids import AttemptId
-from barbeque_py.tickets import ticket
+from barbeque_py.tickets import JobUrls
 
 Json = dict[str, Any]
 
@@ -29,10 +29,9 @@ _BURST_SHARE = 0.75
 class Maker:
     """Makes the requests of one installation's launches."""
 
-    def __init__(self, *, installation: str, job_url: str | None, secret: bytes) -> None:
+    def __init__(self, *, installation: str, urls: JobUrls | None) -> None:
         self._installation = installation
-        self._job_url = job_url
-        self._secret = secret
+        self._urls = urls
 
     def started_by(self, attempt: AttemptId) -> str:
         """Return whose a task is: what its description and its events say."""
@@ -66,8 +65,9 @@ class Maker:
     def _overrides(self, launch: Launch) -> Json:
         """Give the message as a variable where it fits, and its address wherever there is one."""
         variables = dict(launch.environment)
-        if self._job_url is not None:
-            variables["BARBEQUE_MESSAGE_URL"] = self._message_url(launch.attempt)
+        if self._urls is not None:
+            variables["BARBEQUE_MESSAGE_URL"] = self._urls.message(launch.attempt)
+            variables |= self._urls.reports(launch.attempt)
         overrides = _overrides(launch, variables)
         if _MESSAGE in variables and length_of(overrides) <= OVERRIDES:
             return overrides
@@ -80,7 +80,7 @@ class Maker:
                 "ecs.secrets, or shorten the command",
                 blame_definition=True,
             )
-        if self._job_url is None:
+        if self._urls is None:
             raise LaunchRefused(
                 f"the message of {launch.message_id} does not fit into the {OVERRIDES:,} "
                 "characters that ECS takes: set BARBEQUE_JOB_URL to where jobs reach this API, "
@@ -88,10 +88,6 @@ class Maker:
                 blame_definition=False,
             )
         return overrides
-
-    def _message_url(self, attempt: AttemptId) -> str:
-        token = ticket(self._secret, attempt)
-        return f"{self._job_url}/v2/attempts/{attempt}/message?token={token}"
 
 
 def length_of(overrides: Json) -> int:

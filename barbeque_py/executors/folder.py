@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from typing import Any
 from barbeque_py.executor import Launch, Sighting, Standing
 from barbeque_py.executors import supervisor
 from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.reports import PROGRESS_LIMIT, RESULT_LIMIT, Report, read_files
 
 
 @cache
@@ -29,7 +31,8 @@ class Folder:
     """What one attempt left on the disk. Every call may raise `OSError`.
 
     `launch.json`, `message.json`, `lock` and `work/` are there from the first moment on, the rest
-    is its supervisor's: `log`, `started`, `child`, `exit.json`, and `fault` when it broke.
+    is its supervisor's: `log`, `started`, `child`, `exit.json`, and `fault` when it broke; or the
+    job's own: `progress`, `result.json`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,6 +50,8 @@ class Folder:
         environment = {
             **launch.environment,
             "BARBEQUE_MESSAGE_URL": (self.path / "message.json").as_uri(),
+            "BARBEQUE_PROGRESS_FILE": str(self.path / "progress"),
+            "BARBEQUE_RESULT_FILE": str(self.path / "result.json"),
         }
         (new / "launch.json").write_text(replace(launch, environment=environment).to_json())
         try:
@@ -73,6 +78,11 @@ class Folder:
         return self._ended() or Sighting(
             Standing.ENDED, handle, _lost(mark), started_at=mark["started_at"]
         )
+
+    def report(self, *, ended: bool) -> Report | None:
+        """Return what the job has told in its files; its result only when it has ended."""
+        progress = self._taste("progress", PROGRESS_LIMIT)
+        return read_files(progress, self._taste("result.json", RESULT_LIMIT) if ended else None)
 
     def signal(self, *, kill: bool) -> None:
         """Tell the supervisor to end the job, or the job itself when that one is gone."""
@@ -128,6 +138,18 @@ class Folder:
                 yield False
             else:
                 yield True
+
+    def _taste(self, name: str, limit: int) -> bytes | None:
+        """Return a file of the job's up to a byte behind the limit, None where it is no file."""
+        try:
+            found = os.open(self.path / name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        try:
+            regular = stat.S_ISREG(os.fstat(found).st_mode)
+            return os.read(found, limit + 1) if regular else None
+        finally:
+            os.close(found)
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:

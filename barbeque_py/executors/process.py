@@ -20,6 +20,7 @@ from barbeque_py.executors.folder import Folder, delete, here
 from barbeque_py.executors.tail import Tail
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Reason
+from barbeque_py.tickets import JobUrls
 
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
@@ -43,10 +44,12 @@ class ProcessExecutor:
         installation: str,
         slots: int | None = None,
         environment: Mapping[str, str] | None = None,
+        urls: JobUrls | None = None,
     ) -> None:
         self._attempts = home.absolute() / "processes" / installation
         self._watch = self._attempts / ".watch"
         self._slots = slots or os.cpu_count() or 1
+        self._urls = urls
         self.traits = Traits()
         self._base = {"PATH": SEARCH_PATH, "HOME": str(Path.home())} | {
             name: value for name, value in (environment or {}).items() if name in INHERITED
@@ -88,7 +91,7 @@ class ProcessExecutor:
             folder.make(self._complete(launch), message)
             if folder.sighting().standing is Standing.CREATED:
                 _supervise(folder)
-            sighting = folder.sighting()
+            sighting = _look(folder)
             if sighting.standing is Standing.CREATED:
                 raise ExecutorUnavailable(folder.fault())
         fate = sighting.fate
@@ -99,7 +102,7 @@ class ProcessExecutor:
     def sightings(self, attempts: Sequence[AttemptId]) -> dict[AttemptId, Sighting]:
         """Look into the folder of each."""
         with _engine():
-            return {attempt: self._folder(attempt).sighting() for attempt in attempts}
+            return {attempt: _look(self._folder(attempt)) for attempt in attempts}
 
     def stop(self, attempt: AttemptId, *, kill: bool) -> None:
         """Tell the supervisor, which also kills by itself after the grace period."""
@@ -136,7 +139,8 @@ class ProcessExecutor:
 
     def _complete(self, launch: Launch) -> Launch:
         """Return the launch with the whole environment of its process."""
-        environment = {**self._base, **launch.environment}
+        posts = self._urls.reports(launch.attempt) if self._urls else {}
+        environment = {**self._base, **launch.environment, **posts}
         environment["PATH"] = ":".join((*launch.path, environment["PATH"]))
         return replace(launch, environment=environment)
 
@@ -156,6 +160,14 @@ class ProcessExecutor:
             finally:
                 os.close(directory)
                 address.unlink(missing_ok=True)
+
+
+def _look(folder: Folder) -> Sighting:
+    sighting = folder.sighting()
+    if sighting.standing not in (Standing.RUNNING, Standing.ENDED):
+        return sighting
+    report = folder.report(ended=sighting.standing is Standing.ENDED)
+    return replace(sighting, report=report)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 
 from barbeque_py.executions import Stage
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import attempts, dead_messages, executions, retries
+from barbeque_py.store.tables import attempts, dead_messages, executions, reports, retries
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,14 @@ def ended_before(tx: Tx, cutoff: datetime, most: int) -> list[Old]:
 
 
 def forget(tx: Tx, numbers: Sequence[int]) -> None:
-    """Delete these executions with their attempts and retries' ids, but for those open again."""
+    """Delete these executions with all that is theirs, but for those open again."""
     ended = select(executions.c.id).where(
         executions.c.id.in_(numbers), executions.c.stage == Stage.DONE
     )
     old = [row.id for row in tx.execute(ended.with_for_update())]
     if old:
+        theirs = select(attempts.c.id).where(attempts.c.execution.in_(old))
+        tx.execute(delete(reports).where(reports.c.attempt.in_(theirs)))
         tx.execute(delete(attempts).where(attempts.c.execution.in_(old)))
         tx.execute(delete(retries).where(retries.c.execution.in_(old)))
         tx.execute(delete(executions).where(executions.c.id.in_(old)))

@@ -325,6 +325,19 @@ subscriptions = Table(
     **_BINARY,
 )
 
+reports = Table(
+    "reports",
+    metadata,
+    Column("attempt", String(48), primary_key=True),
+    Column("percent", Double()),
+    Column("text", Text),
+    Column("told_at", Instant),
+    Column("result", _Long),
+    Column("fault", Text),
+    Column("result_at", Instant),
+    **_BINARY,
+)
+
 audit = Table(
     "audit",
     metadata,

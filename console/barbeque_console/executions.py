@@ -17,12 +17,13 @@ from barbeque_console.words import why_waiting
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog, UnknownExecution
 from barbeque_py.executions import ENDED, State
 from barbeque_py.ids import AttemptId, attempt_id
-from barbeque_py.store import Tx, apps, attempts, dead, pauses, queries, workers
+from barbeque_py.store import Tx, apps, attempts, dead, pauses, queries, reports, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
 from barbeque_py.store.pauses import Pause
 from barbeque_py.store.queries import Counts, Entry, Filter
+from barbeque_py.store.reports import Reported
 
 READ = ["GET", "HEAD"]
 
@@ -68,6 +69,8 @@ class Known:
     paused: bool
     pause: Pause | None = None
     """That for want of capacity which holds it back."""
+    told: Reported | None = None
+    """What the job of the last attempt has told of itself."""
 
     @property
     def ended(self) -> bool:
@@ -98,10 +101,12 @@ def find(tx: Tx, message_id: str) -> Known:
     execution = rows.by_message_id(tx, message_id)
     if execution is None or execution.tombstone:
         raise UnknownExecution(_why_unknown(tx, message_id, execution))
+    tries = attempts.of_execution(tx, execution.id)
     return Known(
         now=tx.now,
         execution=execution,
-        attempts=attempts.of_execution(tx, execution.id),
+        attempts=tries,
+        told=reports.of_attempt(tx, tries[-1].id) if tries else None,
         paused=execution.queue in apps.paused_queues(tx),
         pause=pauses.of_scope(tx, execution.held_by),
     )
@@ -173,7 +178,7 @@ class ExecutionPages:
             waiting=why_waiting(known.execution, known.now, paused=known.paused, pause=known.pause),
             message=self._message(known.execution),
             log=self._log(known, attempt, first),
-            stamp=stamp(known.execution, known.attempts),
+            stamp=stamp(known.execution, known.attempts, known.told),
             asked=asked,
             notice=NOTICES.get(request.query_params.get("notice", "")),
         )

@@ -16,10 +16,11 @@ from barbeque_py.attempt_log import LogReader, is_unshipped
 from barbeque_py.errors import ExecutorUnavailable, LogStoreUnavailable, UnknownExecution
 from barbeque_py.executions import OPEN, AttemptState
 from barbeque_py.logs import Line
-from barbeque_py.store import Tx, attempts
+from barbeque_py.store import Tx, attempts, reports
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
+from barbeque_py.store.reports import Reported
 
 log = logging.getLogger("barbeque.console")
 
@@ -82,12 +83,14 @@ def is_live(attempt: Attempt) -> bool:
     return attempt.state is not AttemptState.ENDED or attempt.log_sealed_at is None
 
 
-def stamp(execution: Execution, known: Sequence[Attempt]) -> str:
+def stamp(execution: Execution, known: Sequence[Attempt], told: Reported | None) -> str:
     """Return what differs whenever the page above the log has something new to say."""
     last = known[-1] if known else None
     ended = "" if last is None else f"{last.state}.{last.log_sealed_at is not None}"
     asked = execution.cancel_requested_at is not None
-    return f"{execution.state}.{execution.stage}.{execution.round}.{len(known)}.{ended}.{asked}"
+    said = "" if told is None else f"{told.told_at or ''}.{told.result_at or ''}"
+    facts = (execution.state, execution.stage, execution.round, len(known), ended, asked, said)
+    return ".".join(map(str, facts))
 
 
 def reader_of(parts: Shown) -> LogReader:
@@ -155,15 +158,17 @@ class LogPages:
         Attempt 0 is for a page that shows none yet.
         """
 
-        def read(tx: Tx) -> tuple[Execution, list[Attempt]]:
+        def read(tx: Tx) -> tuple[Execution, list[Attempt], Reported | None]:
             execution = rows.by_message_id(tx, message_id)
             if execution is None:
                 raise UnknownExecution("No worker has taken in a message with this id.")
-            return execution, attempts.of_execution(tx, execution.id)
+            known = attempts.of_execution(tx, execution.id)
+            told = reports.of_attempt(tx, known[-1].id) if known else None
+            return execution, known, told
 
-        execution, known = self._parts.store.read(read)
+        execution, known, told = self._parts.store.read(read)
         facts = {
-            "stamp": stamp(execution, known),
+            "stamp": stamp(execution, known, told),
             "state": execution.state,
             "open": execution.state in OPEN,
             "attempts": len(known),

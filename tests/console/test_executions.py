@@ -13,6 +13,8 @@ from barbeque_py.executions import State
 from barbeque_py.ids import new_message_id
 from barbeque_py.logs import message_key
 from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.report import report
+from barbeque_py.reports import Progress, Report
 from barbeque_py.retry import retry
 from barbeque_py.store import Store, apps
 from tests.console.rigs import Place, open_place, serve, serve_console, stored
@@ -216,3 +218,19 @@ def test_every_state_has_its_word_and_its_picture(place: Place, browser: httpx.C
     assert re.search(r'class="state queued"><svg[^>]*aria-hidden="true".*?</svg>queued<', text)
     for state in State:
         assert f"<option>{state}</option>" in text
+
+
+def test_progress_and_result_are_shown_and_change_the_page(
+    place: Place, browser: httpx.Client
+) -> None:
+    message_id = place.enqueue()
+    attempt = place.start()
+    page = f"/job_executions/{message_id}"
+    before = browser.get(f"{page}/log.json").json()["stamp"]
+    told = Report(Progress(42.5, "<b>half</b>"), '{"pages":["<i>"]}')
+    place.store.write(lambda tx: report(tx, {attempt: told}))
+    assert browser.get(f"{page}/log.json").json()["stamp"] != before
+    text = browser.get(page).text
+    assert '<progress max="100" value="42.5">' in text
+    assert "42.5% &lt;b&gt;half&lt;/b&gt;" in text
+    assert "{&#34;pages&#34;:[&#34;&lt;i&gt;&#34;]}" in text

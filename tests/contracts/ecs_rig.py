@@ -30,6 +30,7 @@ from barbeque_py.ids import AttemptId, attempt_id, new_message_id
 from barbeque_py.logs import LogSource
 from barbeque_py.store import Store, attempts, tables
 from barbeque_py.store.schema import migrate
+from barbeque_py.tickets import JobUrls
 from tests.cloud.rig import REGION, CloudProcess
 
 CLUSTER, INSTALLATION = "jobs", "abc123"
@@ -94,8 +95,7 @@ class EcsRig:
             self.store,
             replace(self.url, **changes),
             installation=INSTALLATION,
-            job_url=job_url,
-            secret=SECRET,
+            urls=JobUrls(job_url, SECRET) if job_url else None,
             bucket=bucket,
             clients=self._clients,
         )

@@ -14,6 +14,7 @@ from barbeque_py.errors import LaunchRefused, NoSuchLog
 from barbeque_py.executor import Blueprint, Executor, Launch, News, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.reports import Progress, Report
 from tests.contracts.ecs_rig import EcsRig
 from tests.contracts.process_rig import ProcessRig
 from tests.contracts.rigs import (
@@ -24,6 +25,7 @@ from tests.contracts.rigs import (
     run,
     stored,
     unknown_attempt,
+    wait_for,
     written,
 )
 from tests.waiting import wait_until
@@ -387,8 +389,10 @@ def test_a_job_gets_what_it_was_given_and_nothing_of_the_worker(
     lines = output(rig.executor(), launch).decode().splitlines()
     found = dict(line.split("=", 1) for line in lines)
     assert {name: found.get(name) for name in given} == given
-    its_own = {"PATH", "HOME", "LANG", "TZ", "HOSTNAME", "BARBEQUE_MESSAGE_URL"}
-    assert set(found) - set(given) <= its_own
+    files = {f"BARBEQUE_{noun}_FILE" for noun in ("PROGRESS", "RESULT")}
+    posts = {f"BARBEQUE_{noun}_URL" for noun in ("MESSAGE", "PROGRESS", "RESULT")}
+    its_own = {"PATH", "HOME", "LANG", "TZ", "HOSTNAME"}
+    assert set(found) - set(given) <= its_own | files | posts
 
 
 def test_a_command_is_given_its_words_as_they_are(rig: Rig, executor: Executor) -> None:
@@ -405,6 +409,70 @@ def test_a_message_can_be_read_from_its_file(rig: Rig, executor: Executor, size:
     launch = rig.launch('cat "${BARBEQUE_MESSAGE_URL#file://}"; echo', message_file=True)
     run(executor, launch, message)
     assert output(executor, launch).decode() == message + "\n"
+
+
+@local
+def test_progress_is_seen_while_it_runs_and_the_result_at_its_end(
+    rig: Rig, executor: Executor
+) -> None:
+    script = (
+        "P=$BARBEQUE_PROGRESS_FILE R=$BARBEQUE_RESULT_FILE; echo 1/4 begun > $P; echo {} > $R;"
+        "trap 'echo 100% >> $P; echo [1, 2] > $R; exit 0' TERM; echo on; sleep 60 & wait"
+    )
+    launch = rig.launch(script, report_files=True)
+    others = [rig.launch("sleep 60", report_files=True) for _ in range(2)]
+    for each in (launch, *others):
+        executor.start(each, "{}")
+    wait_until(lambda: output(executor, launch) == b"on\n", "it has told something")
+    begun = Report(Progress(25.0, "1/4 begun"))
+    assert look(rig.executor(), launch.attempt).report == begun
+    seen = executor.sightings([each.attempt for each in (launch, *others)])
+    assert [each.report for each in seen.values()] == [begun, None, None]
+    executor.stop(launch.attempt, kill=False)
+    ended = wait_for(executor, launch.attempt, Standing.ENDED)
+    assert ended.report == Report(Progress(100.0, ""), "[1,2]")
+    assert look(rig.executor(), launch.attempt).report == ended.report
+    for each in others:
+        executor.stop(each.attempt, kill=True)
+
+
+HOSTILE = {
+    "links": "busybox rm $P $R; busybox ln -s /etc/hosts $P; busybox ln -s /etc/hosts $R",
+    "a loop": "busybox rm $P $R; busybox ln -s $P $R; busybox ln -s $R $P",
+    "folders": "busybox rm $P $R; mkdir $P $R; echo {} > $R/a",
+    "pipes": "busybox rm $P $R; busybox mkfifo $P $R",
+    "nothing": "busybox rm $P $R",
+    "endless": "dd if=/dev/zero of=$P bs=1024 count=1 seek=9000000",
+    "no text": "printf '\\377\\376' > $P; printf '{\\377}' > $R",
+}
+
+
+@local
+@pytest.mark.parametrize("script", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_files_are_no_report_and_hinder_nothing(
+    rig: Rig, executor: Executor, script: str
+) -> None:
+    names = "P=$BARBEQUE_PROGRESS_FILE; R=$BARBEQUE_RESULT_FILE; touch $P $R; "
+    launch = rig.launch(f"{names}{script}; exit 3", report_files=True)
+    ended = run(executor, launch)
+    assert ended.fate is not None
+    assert ended.fate.exit_code == 3
+    report = ended.report
+    assert report is None or (report.progress is None and report.result is None)
+
+
+@local
+@pytest.mark.parametrize("size", [65_536, 65_537, 50_000_000])
+def test_a_result_may_have_64_kib(rig: Rig, executor: Executor, size: int) -> None:
+    script = f"(printf '\"'; head -c {size - 2} /dev/zero | tr '\\0' x; printf '\"')"
+    report = run(
+        executor, rig.launch(f"{script} > $BARBEQUE_RESULT_FILE", report_files=True)
+    ).report
+    assert report is not None
+    if size == 65_536:
+        assert report.result == '"' + "x" * (size - 2) + '"'
+    else:
+        assert (report.result, report.fault) == (None, "the result has more than 65,536 bytes")
 
 
 def test_another_worker_sees_reads_and_stops_what_the_first_started(

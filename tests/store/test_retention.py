@@ -11,6 +11,8 @@ from barbeque_py.ids import new_message_id
 from barbeque_py.logstores.directory import DirectoryLogStore
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.prune import REMEMBERED, prune
+from barbeque_py.report import report
+from barbeque_py.reports import Report
 from barbeque_py.retry import retry
 from barbeque_py.store import Store, Tx, retention, tables
 from tests.store.world import (
@@ -38,7 +40,7 @@ def logs(tmp_path: Path) -> DirectoryLogStore:
 
 def rows_left(store: Store) -> dict[str, int]:
     def count(tx: Tx) -> dict[str, int]:
-        names = ("executions", "attempts", "retries", "outbox", "dead_messages")
+        names = ("executions", "attempts", "retries", "reports", "outbox", "dead_messages")
         found = {}
         for name in names:
             query = select(func.count()).select_from(tables.metadata.tables[name])
@@ -53,7 +55,9 @@ def finished(store: Store, logs: DirectoryLogStore) -> str:
     message_id = enqueue(store)
     end(store, claim_one(store, message_id), SUCCESS)
     store.write(lambda tx: retry(tx, message_id, retry_id=str(new_message_id())))
-    end(store, claim_one(store, message_id), SUCCESS)
+    attempt = claim_one(store, message_id)
+    store.write(lambda tx: report(tx, {attempt: Report(result="1")}))
+    end(store, attempt, SUCCESS)
     for number in (1, 2):
         logs.put(f"media/Encode/{message_id}/{number}/log.gz", [b"line"])
     logs.put(f"media/Encode/{message_id}/message.json", [b"{}"])
@@ -74,6 +78,7 @@ def test_an_old_execution_goes_with_everything_and_a_younger_one_stays(
         "executions": 1,
         "attempts": 2,
         "retries": 1,
+        "reports": 1,
         "outbox": 0,
         "dead_messages": 0,
     }

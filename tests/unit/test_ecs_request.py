@@ -18,14 +18,15 @@ from barbeque_py.executors.ecs_request import (
     length_of,
     quotas_of,
 )
-from barbeque_py.tickets import is_ticket
+from barbeque_py.tickets import JobUrls, is_ticket
 
 PLACE = Place("aws", "eu-west-1", "123456789012", "jobs")
 URL = EcsUrl(cluster="jobs", subnets=("subnet-0a1b2c3d",), security_groups=("sg-0a1b2c3d",))
 MESSAGE_ID = "0193b2f0-0000-7000-8000-000000000000"
 JOB_URL = "http://barbeque.internal:3004"
-MAKER = Maker(installation="abc123", job_url=JOB_URL, secret=b"secret")
-NO_URL = Maker(installation="abc123", job_url=None, secret=b"secret")
+NOUNS = ("progress", "result")
+MAKER = Maker(installation="abc123", urls=JobUrls(JOB_URL, b"secret"))
+NO_URL = Maker(installation="abc123", urls=None)
 
 
 def details(url: EcsUrl = URL, **ecs: Any) -> dict[str, Any]:
@@ -64,6 +65,7 @@ def test_a_request_says_everything() -> None:
     address, _, token = url.partition("?token=")
     assert address == f"{JOB_URL}/v2/attempts/{MESSAGE_ID}-2/message"
     assert is_ticket(b"secret", f"{MESSAGE_ID}-2", token)
+    posts = [f"{JOB_URL}/v2/attempts/{MESSAGE_ID}-2/{noun}?token={token}" for noun in NOUNS]
     assert request == {
         "cluster": str(PLACE),
         "taskDefinition": "arn:definition",
@@ -89,6 +91,8 @@ def test_a_request_says_everything() -> None:
                         {"name": "B", "value": "2"},
                         {"name": "BARBEQUE_MESSAGE", "value": '{"n":1}'},
                         {"name": "BARBEQUE_MESSAGE_URL", "value": url},
+                        {"name": "BARBEQUE_PROGRESS_URL", "value": posts[0]},
+                        {"name": "BARBEQUE_RESULT_URL", "value": posts[1]},
                     ],
                     "cpu": 512,
                     "memory": 1024,
@@ -139,9 +143,10 @@ def test_a_message_is_a_variable_as_long_as_it_fits(maker: Maker) -> None:
 
 def test_a_message_that_does_not_fit_is_asked_for() -> None:
     request = MAKER.make(filled(MAKER, OVERRIDES + 1))
-    assert set(variables(request)) == {"BARBEQUE_MESSAGE_URL"}
+    urls = {f"BARBEQUE_{noun}_URL" for noun in ("MESSAGE", "PROGRESS", "RESULT")}
+    assert set(variables(request)) == urls
     unset = MAKER.make(a_launch(environment={}))
-    assert set(variables(unset)) == {"BARBEQUE_MESSAGE_URL"}
+    assert set(variables(unset)) == urls
 
 
 @pytest.mark.parametrize("launch", [filled(NO_URL, OVERRIDES + 1), a_launch(environment={})])

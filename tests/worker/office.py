@@ -37,6 +37,7 @@ class Office:
 
     def __init__(self, home: Path, executor: str, *, image: str = "", database: str = "") -> None:
         self.home = home
+        self.image = image
         self.environment = {
             "BARBEQUE_HOME": str(home),
             "BARBEQUE_EXECUTOR": executor,
@@ -56,6 +57,11 @@ class Office:
         self._opened: list[Parts] = []
         self.store.write(lambda tx: apps.put_app(tx, App("app", image)))
         self.store.write(lambda tx: apps.put_queue(tx, Queue("default")))
+
+    def set(self, **settings: str) -> None:
+        """Change settings for the workers that are started from now on."""
+        self.environment |= settings
+        self.settings = Settings.from_environment(self.environment)
 
     def define(self, name: str, script: str, **changes: Any) -> None:
         """Define a job that runs the shell script; three tries at most, unless told otherwise."""

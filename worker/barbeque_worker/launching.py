@@ -22,6 +22,7 @@ from barbeque_py.executor import Launch, Quota, Sighting, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.put_back import put_back
+from barbeque_py.settle import Told
 from barbeque_py.start import Claim, size_of
 from barbeque_py.store import Tx, lots, quotas
 from barbeque_py.store.attempts import Attempt
@@ -29,7 +30,7 @@ from barbeque_py.store.lots import Poised, Start
 from barbeque_py.store.pauses import ROOM
 from barbeque_worker.crew import Crew
 from barbeque_worker.shipping import Shippers
-from barbeque_worker.station import Station
+from barbeque_worker.station import Station, end_of
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Launcher:
         if claim.refused is None:
             self._begin(claim.attempt, _Order(claim.launch, fresh=True, paid=True))
         else:
-            self._settle(claim.attempt, _refusal(claim.refused))
+            self._settle(claim.attempt, Told(_refusal(claim.refused)))
 
     def resume(self, attempt: Attempt) -> None:
         """Start an attempt taken over from a worker that may have started it already."""
@@ -117,8 +118,8 @@ class Launcher:
 
     def seen(self, attempt: AttemptId, sighting: Sighting, *, timeout: float) -> None:
         """Record what was seen of an attempt that was started."""
-        if sighting.standing is Standing.ENDED and sighting.fate is not None:
-            self._settle(attempt, sighting.fate, sighting.handle)
+        if sighting.standing is Standing.ENDED:
+            self._settle(attempt, end_of(sighting))
         elif sighting.standing is Standing.RUNNING and self._mark(attempt, sighting, timeout):
             if self._station.executor.traits.attended:
                 self._shippers.begin(attempt)
@@ -187,7 +188,7 @@ class Launcher:
             message = self._message_of(row)
             sighting = station.executor.start(_with_message(order.launch, message), message)
         except LaunchRefused as refused:
-            self._settle(attempt, _refusal(refused))
+            self._settle(attempt, Told(_refusal(refused)))
         except NoCapacity as full:
             self._put_back(attempt, str(full))
         else:
@@ -216,7 +217,7 @@ class Launcher:
         sighting = self._station.executor.sightings([attempt])[attempt]
         if sighting.standing in (Standing.ABSENT, Standing.CREATED):
             detail = "whether it was started could not be found out in time, and it left no trace"
-            self._settle(attempt, Fate(Reason.VANISHED, detail=detail))
+            self._settle(attempt, Told(Fate(Reason.VANISHED, detail=detail)))
         else:
             self.seen(attempt, sighting, timeout=order.launch.timeout)
 
@@ -245,10 +246,11 @@ class Launcher:
                 self.seen(attempt, sighting, timeout=order.launch.timeout)
                 return
             self._station.executor.remove(attempt)
-        self._settle(attempt, Fate(Reason.CANCELLED, detail="cancelled before it was started"))
+        detail = "cancelled before it was started"
+        self._settle(attempt, Told(Fate(Reason.CANCELLED, detail=detail)))
 
-    def _settle(self, attempt: AttemptId, fate: Fate, handle: str = "") -> None:
-        if self._station.settle(attempt, fate, handle=handle):
+    def _settle(self, attempt: AttemptId, told: Told) -> None:
+        if self._station.settle(attempt, told):
             self._on_settled()
 
 

@@ -10,10 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from barbeque_py import clock
-from barbeque_py.executor import Executor
+from barbeque_py.executor import Executor, Sighting
 from barbeque_py.ids import AttemptId
 from barbeque_py.logstore import LogStore
-from barbeque_py.outcomes import Fate
 from barbeque_py.settle import Told, settle_all
 from barbeque_py.shipment import Shipping
 from barbeque_py.start import Claimant
@@ -87,9 +86,9 @@ class Station:
     mine: set[AttemptId] = field(default_factory=set)
     """Live attempts that this worker started or adopted: it acts on their events at once."""
 
-    def settle(self, attempt: AttemptId, fate: Fate, *, handle: str = "") -> bool:
+    def settle(self, attempt: AttemptId, told: Told) -> bool:
         """Settle the attempt; False when another was first."""
-        return self.settle_all({attempt: Told(fate, handle)})
+        return self.settle_all({attempt: told})
 
     def settle_all(self, told: Mapping[AttemptId, Told]) -> bool:
         """Settle the attempts in one transaction; False when others were first with all."""
@@ -116,6 +115,12 @@ def _settle_lots(tx: Tx, lots: Sequence[tuple[Mapping[AttemptId, Told], timedelt
         news.append(not settled.isdisjoint(lot))
         settled -= lot.keys()
     return news
+
+
+def end_of(sighting: Sighting) -> Told:
+    """Return what the sighting of an attempt that has ended tells of its end."""
+    assert sighting.fate is not None, "an executor tells the fate of what has ended"
+    return Told(sighting.fate, sighting.handle, sighting.report)
 
 
 def new_owner() -> str:

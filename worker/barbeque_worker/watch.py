@@ -10,13 +10,15 @@ from barbeque_py.executions import AttemptState
 from barbeque_py.executor import Launch, Sighting, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.report import report
+from barbeque_py.reports import Report
 from barbeque_py.settle import Told
 from barbeque_py.store import Tx, attempts, lots, quotas, unchecked
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.lots import Begun
 from barbeque_worker.launching import Launcher
 from barbeque_worker.shipping import Shippers
-from barbeque_worker.station import Station
+from barbeque_worker.station import Station, end_of
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ class Watch:
         self._launcher = launcher
         self._shippers = shippers
         self._deaf = False
+        self._reports: dict[AttemptId, Report] = {}
 
     def follow(self, stop: threading.Event) -> None:
         """Settle this worker's attempts as their ends are told, until `stop` is set."""
@@ -80,7 +83,9 @@ class Watch:
         place = station.executor.place()
         mine_before = frozenset(station.mine)  # what is claimed meanwhile is not among the live
         live = station.store.read(lambda tx: attempts.live_at(tx, [place]))
-        self._judge(self._look_at(live))
+        seen = self._look_at(live)
+        self._record_reports(seen)
+        self._judge(seen)
         station.mine.difference_update(mine_before - {attempt.id for attempt in live})
         self._sweep_former_places()
         return _SWEEP
@@ -94,6 +99,20 @@ class Watch:
         ):
             self._stop(attempt)
         return _ENFORCE
+
+    def _record_reports(self, seen: Sequence[tuple[Attempt, Sighting]]) -> None:
+        """Record what running jobs of this worker told since the last look."""
+        told = {
+            attempt.id: sighting.report
+            for attempt, sighting in seen
+            if sighting.standing is Standing.RUNNING
+            and attempt.owner == self._station.owner
+            and sighting.report is not None
+        }
+        news = {each: now for each, now in told.items() if self._reports.get(each) != now}
+        if news:
+            self._station.store.write(lambda tx: report(tx, news))
+        self._reports = told
 
     def _sweep_former_places(self) -> None:
         """Judge what was here before the machine was booted anew: nothing of it runs any more."""
@@ -133,7 +152,7 @@ class Watch:
 
     def _judge_told(self, told: Mapping[AttemptId, Sighting | None]) -> None:
         """Settle what has ended, all of it together, and look up the others."""
-        ended = {each: _end(seen) for each, seen in told.items() if seen and _has_ended(seen)}
+        ended = {each: end_of(seen) for each, seen in told.items() if seen and _has_ended(seen)}
         self._settle(ended)
         others = [each for each in told if each not in ended]
         if not others:
@@ -159,7 +178,7 @@ class Watch:
         for attempt, sighting in seen:
             match sighting.standing:
                 case Standing.ENDED:
-                    ended[attempt.id] = _end(sighting)
+                    ended[attempt.id] = end_of(sighting)
                 case Standing.RUNNING if attempt.state is AttemptState.STARTING:
                     self._launcher.seen(attempt.id, sighting, timeout=_timeout(attempt))
                 case Standing.RUNNING if not attended:
@@ -201,11 +220,6 @@ def _request_stop(tx: Tx, attempt: Attempt, reason: Reason) -> bool:
 
 def _has_ended(sighting: Sighting) -> bool:
     return sighting.standing is Standing.ENDED
-
-
-def _end(sighting: Sighting) -> Told:
-    assert sighting.fate is not None, "an executor tells the fate of what has ended"
-    return Told(sighting.fate, sighting.handle)
 
 
 def _begin(attempt: Attempt, sighting: Sighting) -> list[Begun]:
