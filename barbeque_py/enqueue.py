@@ -65,7 +65,7 @@ def pack(broker: Broker, logs: LogStore, request: Request) -> Request:
     if not is_too_large(broker, request):
         return request
     job = request.job
-    key = message_key(job.app, job.job, job.message_id)
+    key = message_key(job.app, job.job, job.message_id, job.message)
     logs.put(key, [job.message.encode()])
     pointer = replace(job, message="null", options=replace(job.options, body_key=key))
     return replace(request, job=pointer)

@@ -9,6 +9,9 @@ from typing import NewType
 MessageId = NewType("MessageId", str)
 AttemptId = NewType("AttemptId", str)
 
+_KEYED = uuid.UUID("d46471ca-c193-4ed3-aa61-ed48df6cb1c5")
+"""The name space of the ids of requests that carry a key; it must never change."""
+
 _MESSAGE_ID = re.compile(r"[a-f\d]{8}-([a-f\d]{4}-){3}[a-f\d]{12}")
 
 
@@ -24,6 +27,16 @@ def new_message_id() -> MessageId:
 def notified_id(notification: str, queue: str, topic: str) -> MessageId:
     """Return the id of what a notification of SNS starts: the same on every delivery of it."""
     return MessageId(str(uuid.uuid5(uuid.UUID(notification), f"{queue} {topic}")))
+
+
+def keyed_id(app: str, key: str) -> MessageId:
+    """Return the id of what an app asks for under an idempotency key: the same every time."""
+    return MessageId(str(uuid.uuid5(_KEYED, f"{app} {key}")))
+
+
+def may_repeat(message_id: str) -> bool:
+    """Tell whether another message may come under this id: it was made of a name (UUIDv5)."""
+    return message_id[14:15] == "5"
 
 
 def is_message_id(text: str) -> bool:

@@ -15,7 +15,7 @@ from barbeque_py.errors import (
     RequestError,
     StoreUnavailable,
 )
-from barbeque_py.logs import message_key
+from barbeque_py.logs import is_message_key, message_key
 from barbeque_py.logstore import LogStore
 from barbeque_py.messages import (
     Confirmation,
@@ -284,7 +284,7 @@ def _place(
     parsed: Parsed,
 ) -> None:
     match parsed:
-        case JobMessage(options=Options(body_key=str(key))) if key != _key_of(parsed):
+        case JobMessage(options=Options(body_key=str(key))) if not _may_be_at(key, parsed):
             _bury(tx, delivery, f"body_key {key} is not where this message would be kept")
             outcome.done.append(delivery)
         case JobMessage():
@@ -382,12 +382,17 @@ def _fill(tx: Tx, tombstone: Recorded, row: dict[str, Any]) -> None:
 
 
 def _same(found: Recorded, row: dict[str, Any]) -> bool:
-    """Tell whether the row says what was recorded; of large messages only that they are large."""
-    return all(getattr(found, name) == row[name] for name in ("app", "job", "message"))
+    """Tell whether the row says what was recorded; large messages are known by their keys."""
+    said = ("app", "job", "message", "message_key")
+    return all(getattr(found, name) == row[name] for name in said)
 
 
 def _key_of(job: JobMessage) -> str:
-    return message_key(job.app, job.job, job.message_id)
+    return message_key(job.app, job.job, job.message_id, job.message)
+
+
+def _may_be_at(key: str, job: JobMessage) -> bool:
+    return is_message_key(key, job.app, job.job, job.message_id)
 
 
 def _put_off(tx: Tx, outcome: Sorting, delivery: Delivery, reason: str) -> None:

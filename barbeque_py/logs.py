@@ -25,11 +25,13 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from typing import Protocol
 from urllib.parse import quote
 
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog
+from barbeque_py.ids import may_repeat
 from barbeque_py.logstore import LogStore
 
 MEMBER_LINES = 1_000
@@ -47,6 +49,8 @@ _MEMBER_ROOM = MEMBER_BYTES + 64 * 1024
 """No compressed member is longer."""
 _OPENINGS = 3
 _SEGMENT = re.compile(r"live/(\d{12})\.gz\Z")
+_PLAIN = re.compile(r"message\.json")
+_DIGESTED = re.compile(r"message-[a-f\d]{32}\.json", re.ASCII)
 
 
 class LogSource(Protocol):
@@ -105,9 +109,25 @@ def attempt_prefix(app: str, job: str, message_id: str, number: int) -> str:
     return f"{_part(app)}/{_part(job)}/{_part(message_id)}/{number}/"
 
 
-def message_key(app: str, job: str, message_id: str) -> str:
-    """Return the key of a message that is too large for its row."""
-    return f"{_part(app)}/{_part(job)}/{_part(message_id)}/message.json"
+def message_key(app: str, job: str, message_id: str, message: str = "") -> str:
+    """Return the key of a message that is too large for its row.
+
+    Where another message may come under the same id the key names its content, too: whichever is
+    recorded first, no other is ever written over it.
+    """
+    digest = f"-{sha256(message.encode()).hexdigest()[:32]}" if may_repeat(message_id) else ""
+    return f"{_message_folder(app, job, message_id)}message{digest}.json"
+
+
+def is_message_key(key: str, app: str, job: str, message_id: str) -> bool:
+    """Tell whether a message of this id would be kept there."""
+    folder = _message_folder(app, job, message_id)
+    form = _DIGESTED if may_repeat(message_id) else _PLAIN
+    return key.startswith(folder) and form.fullmatch(key, len(folder)) is not None
+
+
+def _message_folder(app: str, job: str, message_id: str) -> str:
+    return f"{_part(app)}/{_part(job)}/{_part(message_id)}/"
 
 
 def live_key(prefix: str, first: int) -> str:

@@ -75,7 +75,7 @@ def loads(body: bytes, *, max_depth: int = 64, max_keys: int = 10_000) -> object
     Depth is counted in open brackets, keys over all objects together.
     """
     text = _decode(body)
-    _measure(body, max_depth, max_keys)
+    measure(body, max_depth=max_depth, max_keys=max_keys)
     try:
         value: object = _FAST.decode(text)
     except _Suspicion:
@@ -111,8 +111,11 @@ def _decode(body: bytes) -> str:
         raise EncodingError(f"not UTF-8: byte {error.start} is wrong; send JSON as UTF-8") from None
 
 
-def _measure(body: bytes, max_depth: int, max_keys: int) -> None:
-    """Refuse bombs before the parser recurses; a body with few brackets costs three scans."""
+def measure(body: bytes, *, max_depth: int = 64, max_keys: int = 10_000) -> None:
+    """Refuse JSON that is too deep or has too many keys, before a parser recurses.
+
+    A body with few brackets costs three scans. Raises `StrictJsonError`.
+    """
     deep = body.count(b"[") + body.count(b"{") > max_depth
     many = body.count(b":") > max_keys
     if not (deep or many):

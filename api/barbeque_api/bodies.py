@@ -29,7 +29,12 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 async def read_object(
-    request: Request, limit: int, *, known: Collection[str], may_be_empty: bool = False
+    request: Request,
+    limit: int,
+    *,
+    known: Collection[str],
+    may_be_empty: bool = False,
+    most_keys: int = 10_000,
 ) -> dict[str, Any]:
     """Return the body as a JSON object of known fields; raises a `Refusal` that names the fault."""
     body = await read_body(request, limit)
@@ -39,16 +44,21 @@ async def read_object(
     if kind != "application/json":
         raise refusal(400, f"Content-Type is {kind[:_SHOWN]!r}; send application/json")
     try:
-        value = strict_json.loads(body)
+        value = strict_json.loads(body, max_keys=most_keys)
     except ValueError as error:
         raise refusal(400, f"the body is refused: {error}") from None
     if not isinstance(value, dict):
         raise refusal(400, f"the body is {shown(value)}, not a JSON object")
-    if strangers := value.keys() - set(known):
+    refuse_strangers(value, known)
+    return value
+
+
+def refuse_strangers(facts: dict[str, Any], known: Collection[str]) -> None:
+    """Raise a `Refusal` that names a field which is not known."""
+    if strangers := facts.keys() - known:
         strange = min(strangers)
         fault = f"{shown(strange)} is not a field; known: {', '.join(sorted(known))}"
         raise refusal(400, fault)
-    return value
 
 
 def read_text(facts: dict[str, Any], name: str) -> str | None:

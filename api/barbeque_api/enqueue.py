@@ -1,37 +1,38 @@
-"""`POST /v2/job_executions`: accept a request to run a job, without the schedule's tables."""
+"""`POST /v2/job_executions`: accept requests to run jobs, without the schedule's tables."""
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from barbeque_api import schemas
-from barbeque_api.bodies import read_delay, read_object, read_text, shown
+from barbeque_api.bodies import read_object, shown
 from barbeque_api.gate import Endpoint
+from barbeque_api.job_requests import FIELDS, read_batch, read_item, read_job
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal, service_refusal
+from barbeque_api.problems import (
+    RETRY_AFTER,
+    Refusal,
+    answer,
+    describe,
+    refusal,
+    service_refusal,
+    translate,
+)
+from barbeque_api.rights import Needs, caller_of
 from barbeque_api.sender import Sender
 from barbeque_api.snapshot import Names, Snapshot
-from barbeque_py import clock, strict_json
-from barbeque_py.apps import NAME
+from barbeque_py import clock
 from barbeque_py.broker import SharedBroker
 from barbeque_py.enqueue import Request as Job
-from barbeque_py.errors import RequestError, StoreUnavailable
-from barbeque_py.ids import new_message_id
-from barbeque_py.messages import JobMessage, Options, read_options, write_options
+from barbeque_py.errors import StoreUnavailable
+from barbeque_py.identity import Identity, Scope
 
 PATH = "/v2/job_executions"
-FURTHEST = timedelta(days=366)
-"""How far ahead `run_at` may be."""
-
-_OPTIONS = frozenset(
-    {"run_at", "priority", "timeout", "concurrency_key", "user_id", "notify", "tags"}
-)
-_FIELDS = _OPTIONS | {"application", "job", "queue", "message", "delay_seconds"}
-_MOST_OPTIONS = 16 * 1024
-"""Characters of JSON: what the column of the smallest database holds, with room to spare."""
+BATCH_PATH = f"{PATH}/batch"
 
 
 class Enqueueing:
@@ -47,18 +48,23 @@ class Enqueueing:
 
     @property
     def direct(self) -> dict[tuple[str, str], Endpoint]:
-        """The route, for the gate."""
-        return {("POST", PATH): self.post}
+        """The routes, for the gate."""
+        return {("POST", PATH): self.post, ("POST", BATCH_PATH): self.post_batch}
 
     def add_to(self, router: APIRouter) -> None:
-        """Add the route."""
-        router.add_api_route(
-            PATH,
-            self.post,
-            methods=["POST"],
-            status_code=201,
-            openapi_extra=schemas.body(schemas.ENQUEUE),
-        )
+        """Add the routes."""
+        for path, endpoint, schema in (
+            (PATH, self.post, schemas.ENQUEUE),
+            (BATCH_PATH, self.post_batch, schemas.BATCH),
+        ):
+            router.add_api_route(
+                path,
+                endpoint,
+                methods=["POST"],
+                status_code=201,
+                dependencies=[Depends(_needed)],
+                openapi_extra=schemas.body(schema),
+            )
 
     def close(self) -> None:
         """Send what was accepted, then stop."""
@@ -66,47 +72,56 @@ class Enqueueing:
 
     async def post(self, request: Request) -> Response:
         """Run a job: answers once its message can't be lost any more."""
-        facts = await read_object(request, self._parts.max_body, known=_FIELDS)
-        job = self._read_job(facts, request.headers.get("traceparent"))
-        await self._check_names(job)
+        _needed(request)
+        facts = await read_object(request, self._parts.max_body, known=FIELDS)
+        job = read_job(facts, request, default_queue=self._parts.default_queue)
+        _check_app(job, caller_of(request))
+        (fault,) = await self._faults([job])
+        if fault is not None:
+            raise fault
         await self._sender.send(job)
-        message_id = job.job.message_id
-        return answer({"message_id": message_id, "status": "pending", "id": None}, status=201)
+        return answer(_accepted(job), status=201)
 
-    def _read_job(self, facts: dict[str, Any], traceparent: str | None) -> Job:
-        message = facts.get("message")
-        if message is None:
-            raise refusal(400, f"message is {'null' if 'message' in facts else 'missing'}")
-        app, job = _name(facts, "application"), _name(facts, "job")
-        queue = read_text(facts, "queue") or self._parts.default_queue
-        delay = read_delay(facts, service_refusal)
-        options = _read_options(facts, traceparent)
-        if delay and options.run_at is not None:
-            raise refusal(400, "delay_seconds and run_at: give one of them, not both")
-        return Job(
-            JobMessage(
-                message_id=new_message_id(),
-                app=app,
-                job=job,
-                queue=queue,
-                message=strict_json.dumps(message),
-                enqueued_at=clock.now(),
-                options=options,
-            ),
-            queue,
-            delay,
-        )
+    async def post_batch(self, request: Request) -> Response:
+        """Run up to 1,000 jobs: says of each whether it can't be lost any more, or its fault."""
+        _needed(request)
+        items = await read_batch(request, self._parts.max_body)
+        found = [self._read_item(item, request) for item in items]
+        await self._refuse_unknown(found)
+        jobs = {number: each for number, each in enumerate(found) if isinstance(each, Job)}
+        ends = await self._sender.send_all(list(jobs.values()))
+        for number, end in zip(jobs, ends, strict=True):
+            if end is not None:
+                found[number] = end
+        return _answer_batch(found)
 
-    async def _check_names(self, job: Job) -> None:
-        """Refuse what is not there, after a look at the database for what came lately."""
+    def _read_item(self, item: object, request: Request) -> Job | Exception:
+        try:
+            job = read_item(item, request, default_queue=self._parts.default_queue)
+            _check_app(job, caller_of(request))
+        except Refusal as refused:
+            return refused
+        return job
+
+    async def _refuse_unknown(self, found: list[Job | Exception]) -> None:
+        """Put the faults in the places of jobs whose names are not there."""
+        jobs = {number: each for number, each in enumerate(found) if isinstance(each, Job)}
+        faults = await self._faults(list(jobs.values()))
+        for number, fault in zip(jobs, faults, strict=True):
+            if fault is not None:
+                found[number] = fault
+
+    async def _faults(self, jobs: Sequence[Job]) -> list[Refusal | None]:
+        """Find the names that are not there, after a look at the database for what came lately."""
         names = self._snapshot.names
-        if names is None or self._fault(job, names) is not None:
+        faults = None if names is None else [self._fault(job, names) for job in jobs]
+        if faults is None or any(faults):
             names = await self._look_again()
-            if names is not None and (fault := self._fault(job, names)):
-                raise fault
-        elif self._snapshot.stale and (self._refreshing is None or self._refreshing.done()):
+            return [None if names is None else self._fault(job, names) for job in jobs]
+        if self._snapshot.stale and (self._refreshing is None or self._refreshing.done()):
             loop = asyncio.get_running_loop()
             self._refreshing = loop.run_in_executor(None, self._snapshot.refresh_quietly)
+        return faults
 
     async def _look_again(self) -> Names | None:
         """Read the names anew; None when nothing is known and the broker will say so itself.
@@ -123,7 +138,7 @@ class Enqueueing:
                 return None
             raise
 
-    def _fault(self, job: Job, names: Names) -> Exception | None:
+    def _fault(self, job: Job, names: Names) -> Refusal | None:
         if job.queue not in names.queues:
             return refusal(404, f"no queue is called {shown(job.queue)}")
         wanted = (job.job.app, job.job.job)
@@ -135,44 +150,31 @@ class Enqueueing:
         return None
 
 
-def _name(facts: dict[str, Any], field: str) -> str:
-    value = facts.get(field)
-    if value is None:
-        raise refusal(400, f"{field} is {'null' if field in facts else 'missing'}")
-    if not isinstance(value, str) or NAME.fullmatch(value) is None:
-        raise refusal(
-            400,
-            f"{field}: {shown(value)} is not a name: up to 128 of A-Z a-z 0-9 _ . : -, "
-            "a letter or digit first",
-        )
-    return value
+_needed = Needs(Scope.ENQUEUE)
 
 
-def _read_options(facts: dict[str, Any], traceparent: str | None) -> Options:
-    given = {name: facts[name] for name in _OPTIONS & facts.keys()}
-    if not given and traceparent is None:
-        return _NO_OPTIONS
-    try:
-        options = read_options(given | _trace(traceparent))
-    except RequestError as error:
-        raise refusal(400, str(error).removeprefix("Options.")) from None
-    if len(strict_json.dumps(write_options(options))) > _MOST_OPTIONS:
-        raise refusal(400, f"the options together are longer than {_MOST_OPTIONS:,} characters")
-    if options.run_at is not None and options.run_at > clock.now() + FURTHEST:
-        raise refusal(400, f"run_at: {shown(facts['run_at'])} is more than a year ahead")
-    return options
+def _check_app(job: Job, caller: Identity) -> None:
+    if not caller.may(Scope.ENQUEUE, job.job.app):
+        raise refusal(404, f"no app of yours is called {shown(job.job.app)}")
 
 
-def _trace(traceparent: str | None) -> dict[str, str]:
-    """Return the trace to go on with; W3C wants a header that is none to be ignored."""
-    if traceparent is None:
-        return {}
-    trace = {"traceparent": traceparent}
-    try:
-        read_options(trace)
-    except RequestError:
-        return {}
-    return trace
+def _accepted(job: Job) -> dict[str, Any]:
+    return {"message_id": job.job.message_id, "status": "pending", "id": None}
 
 
-_NO_OPTIONS = Options()
+def _answer_batch(found: Sequence[Job | Exception]) -> Response:
+    """Return 201 when all were accepted, 503 when none could be kept, else 207."""
+    refused = [translate(each) for each in found if not isinstance(each, Job)]
+    away = [each for each in refused if each.status >= HTTPStatus.INTERNAL_SERVER_ERROR]
+    if len(away) == len(found):
+        raise away[0]
+    results = [_result(each) for each in found]
+    facts = {"results": results, "accepted": len(found) - len(refused), "refused": len(refused)}
+    return answer(facts, status=207 if refused else 201, headers=RETRY_AFTER if away else None)
+
+
+def _result(found: Job | Exception) -> dict[str, Any]:
+    if isinstance(found, Job):
+        return _accepted(found)
+    refused = translate(found)
+    return describe(refused.status, refused.body.get("message") or refused.body["error"])

@@ -15,6 +15,7 @@ ENQUEUE: dict[str, Any] = {
         "queue": _TEXT,
         "message": {"description": "any JSON value but null"},
         "delay_seconds": _DELAY,
+        "idempotency_key": {"type": ["string", "null"], "minLength": 1, "maxLength": 255},
         "run_at": {"type": "string", "format": "date-time"},
         "priority": {"type": "integer", "minimum": -100, "maximum": 100},
         "timeout": {
@@ -26,6 +27,12 @@ ENQUEUE: dict[str, Any] = {
         "notify": {"type": "object"},
         "tags": {"type": "object", "additionalProperties": _TEXT},
     },
+}
+BATCH: dict[str, Any] = {
+    "type": "object",
+    "required": ["jobs"],
+    "additionalProperties": False,
+    "properties": {"jobs": {"type": "array", "minItems": 1, "maxItems": 1000, "items": ENQUEUE}},
 }
 RETRY: dict[str, Any] = {
     "type": "object",

@@ -1,21 +1,26 @@
 """Sends what was asked for, together: requests that come while a send is under way share the next.
 
-Each is answered only after its own message is durable. One thread sends, so a commit never waits
-for a free thread of a pool that other requests use up. Messages too large to travel go into the
-log store beforehand, in threads of their own: that takes long, and where it fails, only they do.
+Each is answered only after its own message is durable. Threads of its own send, so a commit never
+waits for a free thread of a pool that other requests use up: one for a database, which has one
+writer, and several for a broker that is far away, which full batches don't wait for. Messages too
+large to travel go into the log store beforehand, in other threads: that takes long, and where it
+fails, only they do.
 """
 
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
-from barbeque_api.problems import unavailable
-from barbeque_py.broker import Broker
+from barbeque_api.problems import Refusal, unavailable
+from barbeque_py import clock
+from barbeque_py.broker import Broker, SharedBroker
 from barbeque_py.enqueue import Request, batch_size, enqueue, is_too_large, pack
+from barbeque_py.errors import BarbequeError
 from barbeque_py.logstore import LogStore
 from barbeque_py.wake import Bell
 
@@ -24,8 +29,15 @@ LINGER = 0.001
 MOST_WAITING = 64 * 1024 * 1024
 """Characters of messages that may wait for the broker; more are refused."""
 
+_PATIENCE = 0.05
+"""Seconds that a request waits at most for a send that is under way, where others may go beside."""
+_SENDERS = 8
+"""How many batches are under way at once to a broker that is far away."""
 _PACKERS = 4
 """How many large messages go into the log store at once."""
+
+End = Callable[[Exception | None], None]
+"""Is told, in the loop of whoever asked, that a request is durable, or why it may not be."""
 
 
 @dataclass(slots=True)
@@ -33,19 +45,12 @@ class _Waiting:
     request: Request
     size: int
     loop: asyncio.AbstractEventLoop
-    sent: "asyncio.Future[None]"
-
-    def settle(self, error: Exception | None) -> None:
-        if self.sent.done():
-            return  # whoever asked has gone
-        if error is None:
-            self.sent.set_result(None)
-        else:
-            self.sent.set_exception(error)
+    end: End
+    since: float = field(default_factory=clock.monotonic)
 
 
 class Sender:
-    """Sends requests to one broker from a thread of its own, which the first request starts."""
+    """Sends requests to one broker from threads of its own, which the first requests start."""
 
     def __init__(self, broker: Broker, logs: LogStore, bell: Bell) -> None:
         self._broker = broker
@@ -53,10 +58,13 @@ class Sender:
         self._bell = bell
         self._packers = ThreadPoolExecutor(_PACKERS, thread_name_prefix="packer")
         self._most = batch_size(broker)
+        self._most_threads = 1 if isinstance(broker, SharedBroker) else _SENDERS
         self._waiting: deque[_Waiting] = deque()
         self._size = 0
         self._change = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._sending = 0
         self._closed = False
         self._crowded = False
 
@@ -67,22 +75,60 @@ class Sender:
         """
         loop = asyncio.get_running_loop()
         if is_too_large(self._broker, request):
-            with self._counted(len(request.job.message)):
-                request = await loop.run_in_executor(
-                    self._packers, pack, self._broker, self._logs, request
-                )
-        waiting = _Waiting(request, len(request.job.message), loop, loop.create_future())
-        self._line_up(waiting)
-        await waiting.sent
+            request = await self._pack(request)
+        sent: asyncio.Future[None] = loop.create_future()
+        end = partial(_settle, sent)
+        self._line_up([_Waiting(request, len(request.job.message), loop, end)])
+        await sent
+
+    async def send_all(self, requests: Sequence[Request]) -> list[Exception | None]:
+        """Return, when it is known of all, which can't be lost, and why the others may be."""
+        if not requests:
+            return []
+        loop = asyncio.get_running_loop()
+        packed = await asyncio.gather(*(self._try_to_pack(each) for each in requests))
+        left = {n: each for n, each in enumerate(packed) if isinstance(each, Request)}
+        ends = [None if isinstance(each, Request) else each for each in packed]
+        over = asyncio.Event()
+
+        def end(number: int, error: Exception | None) -> None:
+            ends[number] = error
+            del left[number]
+            if not left:
+                over.set()
+
+        lined_up = [
+            _Waiting(each, len(each.job.message), loop, partial(end, number))
+            for number, each in left.items()
+        ]
+        if lined_up:
+            self._line_up(lined_up)
+            await over.wait()
+        return ends
 
     def close(self) -> None:
         """Send what waits, then end the threads."""
         with self._change:
             self._closed = True
-            self._change.notify()
+            self._change.notify_all()
         self._packers.shutdown()
-        if self._thread is not None:
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()
+
+    async def _try_to_pack(self, request: Request) -> Request | Exception:
+        if not is_too_large(self._broker, request):
+            return request
+        try:
+            return await self._pack(request)
+        except (BarbequeError, Refusal) as error:
+            return error
+
+    async def _pack(self, request: Request) -> Request:
+        with self._counted(len(request.job.message)):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(
+                self._packers, pack, self._broker, self._logs, request
+            )
 
     @contextmanager
     def _counted(self, size: int) -> Iterator[None]:
@@ -102,15 +148,22 @@ class Sender:
             raise unavailable("too many messages wait to be stored; try again later")
         self._size += size
 
-    def _line_up(self, waiting: _Waiting) -> None:
+    def _line_up(self, waiting: Sequence[_Waiting]) -> None:
+        """Let them wait for a sender; a thread more is started while all are at work."""
         with self._change:
-            self._make_room(waiting.size)
-            self._waiting.append(waiting)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
-                self._thread.start()
-            if len(self._waiting) in (1, self._most):
-                self._change.notify()
+            self._make_room(sum(each.size for each in waiting))
+            before = len(self._waiting)
+            self._waiting.extend(waiting)
+            after = len(self._waiting)
+            full = after // self._most - before // self._most
+            wanted = max(full, 0 if before else 1)
+            if not wanted:
+                return
+            self._change.notify(wanted)
+            for _ in range(min(wanted - self._idle, self._most_threads - len(self._threads))):
+                thread = threading.Thread(target=self._run, name="sender", daemon=True)
+                self._threads.append(thread)
+                thread.start()
 
     def _run(self) -> None:
         while batch := self._next_batch():
@@ -119,19 +172,42 @@ class Sender:
     def _next_batch(self) -> list[_Waiting]:
         """Wait for requests and take the first ones that go to one queue; empty is the end."""
         with self._change:
-            self._change.wait_for(lambda: self._waiting or self._closed)
-            if self._crowded and not self._closed:
-                self._change.wait_for(lambda: len(self._waiting) >= self._most, LINGER)
-            batch: list[_Waiting] = []
-            others: list[_Waiting] = []
-            while self._waiting and len(batch) < self._most:
-                each = self._waiting.popleft()
-                same = not batch or each.request.queue == batch[0].request.queue
-                (batch if same else others).append(each)
-            self._waiting.extendleft(reversed(others))
-            self._size -= sum(each.size for each in batch)
-            self._crowded = len(batch) > 1 or bool(self._waiting)
-            return batch
+            while True:
+                self._idle += 1
+                while not self._is_time():
+                    self._change.wait(self._seconds_left())
+                self._idle -= 1
+                if self._crowded and not self._closed:
+                    self._change.wait_for(lambda: len(self._waiting) >= self._most, LINGER)
+                if self._waiting:
+                    return self._take()
+                if self._closed:
+                    return []
+
+    def _is_time(self) -> bool:
+        """Tell whether to send what waits, and not to let it share the next batch."""
+        if not self._waiting:
+            return self._closed
+        alone = self._sending == 0 or self._closed
+        return alone or len(self._waiting) >= self._most or self._seconds_left() == 0
+
+    def _seconds_left(self) -> float | None:
+        if not self._waiting:
+            return None
+        return max(0.0, self._waiting[0].since + _PATIENCE - clock.monotonic())
+
+    def _take(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        others: list[_Waiting] = []
+        while self._waiting and len(batch) < self._most:
+            each = self._waiting.popleft()
+            same = not batch or each.request.queue == batch[0].request.queue
+            (batch if same else others).append(each)
+        self._waiting.extendleft(reversed(others))
+        self._size -= sum(each.size for each in batch)
+        self._crowded = len(batch) > 1 or bool(self._waiting)
+        self._sending += 1
+        return batch
 
     def _send_batch(self, batch: list[_Waiting]) -> None:
         error: Exception | None = None
@@ -139,16 +215,27 @@ class Sender:
             enqueue(self._broker, self._logs, [each.request for each in batch])
         except Exception as raised:  # noqa: BLE001 - told to each who waits, and the thread goes on
             error = raised
+        with self._change:
+            self._sending -= 1
         for loop in {each.loop for each in batch}:
-            own = [each for each in batch if each.loop is loop]
+            ends = [each.end for each in batch if each.loop is loop]
             try:
-                loop.call_soon_threadsafe(_settle, own, error)
+                loop.call_soon_threadsafe(_tell, ends, error)
             except RuntimeError:
                 continue  # the loop has ended, and with it everyone who asked
         if error is None:
             self._bell.ring()
 
 
-def _settle(batch: list[_Waiting], error: Exception | None) -> None:
-    for each in batch:
-        each.settle(error)
+def _tell(ends: list[End], error: Exception | None) -> None:
+    for end in ends:
+        end(error)
+
+
+def _settle(sent: "asyncio.Future[None]", error: Exception | None) -> None:
+    if sent.done():
+        return  # whoever asked has gone
+    if error is None:
+        sent.set_result(None)
+    else:
+        sent.set_exception(error)

@@ -30,6 +30,7 @@ class Recorded:
     app: str
     job: str
     message: str | None
+    message_key: str | None
     tombstone: bool
     note: str | None
 
