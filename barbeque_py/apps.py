@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from barbeque_py.backoff import RetryPolicy
@@ -24,11 +24,25 @@ DEFAULT_GRACE = timedelta(seconds=30)
 DEFAULT_LOGS = "awslogs"
 
 
-def with_registry(image: str, registry: str | None) -> str:
-    """Return the image under the registry, unless it names one: a first part like a host's."""
-    first, slash, _ = image.partition("/")
-    names_one = bool(slash) and ("." in first or ":" in first or first == "localhost")
-    return f"{registry}/{image}" if registry and image and not names_one else image
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One released image of an app."""
+
+    id: int
+    """Its row, which attempts name."""
+    app: str
+    number: int
+    """Counts the app's revisions from 1."""
+    image: str
+    """As it was named."""
+    pinned: str | None
+    """What the name meant, which can't change any more; None while nobody has found out."""
+    pinned_at: datetime | None
+    rollback_of: int | None
+    """The number of the revision that this one brought back."""
+    made_by: str
+    made_at: datetime
+    note: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,10 @@ class App:
     """How ECS carries the jobs' logs: `awslogs` or `firelens`."""
     ecs: dict[str, Any] = field(default_factory=dict)
     """How ECS runs the jobs, in the apply file's keys; see `ecs_settings`."""
+    revision: int | None = field(default=None, compare=False)
+    """The row of the revision that is current; None where the image was never released."""
+    pinned: str | None = field(default=None, compare=False)
+    """The image that the revision is pinned to; None while it is not."""
 
 
 @dataclass(frozen=True, slots=True)

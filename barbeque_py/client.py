@@ -122,9 +122,15 @@ class Client:
         """
         return self._dict("GET", _EXECUTIONS, params=_given(wanted))
 
-    def retry(self, message_id: str, *, delay: timedelta | None = None) -> dict[str, Any]:
-        """Give an execution that has ended another round; Refused (409) while it is open."""
-        body = {} if delay is None else {"delay_seconds": _seconds(delay)}
+    def retry(
+        self, message_id: str, *, delay: timedelta | None = None, image: str | None = None
+    ) -> dict[str, Any]:
+        """Give an execution that has ended another round; Refused (409) while it is open.
+
+        `image` is `same`, the one it ran, unless given, or `current`, the app's of today.
+        """
+        body: dict[str, Any] = {} if delay is None else {"delay_seconds": _seconds(delay)}
+        body |= {} if image is None else {"image": image}
         return self._dict("POST", f"{_execution(message_id)}/retries", json=body)
 
     def cancel(self, message_id: str) -> dict[str, Any]:
@@ -168,6 +174,24 @@ class Client:
     def apps(self) -> list[dict[str, Any]]:
         """Return every app with its jobs."""
         return list(self._dict("GET", "/v2/apps")["apps"])
+
+    def release(self, app: str, image: str, *, note: str | None = None) -> dict[str, Any]:
+        """Make the image the app's newest revision; the answer tells its number."""
+        wanted = {"image": image, "note": note}
+        body = {name: value for name, value in wanted.items() if value is not None}
+        return self._dict("POST", f"/v2/apps/{_part(app)}/revisions", json=body)
+
+    def roll_back(
+        self, app: str, *, to: int | None = None, note: str | None = None
+    ) -> dict[str, Any]:
+        """Bring back revision `to` of the app, or the one before, as its newest revision."""
+        wanted = {"to": to, "note": note}
+        body = {name: value for name, value in wanted.items() if value is not None}
+        return self._dict("POST", f"/v2/apps/{_part(app)}/rollback", json=body)
+
+    def revisions(self, app: str, **wanted: Any) -> dict[str, Any]:
+        """Return the app's newest revisions; `before` and `limit` narrow, as `next` tells."""
+        return self._dict("GET", f"/v2/apps/{_part(app)}/revisions", params=_given(wanted))
 
     def queues(self) -> list[dict[str, Any]]:
         """Return every queue with what waits and runs."""

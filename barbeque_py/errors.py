@@ -6,6 +6,9 @@ BarbequeError
     UnknownJob
     UnknownExecution
     UnknownApp
+    UnknownRevision
+    UnknownImage          its registry is sure that there is no such image
+    ImageRefused          it comes from where no image may come from
     NoDeadMessage
     UnfitBody             a broker can't carry a message's body
     StillOpen             the execution has not ended, so it can't be retried
@@ -44,6 +47,18 @@ class UnknownExecution(RequestError):
 
 class UnknownApp(RequestError):
     """No app has this name."""
+
+
+class UnknownRevision(RequestError):
+    """The app has no such revision."""
+
+
+class UnknownImage(RequestError):
+    """The registry that the image names has no such image."""
+
+
+class ImageRefused(RequestError):
+    """Images may not come from there, as BARBEQUE_REGISTRIES says."""
 
 
 class NoDeadMessage(RequestError):

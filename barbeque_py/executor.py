@@ -24,6 +24,8 @@ class Blueprint:
     """Seconds from SIGTERM to SIGKILL."""
     ecs: Mapping[str, Any] = field(default_factory=dict)
     """What the definition says of ECS, app and job merged."""
+    revision: int | None = None
+    """The app's revision whose image this is, to be pinned if it is not."""
 
     @property
     def key(self) -> str:
@@ -56,6 +58,8 @@ class Preparation:
     """The executor's own; JSON-able, kept with every launch."""
     quotas: tuple[Quota, ...] = ()
     """What one start draws a token from, each."""
+    revision: int | None = None
+    """The blueprint's."""
 
 
 @dataclass(frozen=True, slots=True)

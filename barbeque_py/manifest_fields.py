@@ -17,6 +17,7 @@ from pydantic import (
 
 from barbeque_py.apps import NAME, QUEUE_NAME, TOPIC
 from barbeque_py.durations import PATTERN, format_duration, parse_duration
+from barbeque_py.images import IMAGE
 from barbeque_py.settings import GIVEN_TO_JOBS
 
 CAPABILITIES = frozenset(
@@ -29,7 +30,6 @@ CAPABILITIES = frozenset(
     ).split()
 )
 
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,511}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
 _HTTP = re.compile(r"https?://[^\s/?#@]+(/[^\s]*)?")
@@ -182,7 +182,7 @@ Capability = Annotated[str, PlainValidator(read_capability), string(examples=sor
 Name = Annotated[str, matching(NAME, _A_NAME), like(NAME)]
 QueueName = Annotated[str, matching(QUEUE_NAME, _A_QUEUE), like(QUEUE_NAME)]
 Topic = Annotated[str, matching(TOPIC, "an SNS topic's ARN"), like(TOPIC)]
-Image = Annotated[str, matching(_IMAGE, _AN_IMAGE), like(_IMAGE)]
+Image = Annotated[str, matching(IMAGE, _AN_IMAGE), like(IMAGE)]
 Email = Annotated[str, matching(_EMAIL, "an email address"), like(_EMAIL)]
 Url = Annotated[str, matching(_HTTP, "an http:// or https:// address"), like(_HTTP)]
 Command = Annotated[

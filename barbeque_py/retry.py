@@ -8,9 +8,17 @@ from barbeque_py.store import Tx
 from barbeque_py.store import executions as rows
 
 
-def retry(tx: Tx, message_id: str, *, retry_id: str, delay: timedelta = timedelta(0)) -> None:
+def retry(
+    tx: Tx,
+    message_id: str,
+    *,
+    retry_id: str,
+    delay: timedelta = timedelta(0),
+    current_image: bool = False,
+) -> None:
     """Queue the execution again with a fresh budget; `retry_id` makes a repeat a no-op.
 
+    It goes on with the image that it ran, or with the app's of today when `current_image` says so.
     Raises `UnknownExecution`, and `StillOpen` when it has not ended.
     """
     execution = rows.by_message_id(tx, message_id, lock=True)
@@ -28,6 +36,7 @@ def retry(tx: Tx, message_id: str, *, retry_id: str, delay: timedelta = timedelt
             "stage": Stage.SCHEDULED if delay else Stage.READY,
             "due_at": due_at,
             "round": execution.round + 1,
+            "image_from": execution.attempts + 1 if current_image else execution.image_from,
             "counted": 0,
             "uncounted": 0,
             "could_not_start": False,

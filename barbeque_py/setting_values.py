@@ -293,6 +293,11 @@ def read_registry(text: str) -> str:
     return text
 
 
+def read_registries(text: str) -> tuple[str, ...]:
+    """Read a list of registries, each with folders where only those are meant."""
+    return tuple(read_registry(each.strip()) for each in text.split(","))
+
+
 def read_retention(text: str) -> timedelta:
     """Read how long executions are kept: 45 days to 100 years."""
     return _between(parse_duration(text), timedelta(days=45), timedelta(days=36_500))

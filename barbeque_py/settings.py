@@ -228,6 +228,14 @@ class Settings:
         example="registry.example.com:5000",
         read=values.read_registry,
     )
+    registries: tuple[str, ...] | None = _setting(
+        "BARBEQUE_REGISTRIES",
+        "",
+        "Where images may come from, separated by commas: registries, or registries with folders. "
+        "`docker.io` is that of names without one. Unset: anywhere.",
+        example="123456789012.dkr.ecr.eu-west-1.amazonaws.com,docker.io/library",
+        read=values.read_registries,
+    )
     aws_region: str | None = _setting(
         "AWS_REGION",
         "",

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -23,6 +23,9 @@ from barbeque_py.store.ready import Ready
 Answer = Preparation | LaunchRefused
 Prepared = Mapping[str, Mapping[str, Answer]]
 """By app, then by job: what is ready for a launch, or why it can't be. An app comes as a whole."""
+
+Prepare = Callable[[Blueprint], Answer | None]
+"""Returns what is ready for launches of the blueprint; begins to prepare it where nothing is."""
 
 _LANE_WIDE = ("place:", "queue:")
 """Limits that stop a whole lane: nothing is set aside for them, claiming just ends."""
@@ -75,15 +78,24 @@ class Claim:
     refused: LaunchRefused | None
 
 
-def claim(tx: Tx, claimant: Claimant, queue: str, *, most: int, prepared: Prepared) -> list[Claim]:
+def claim(
+    tx: Tx,
+    claimant: Claimant,
+    queue: str,
+    *,
+    most: int,
+    prepared: Prepared,
+    prepare: Prepare = lambda _: None,
+) -> list[Claim]:
     """Claim up to `most` ready executions of the queue whose job is prepared.
 
     The most urgent first, among them those of the app with the fewest running attempts, of it the
-    oldest. One whose limit is full is set aside until the limit has room. The attempt's row, its
-    launch request and its slots are written in this transaction, before anything is started, and
-    what its start draws from the quotas is taken.
+    oldest. One whose limit is full is set aside until the limit has room. One that has run on
+    another image than the app's of today goes on with that; `prepare` is asked for it. The
+    attempt's row, its launch request and its slots are written in this transaction, before anything
+    is started, and what its start draws from the quotas is taken.
     """
-    claiming = _Claiming(tx, claimant, prepared)
+    claiming = _Claiming(tx, claimant, prepared, prepare)
     drawn = quotas_of(prepared)
     most = quotas.available(tx, drawn, most)
     claims: list[Claim] = []
@@ -93,7 +105,7 @@ def claim(tx: Tx, claimant: Claimant, queue: str, *, most: int, prepared: Prepar
             break
         look_at = max(room, min(room << number, _FARTHEST))
         found = _choose(tx, queue, look_at, leave_out=claiming.unprepared)
-        claiming.look_up({(each.app, each.job) for each in found})
+        claiming.look_up(found)
         chosen = [each for each in found if claiming.is_prepared(each)]
         taken, lane_full = _take_slots(tx, claiming, chosen, most=room)
         claims += claiming.record(taken)
@@ -125,25 +137,44 @@ def quotas_of(prepared: Prepared) -> set[Quota]:
 class _Claiming:
     """What one claim knows: definitions, what is prepared, and who claims."""
 
-    def __init__(self, tx: Tx, claimant: Claimant, prepared: Prepared) -> None:
+    def __init__(self, tx: Tx, claimant: Claimant, prepared: Prepared, prepare: Prepare) -> None:
         self._tx = tx
         self._claimant = claimant
         self._prepared = prepared
+        self._prepare = prepare
         self._apps = {app.name: app for app in apps.all_apps(tx)}
         self._plans: dict[tuple[str, str], _Plan] = {}
+        # By app and job: on the app's image of today.
+        self._own: dict[int, _Plan] = {}
+        # By execution, of those that go on with an earlier image.
         self.unprepared = self._apps.keys() - prepared.keys()
 
-    def look_up(self, jobs: set[tuple[str, str]]) -> None:
-        """Learn what executions of these jobs would be launched as."""
-        new = jobs - self._plans.keys()
+    def look_up(self, found: Sequence[Ready]) -> None:
+        """Learn what the executions would be launched as."""
+        new = {(each.app, each.job) for each in found} - self._plans.keys()
         defined = apps.get_jobs(self._tx, new)
         for app, job in new:
             answer = self._prepared.get(app, {}).get(job)
             self._plans[app, job] = _Plan(self._apps.get(app), defined.get((app, job)), answer)
+        since = {each.id: each.image_from for each in found if each.attempts >= each.image_from}
+        images = attempts.images_of(self._tx, since)
+        self._own |= {
+            each.id: self._on_earlier(self._plans[each.app, each.job], *images[each.id])
+            for each in found
+            if each.id in images
+        }
+
+    def _on_earlier(self, plan: _Plan, image: str, revision: int | None) -> _Plan:
+        """Return the plan on the image that the execution's first attempt ran."""
+        today = plan.answer.image if isinstance(plan.answer, Preparation) else None
+        if plan.app is None or plan.job is None or image == today:
+            return plan
+        app = replace(plan.app, image=image, pinned=image, revision=revision)
+        return replace(plan, app=app, answer=self._prepare(blueprint_of(app, plan.job)))
 
     def plan(self, execution: Ready) -> _Plan:
-        """Return what the execution would be launched as; its job was looked up."""
-        return self._plans[execution.app, execution.job]
+        """Return what the execution would be launched as; it was looked up."""
+        return self._own.get(execution.id) or self._plans[execution.app, execution.job]
 
     def is_prepared(self, execution: Ready) -> bool:
         """Tell whether it can be claimed: one that is defined no more can, to be refused."""
@@ -212,11 +243,17 @@ class _Claiming:
             "request": launch.to_json(),
             "scopes": self.scopes(execution),
             "image": launch.image,
+            "revision": self._revision_of(plan),
             "launch_number": launch.launch_number,
             "first_called_at": now,
             "log_at": plan.answer.log_at if isinstance(plan.answer, Preparation) else None,
             "claimed_at": now,
         }
+
+    def _revision_of(self, plan: _Plan) -> int | None:
+        if isinstance(plan.answer, Preparation):
+            return plan.answer.revision
+        return plan.app.revision if plan.app is not None else None
 
 
 def _choose(tx: Tx, queue: str, most: int, *, leave_out: Iterable[str]) -> list[Ready]:
@@ -298,8 +335,13 @@ def _undefined(execution: Ready) -> LaunchRefused:
 
 def blueprint_of(app: App, job: JobDefinition) -> Blueprint:
     """Return what must be ready before an attempt at the job can be launched."""
-    grace = job.grace.total_seconds()
-    return Blueprint(app.name, app.image, grace=grace, ecs=ecs_settings.merged(app, job))
+    return Blueprint(
+        app.name,
+        app.pinned or app.image,
+        grace=job.grace.total_seconds(),
+        ecs=ecs_settings.merged(app, job),
+        revision=app.revision,
+    )
 
 
 def launch_of(

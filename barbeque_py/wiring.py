@@ -18,6 +18,8 @@ from barbeque_py.executors.process import ProcessExecutor
 from barbeque_py.logs import LogSource
 from barbeque_py.logstore import LogStore
 from barbeque_py.logstores.directory import DirectoryLogStore
+from barbeque_py.registries.asking import Registries
+from barbeque_py.release import Sources
 from barbeque_py.setting_values import ExecutorUrl
 from barbeque_py.settings import Settings, environment_of_jobs
 from barbeque_py.store import Store, apps
@@ -52,6 +54,8 @@ class Front:
     """Makes queues; None where the database carries messages and needs none."""
     topics: Topics | None = None
     """Lets queues hear SNS; None where messages don't come by SQS."""
+    sources: Sources
+    """Where images may come from; asks no registry until it must."""
     watching: Watching
     """Shows logs that nobody ships while their tasks run; asks for nothing until it is read."""
     closers: tuple[Callable[[], None], ...] = ()
@@ -101,6 +105,7 @@ def _open_front(opened: ExitStack, settings: Settings) -> Front:
         bell=bell,
         installation=installation,
         topics=topics,
+        sources=_open_sources(opened, settings),
         watching=_kept(opened, Watching(sources.open_log)),
         closers=(opened.close,),
     )
@@ -168,6 +173,11 @@ def _open_queues(
     queues = _kept(opened, SqsQueues(url.prefix, installation=installation, region=region))
     topics = SnsTopics(queue_arn=queues.queue_arn, allow_topics=queues.allow_topics)
     return queues, _kept(opened, topics)
+
+
+def _open_sources(opened: ExitStack, settings: Settings) -> Sources:
+    registries = _kept(opened, Registries())
+    return Sources(registries, settings.docker_registry, settings.registries or ())
 
 
 def open_logs(settings: Settings) -> LogStore:
@@ -250,15 +260,21 @@ def _open_ecs(
     from barbeque_py.executors.ecs import EcsExecutor  # noqa: PLC0415
     from barbeque_py.executors.ecs_definition import Bucket  # noqa: PLC0415
 
-    place = settings.logs
+    place, registries = settings.logs, Registries()
     executor = EcsExecutor(
         store,
         replace(url, region=url.region or settings.aws_region),
         installation=installation,
         urls=_job_urls(settings, store),
         bucket=Bucket(place.bucket, place.prefix, logs) if place.kind == "s3" else None,
+        registry=registries,
     )
-    return executor, executor.close
+
+    def close() -> None:
+        executor.close()
+        registries.close()
+
+    return executor, close
 
 
 def choose_executor(store: Store, settings: Settings) -> ExecutorUrl | EcsUrl:

@@ -44,14 +44,15 @@ def make_test_image(socket: str = "/var/run/docker.sock") -> str:
         if engine.call("GET", f"/images/{IMAGE}/json").status == 404:
             name, _, tag = IMAGE.partition(":")
             path = f"/images/create?fromSrc=-&repo={name}&tag={tag}&changes=ENV%20PATH%3D/bin"
-            answer = engine.call("POST", path, content=_pack())
+            answer = engine.call("POST", path, content=pack())
             assert answer.status == 200, answer.sentence()
     finally:
         engine.close()
     return IMAGE
 
 
-def _pack() -> bytes:
+def pack() -> bytes:
+    """Return the files of the image as a tar."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for folder, mode in (("bin", 0o755), ("tmp", 0o1777), ("etc", 0o755)):

@@ -18,6 +18,7 @@ from barbeque_api.health import Health
 from barbeque_api.job_routes import JobRoutes
 from barbeque_api.parts import Served
 from barbeque_api.queues import DeadMessages, Queues
+from barbeque_api.releases import Releases
 from barbeque_api.revisions import Revisions
 from barbeque_api.statuses import Statuses
 from barbeque_api.subscriptions import Subscriptions
@@ -78,7 +79,7 @@ class _Api(FastAPI):
 def _routes(parts: Served, enqueueing: Enqueueing, *, for_jobs: bool) -> APIRouter:
     router = APIRouter()
     jobs = (Statuses, Executions, AttemptLogs, *((JobRoutes,) if for_jobs else ()))
-    definitions = (Revisions, Configuration, Queues, Subscriptions, DeadMessages)
+    definitions = (Revisions, Releases, Configuration, Queues, Subscriptions, DeadMessages)
     enqueueing.add_to(router)
     for noun in (*jobs, *definitions, Health):
         noun(parts).add_to(router)

@@ -1,12 +1,15 @@
 """What applying a file changes: compared with what there is, then done, in one transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.ecs_faults import faults
+from barbeque_py.errors import ImageRefused
+from barbeque_py.identity import Identity
 from barbeque_py.manifest import Manifest, ManifestError, Problem, unknown_queues, write_path
+from barbeque_py.release import Sources, release
 from barbeque_py.setting_values import nearest
 from barbeque_py.store import Tx, apps, subscriptions
 from barbeque_py.subscriptions import NO_TOPICS
@@ -32,27 +35,44 @@ class Change:
         return self.thing.queue if isinstance(self.thing, Subscription) else None
 
 
-def make(tx: Tx, manifest: Manifest, text: str, *, prune: bool) -> list[Change]:
+@dataclass(frozen=True, slots=True)
+class Making:
+    """Who applies a file, and what its images mean where that is known."""
+
+    who: Identity
+    pins: Mapping[str, str | None]
+    """By the image's name."""
+
+
+def make(tx: Tx, manifest: Manifest, text: str, making: Making, *, prune: bool) -> list[Change]:
     """Make what the file says and return what that changed; raises what `compare` raises."""
     changes = compare(tx, manifest, text, prune=prune)
     for each in changes:
         if each.change == "removed":
             _remove(tx, each.thing)
         elif each.change != "unchanged":
-            _put(tx, each.thing)
+            _put(tx, each.thing, making)
     return changes
 
 
-def _put(tx: Tx, thing: Thing) -> None:
+def _put(tx: Tx, thing: Thing, making: Making) -> None:
     match thing:
         case App():
-            apps.put_app(tx, thing)
+            _put_app(tx, thing, making)
         case JobDefinition():
             apps.put_job(tx, thing)
         case Queue():
             apps.put_queue(tx, thing)
         case Subscription():
             subscriptions.put(tx, thing)
+
+
+def _put_app(tx: Tx, app: App, making: Making) -> None:
+    """Make or change the app; another image is a release of it."""
+    before = apps.get_app(tx, app.name)
+    apps.put_app(tx, app)
+    if before is None or before.image != app.image:
+        release(tx, making.who, app.name, app.image, pinned=making.pins.get(app.image))
 
 
 def _remove(tx: Tx, thing: Thing) -> None:
@@ -155,6 +175,19 @@ class _Fault:
                 names = [job["name"] for job in app["jobs"]]
                 return ("apps", number, "jobs", names.index(self.job), *self.rest)
         raise LookupError(self.app)
+
+
+def check_images(manifest: Manifest, text: str, sources: Sources) -> None:
+    """Raise `ManifestError` for images that come from where none may come from."""
+    _check(text, list(_refused_images(manifest, sources)))
+
+
+def _refused_images(manifest: Manifest, sources: Sources) -> Iterator[_Fault]:
+    for app in manifest.apps:
+        try:
+            sources.check(app.image)
+        except ImageRefused as error:
+            yield _Fault(app.name, None, ("image",), str(error))
 
 
 def refuse_topics(text: str) -> ManifestError:

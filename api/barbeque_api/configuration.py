@@ -1,5 +1,6 @@
 """`POST /v2/apply` and `GET /v2/apps`: which apps, jobs and queues there are."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,22 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from barbeque_api.bodies import read_body
-from barbeque_api.changes import Change, compare, make, name_of, refuse_topics
+from barbeque_api.changes import (
+    Change,
+    Making,
+    check_images,
+    compare,
+    make,
+    name_of,
+    refuse_topics,
+)
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
+from barbeque_api.rights import caller_of
 from barbeque_py.apps import App, JobDefinition
 from barbeque_py.durations import format_duration
-from barbeque_py.errors import ConfigurationError
+from barbeque_py.errors import ConfigurationError, UnknownImage
+from barbeque_py.identity import Identity
 from barbeque_py.manifest import Manifest, parse
 from barbeque_py.store import apps, subscriptions
 from barbeque_py.subscriptions import Unfinished, bring_right
@@ -58,7 +69,7 @@ class Configuration:
         text = await self._read_text(request)
         folder = _read_base(base)
         changes, left = await run_in_threadpool(
-            self._apply, text, folder, prune=prune, dry_run=dry_run
+            self._apply, caller_of(request), text, folder, prune=prune, dry_run=dry_run
         )
         shown = [{"kind": each.kind, "name": each.name, "change": each.change} for each in changes]
         told = [{"name": name_of(each.wanted), "reason": each.reason} for each in left]
@@ -81,18 +92,33 @@ class Configuration:
             raise refusal(400, f"the body is not UTF-8: byte {error.start} is wrong") from None
 
     def _apply(
-        self, text: str, base: Path | None, *, prune: bool, dry_run: bool
+        self, who: Identity, text: str, base: Path | None, *, prune: bool, dry_run: bool
     ) -> tuple[list[Change], list[Unfinished]]:
         manifest = parse(text, base=base)
         if manifest.subscriptions and self._parts.topics is None:
             raise refuse_topics(text)
+        check_images(manifest, text, self._parts.sources)
         store = self._parts.store
         if dry_run:
             return store.read(lambda tx: compare(tx, manifest, text, prune=prune)), []
         self._make_queues(manifest, text, prune=prune)
-        changes = store.write(lambda tx: make(tx, manifest, text, prune=prune))
+        making = Making(who, self._pins(manifest))
+        changes = store.write(lambda tx: make(tx, manifest, text, making, prune=prune))
         self._parts.bell.ring()
         return changes, self._subscribe(changes)
+
+    def _pins(self, manifest: Manifest) -> dict[str, str | None]:
+        """Find out what the images mean that are new to their apps.
+
+        One that its registry does not know may have been built on the worker's machine.
+        """
+        had = {app.name: app.image for app in self._parts.store.read(apps.all_apps)}
+        new = {app.image for app in manifest.apps if had.get(app.name) != app.image}
+        pins = dict.fromkeys(new)
+        for image in new:
+            with suppress(UnknownImage):
+                pins[image] = self._parts.sources.pin(image)
+        return pins
 
     def _make_queues(self, manifest: Manifest, text: str, *, prune: bool) -> None:
         """Make the broker's queues that the file names, before the rows that send to them.
@@ -133,6 +159,7 @@ def _app(app: App, jobs: list[JobDefinition]) -> dict[str, Any]:
     return {
         "name": app.name,
         "image": app.image,
+        "pinned": app.pinned,
         "description": app.description,
         "process_path": list(app.process_path),
         "logs": app.logs,

@@ -1,10 +1,11 @@
 """What the API is made of: live parts and the settings it follows; wiring puts them together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from barbeque_py.broker import Broker, Queues
 from barbeque_py.logstore import LogStore
+from barbeque_py.release import Sources
 from barbeque_py.store import Store
 from barbeque_py.subscriptions import Topics
 from barbeque_py.wake import Bell
@@ -27,6 +28,8 @@ class Served:
     """Lets queues hear SNS; None where messages don't come by SQS."""
     watching: Watching | None = None
     """Shows logs that nobody ships while their tasks run; None where there are none."""
+    sources: Sources = field(default_factory=Sources)
+    """Where images may come from, and who knows what their tags mean."""
     default_queue: str = "default"
     verify_enqueued_jobs: bool = False
     host_url: str | None = None

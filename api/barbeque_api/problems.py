@@ -18,6 +18,7 @@ from barbeque_py.errors import (
     UnknownExecution,
     UnknownJob,
     UnknownQueue,
+    UnknownRevision,
 )
 from barbeque_py.manifest import ManifestError
 
@@ -32,7 +33,7 @@ _CODES = {
     413: "body_too_large",
     422: "invalid_manifest",
 }
-_UNKNOWN = (UnknownApp, UnknownExecution, UnknownJob, UnknownQueue)
+_UNKNOWN = (UnknownApp, UnknownExecution, UnknownJob, UnknownQueue, UnknownRevision)
 
 
 class Refusal(Exception):

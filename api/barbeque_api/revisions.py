@@ -1,4 +1,4 @@
-"""`/v1/apps/{name}/revision_lock`: the tag of an app's image, set and set back to latest."""
+"""`/v1/apps/{name}/revision_lock`: Barbeque's way to release a tag, and `latest` again."""
 
 import re
 from typing import Any
@@ -11,15 +11,21 @@ from barbeque_api import schemas
 from barbeque_api.bodies import read_object, shown
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
-from barbeque_py.errors import UnknownApp
-from barbeque_py.store import Tx, apps
+from barbeque_api.releases import check_app
+from barbeque_api.rights import caller_of, needs
+from barbeque_py.errors import UnknownApp, UnknownImage
+from barbeque_py.identity import Identity, Scope
+from barbeque_py.images import with_tag
+from barbeque_py.release import release
+from barbeque_py.store import apps
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_NOTE = "revision_lock"
 _PATH = "/v1/apps/{name}/revision_lock"
 
 
 class Revisions:
-    """Changes which revision of an app's image its jobs run."""
+    """Releases tags of an app's image."""
 
     def __init__(self, parts: Served) -> None:
         self._parts = parts
@@ -27,11 +33,14 @@ class Revisions:
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
         extra: dict[str, Any] = {"openapi_extra": schemas.body(schemas.REVISION)}
+        extra["dependencies"] = needed = [needs(Scope.DEPLOY)]
         router.add_api_route(_PATH, self.lock, methods=["POST"], status_code=201, **extra)
-        router.add_api_route(_PATH, self.unlock, methods=["DELETE"], status_code=204)
+        router.add_api_route(
+            _PATH, self.unlock, methods=["DELETE"], status_code=204, dependencies=needed
+        )
 
     async def lock(self, name: str, request: Request) -> Response:
-        """Run this tag of the app's image from the next attempt on."""
+        """Release what this tag of the app's image means now, for the executions to come."""
         facts = await read_object(request, self._parts.max_body, known=("revision",))
         revision = facts.get("revision")
         if revision is None:
@@ -40,27 +49,25 @@ class Revisions:
             raise refusal(
                 400, f"revision: {shown(revision)} is not a tag: up to 128 of A-Z a-z 0-9 _ . -"
             )
-        await self._set_tag(name, revision)
+        await run_in_threadpool(self._release, caller_of(request), name, revision)
         return answer({"revision": revision}, status=201)
 
-    async def unlock(self, name: str) -> Response:
-        """Run the app's image under the tag `latest` again."""
-        await self._set_tag(name, "latest")
+    async def unlock(self, name: str, request: Request) -> Response:
+        """Release what the tag `latest` means now."""
+        await run_in_threadpool(self._release, caller_of(request), name, "latest")
         return Response(status_code=204)
 
-    async def _set_tag(self, name: str, tag: str) -> None:
-        await run_in_threadpool(self._parts.store.write, lambda tx: _set_tag(tx, name, tag))
-
-
-def with_tag(image: str, tag: str) -> str:
-    """Return the image under another tag; registry, port and path stay, a digest goes."""
-    name, _, _ = image.partition("@")
-    folder, slash, last = name.rpartition("/")
-    return f"{folder}{slash}{last.partition(':')[0]}:{tag}"
-
-
-def _set_tag(tx: Tx, name: str, tag: str) -> None:
-    app = apps.get_app(tx, name)
-    if app is None:
-        raise UnknownApp(f"no app is called {shown(name)}")
-    apps.set_image(tx, name, with_tag(app.image, tag))
+    def _release(self, who: Identity, name: str, tag: str) -> None:
+        check_app(who, Scope.DEPLOY, name)
+        app = self._parts.store.read(lambda tx: apps.get_app(tx, name))
+        if app is None:
+            raise UnknownApp(f"no app is called {shown(name)}")
+        image = with_tag(app.image, tag)
+        sources = self._parts.sources
+        sources.check(image)
+        try:
+            pinned = sources.pin(image)
+        except UnknownImage:  # Barbeque takes a tag that is pushed later
+            pinned = None
+        self._parts.store.write(lambda tx: release(tx, who, name, image, pinned=pinned, note=_NOTE))
+        self._parts.bell.ring()

@@ -37,7 +37,10 @@ BATCH: dict[str, Any] = {
 RETRY: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "properties": {"delay_seconds": _DELAY},
+    "properties": {
+        "delay_seconds": _DELAY,
+        "image": {"enum": ["same", "current"], "default": "same"},
+    },
 }
 CANCEL: dict[str, Any] = {
     "type": "object",
@@ -55,6 +58,20 @@ REVISION: dict[str, Any] = {
     "required": ["revision"],
     "additionalProperties": False,
     "properties": {"revision": _TEXT},
+}
+RELEASE: dict[str, Any] = {
+    "type": "object",
+    "required": ["image"],
+    "additionalProperties": False,
+    "properties": {"image": _TEXT, "note": {"type": ["string", "null"], "maxLength": 1000}},
+}
+ROLLBACK: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "to": {"type": ["integer", "null"], "minimum": 1},
+        "note": {"type": ["string", "null"], "maxLength": 1000},
+    },
 }
 DEAD: dict[str, Any] = {
     "type": "object",

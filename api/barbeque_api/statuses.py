@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from barbeque_api import schemas
-from barbeque_api.bodies import read_delay, read_object
+from barbeque_api.bodies import read_delay, read_object, shown
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_py.errors import NoSuchLog
@@ -64,16 +64,22 @@ class Statuses:
         return answer(self._facts(message_id, found, _expand(wanted)))
 
     async def retry(self, message_id: str, request: Request) -> Response:
-        """Run an ended execution again, with a fresh budget of retries."""
+        """Run an ended execution again, with a fresh budget of retries.
+
+        `image` is `same`, the one it ran, or `current`, the app's of today.
+        """
         check_id(message_id)
         facts = await read_object(
             request, self._parts.max_body, known=schemas.RETRY["properties"], may_be_empty=True
         )
         delay = read_delay(facts, lambda sentence: refusal(400, sentence))
-        retry_id = new_message_id()
+        image = facts.get("image") or "same"
+        if image not in ("same", "current"):
+            raise refusal(400, f"image: {shown(image)} is neither same nor current")
+        retry_id, current = new_message_id(), image == "current"
         await run_in_threadpool(
             self._parts.store.write,
-            lambda tx: retry(tx, message_id, retry_id=retry_id, delay=delay),
+            lambda tx: retry(tx, message_id, retry_id=retry_id, delay=delay, current_image=current),
         )
         self._parts.bell.ring()
         return answer({"message_id": retry_id, "status": "pending"}, status=201)

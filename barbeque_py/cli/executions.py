@@ -126,6 +126,12 @@ def retry(
     delay: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Wait so long first, at most 15m.")
     ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="same|current", help="The image it ran (same), or the app's of today."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run an execution that has ended again, with all its retries given anew.
@@ -135,7 +141,7 @@ def retry(
     wait = None if delay is None else read_length("--delay", delay)
     if wait is not None and (wait > _LONGEST_DELAY or wait % timedelta(seconds=1)):
         raise Failure("--delay: a retry waits whole seconds, at most 15m", Code.USAGE)
-    answer = client_of(context).retry(message_id, delay=wait)
+    answer = client_of(context).retry(message_id, delay=wait, image=image)
     if as_json:
         print_json(answer)
     else:

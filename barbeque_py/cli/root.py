@@ -17,6 +17,7 @@ from barbeque_py.cli.logs import logs
 from barbeque_py.cli.migrate import migrate
 from barbeque_py.cli.processes import api, console, worker
 from barbeque_py.cli.queues import pause, queues, resume
+from barbeque_py.cli.releases import release, releases, rollback
 from barbeque_py.cli.screen import print_line
 from barbeque_py.cli.session import Session
 from barbeque_py.cli.subscriptions import subscribe, subscriptions, unsubscribe
@@ -79,6 +80,9 @@ _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Jobs": (enqueue, status, logs, list_executions, retry, cancel),
     "Definitions and queues": (
         apply,
+        release,
+        rollback,
+        releases,
         queues,
         pause,
         resume,

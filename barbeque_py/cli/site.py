@@ -56,6 +56,7 @@ def _served(front: Front, host: str, host_url: str | None) -> Served:
         queues=front.queues,
         topics=front.topics,
         watching=front.watching,
+        sources=front.sources,
         home=settings.home,
         default_queue=settings.default_queue,
         verify_enqueued_jobs=settings.verify_enqueued_jobs,

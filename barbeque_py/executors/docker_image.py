@@ -8,9 +8,10 @@ from urllib.parse import quote, urlencode
 from barbeque_py import clock
 from barbeque_py.errors import ExecutorUnavailable, LaunchRefused
 from barbeque_py.executors.engine import Engine, Stream
+from barbeque_py.images import is_pinned, registry_of, repository_of
 
 _FRESH = 2.0
-"""Seconds for which a tag is taken to name the same image: a burst of launches asks once."""
+"""Seconds for which a pinned image is taken to be there still: a burst of launches asks once."""
 
 _PULL_SILENCE = 300.0
 """Seconds between two words of the engine about a pull; unpacking a large layer is silent."""
@@ -38,20 +39,35 @@ class Images:
         self._known: dict[str, tuple[float, str]] = {}
 
     def pin(self, image: str) -> str:
-        """Return the image pinned, pulled first where it is absent; raises `LaunchRefused`."""
+        """Return the image pinned; raises `LaunchRefused`.
+
+        What names a registry is pulled unless it is pinned: its tag may have moved since the last
+        time, and only where that can't be done this engine's own image of the name counts.
+        """
         until, known = self._known.get(image, (0.0, None))
         if known is not None and clock.monotonic() < until:
             return known
-        found = self._find(image)
+        moves = registry_of(image) is not None and not is_pinned(image)
+        found = None if moves else self._find(image)
         if found is None:
-            self._pull(image)
-            found = self._find(image)
+            found = self._pull_or_find(image)
         if found is None:
             raise LaunchRefused(
                 f"There is no image {image}, even after a pull", blame_definition=True
             )
-        self._known[image] = (clock.monotonic() + _FRESH, found)
+        if is_pinned(image):  # a tag may have moved since
+            self._known[image] = (clock.monotonic() + _FRESH, found)
         return found
+
+    def _pull_or_find(self, image: str) -> str | None:
+        try:
+            self._pull(image)
+        except LaunchRefused:
+            found = self._find(image)
+            if found is None:
+                raise
+            return found
+        return self._find(image)
 
     def _find(self, image: str) -> str | None:
         answer = self._engine.call("GET", f"/images/{quote(image, safe='/:@')}/json")
@@ -120,7 +136,6 @@ def _is_exact(image: str) -> bool:
 
 def _pin(image: str, facts: dict[str, Any]) -> str:
     """Prefer the digest under the same repository: a registry and other engines know it, too."""
-    last = image.rpartition("/")[2]
-    repository = image.removesuffix(last) + last.partition("@")[0].partition(":")[0]
+    repository = repository_of(image)
     same = [name for name in facts["RepoDigests"] or () if name.partition("@")[0] == repository]
     return str(same[0] if same else facts["Id"])

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
 from threading import Event
@@ -18,6 +18,7 @@ from barbeque_py.executors.ecs_answer import conflicting, meaning, names_inactiv
 from barbeque_py.executors.ecs_definition import Bucket, define, family_of, logs_of, settings_of
 from barbeque_py.executors.ecs_events import TaskEvents
 from barbeque_py.executors.ecs_fate import STOPPED, see
+from barbeque_py.executors.ecs_image import Images
 from barbeque_py.executors.ecs_place import Place, read_place
 from barbeque_py.executors.ecs_registration import Registrar
 from barbeque_py.executors.ecs_request import Maker, details_of, quotas_of
@@ -25,6 +26,7 @@ from barbeque_py.executors.ecs_tasks import Tasks
 from barbeque_py.firelens import Firelens, folder_of, tag_of
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogSource
+from barbeque_py.registry import Registry
 from barbeque_py.store import Store, attempts
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.task_log import begin_log_at, is_by_firelens, log_of_task
@@ -71,11 +73,13 @@ class EcsExecutor:
         installation: str,
         urls: JobUrls | None,
         bucket: Bucket | None = None,
+        registry: Registry | None = None,
         clients: Clients | None = None,
     ) -> None:
         """`urls` are where jobs reach the API's routes for them.
 
         `bucket` is the log store where that is S3; without it no app can have `logs: firelens`.
+        `registry` knows what tags mean; without it tasks run what ECS pulls under them.
         """
         self._store = store
         self._url = url
@@ -85,6 +89,7 @@ class EcsExecutor:
         self._registrar = Registrar(store, self._clients.ecs)
         self._tasks = Tasks(self._clients.ecs)
         self._bucket = bucket
+        self._images = Images(registry) if registry is not None else None
         self._logs = CloudWatch()
         self._firelens = Firelens(bucket.store, installation, self._logs) if bucket else None
         self._unsure: dict[AttemptId, None] = {}
@@ -118,7 +123,9 @@ class EcsExecutor:
         return self._url.slots
 
     def prepare(self, blueprint: Blueprint) -> Preparation:
-        """Register the blueprint's task definition, unless some worker did before."""
+        """Pin the image and register its task definition, unless some worker did before."""
+        if self._images is not None:
+            blueprint = replace(blueprint, image=self._images.pin(blueprint.image))
         home, settings = self._home, settings_of(self._url, blueprint)
         try:
             logs = logs_of(

@@ -6,13 +6,13 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, insert, select, update
 
 from barbeque_py.apps import DEFAULT_LOGS, App, JobDefinition, Queue
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.store import limits
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import apps, installation, job_definitions, queues
+from barbeque_py.store.tables import apps, installation, job_definitions, queues, revisions
 
 
 def installation_name(tx: Tx) -> str:
@@ -51,7 +51,16 @@ def get_app(tx: Tx, name: str) -> App | None:
     return None if row is None else _app(row)
 
 
-_APP = select(apps).where(apps.c.name == bindparam("key"))
+# A revision counts only while it is of the image that the app has: a program of the version before
+# changes the image alone.
+_APPS = select(
+    apps.c.name, apps.c.image, apps.c.spec, revisions.c.id, revisions.c.pinned
+).select_from(
+    apps.outerjoin(
+        revisions, and_(revisions.c.id == apps.c.revision, revisions.c.image == apps.c.image)
+    )
+)
+_APP = _APPS.where(apps.c.name == bindparam("key"))
 
 
 def all_apps(tx: Tx) -> list[App]:
@@ -59,20 +68,12 @@ def all_apps(tx: Tx) -> list[App]:
     return [_app(row) for row in tx.execute(_ALL_APPS)]
 
 
-_ALL_APPS = select(apps).order_by(apps.c.name)
-
-
-def set_image(tx: Tx, name: str, image: str) -> bool:
-    """Change the app's image; False when there is no such app."""
-    changed = tx.execute(
-        update(apps).where(apps.c.name == name).values(image=image, changed_at=tx.now)
-    )
-    return changed.rowcount == 1
+_ALL_APPS = _APPS.order_by(apps.c.name)
 
 
 def _app_spec(app: App) -> str:
     spec = asdict(app)
-    for name in ("name", "image"):
+    for name in ("name", "image", "revision", "pinned"):
         del spec[name]
     return json.dumps(_said(spec))
 
@@ -89,7 +90,7 @@ def _app(row: Any) -> App:
     spec = json.loads(row.spec)
     spec["process_path"] = tuple(spec["process_path"])
     spec["mask"] = tuple(spec["mask"])
-    return App(name=row.name, image=row.image, **spec)
+    return App(name=row.name, image=row.image, revision=row.id, pinned=row.pinned, **spec)
 
 
 def put_job(tx: Tx, job: JobDefinition) -> None:

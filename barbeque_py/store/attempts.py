@@ -10,6 +10,8 @@ from sqlalchemy import Row, and_, bindparam, case, insert, or_, select, update
 
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
+from barbeque_py.images import is_pinned
+from barbeque_py.outcomes import Reason
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import Instant, attempts
 
@@ -37,6 +39,8 @@ class Attempt:
     request: str | None
     scopes: tuple[str, ...]
     image: str
+    revision: int | None
+    """The row of the app's revision that it runs; None before there were any."""
     handle: str | None
     launch_number: int
     first_called_at: datetime | None
@@ -102,6 +106,33 @@ def of_execution(tx: Tx, execution: int) -> list[Attempt]:
     """Return the execution's attempts, the first one first."""
     query = select(attempts).where(attempts.c.execution == execution).order_by(attempts.c.number)
     return [read(row) for row in tx.execute(query)]
+
+
+def images_of(tx: Tx, since: Mapping[int, int]) -> dict[int, tuple[str, int | None]]:
+    """Return the image, and the revision, that each execution's further attempts run.
+
+    That is the first one which an attempt was launched on and which can't change its meaning.
+    `since` are the executions, each with the first attempt that has a say in it.
+    """
+    found: dict[int, tuple[str, int | None]] = {}
+    for row in tx.execute(_IMAGES_OF, {"numbers": list(since)}) if since else ():
+        says = row.number >= since[row.execution] and row.reason != Reason.NEVER_STARTED
+        if says and is_pinned(row.image):
+            found.setdefault(row.execution, (row.image, row.revision))
+    return found
+
+
+_IMAGES_OF = (
+    select(
+        attempts.c.execution,
+        attempts.c.number,
+        attempts.c.image,
+        attempts.c.revision,
+        attempts.c.reason,
+    )
+    .where(attempts.c.execution.in_(bindparam("numbers", expanding=True)))
+    .order_by(attempts.c.execution, attempts.c.number)
+)
 
 
 def live_at(tx: Tx, places: Sequence[str]) -> list[Attempt]:

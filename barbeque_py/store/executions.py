@@ -38,6 +38,8 @@ class Execution:
     counted_before: int
     uncounted: int
     attempts: int
+    image_from: int
+    """The first attempt that has a say in which image the others run."""
     could_not_start: bool
     reason: str | None
     cancel_requested_at: datetime | None

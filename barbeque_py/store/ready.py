@@ -68,6 +68,7 @@ class Ready:
     round: int
     counted_before: int
     attempts: int
+    image_from: int
     sent_at: datetime
 
 

@@ -73,8 +73,26 @@ apps = Table(
     metadata,
     Column("name", String(128), primary_key=True),
     Column("image", String(500), nullable=False),
+    Column("revision", BigInteger),
     Column("spec", _Long, nullable=False),
     Column("changed_at", Instant, nullable=False),
+    **_BINARY,
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("app", String(128), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("image", String(500), nullable=False),
+    Column("pinned", String(500)),
+    Column("pinned_at", Instant),
+    Column("rollback_of", Integer),
+    Column("made_by", String(200), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("note", Text),
+    UniqueConstraint("app", "number"),
     **_BINARY,
 )
 
@@ -121,6 +139,7 @@ executions = Table(
     Column("counted_before", Integer, nullable=False),
     Column("uncounted", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("image_from", Integer, nullable=False, server_default="1"),
     Column("could_not_start", Boolean, nullable=False),
     Column("reason", String(20)),
     Column("cancel_requested_at", Instant),
@@ -157,6 +176,7 @@ attempts = Table(
     Column("request", _Long),
     Column("scopes", Text, nullable=False),
     Column("image", String(500), nullable=False),
+    Column("revision", BigInteger),
     Column("handle", String(200)),
     Column("launch_number", Integer, nullable=False, server_default="1"),
     Column("first_called_at", Instant),
@@ -186,6 +206,7 @@ attempts = Table(
     Index("ix_attempts_owner", "owner", "state"),
     Index("ix_attempts_act", "place", "state", "act_at"),
     Index("ix_attempts_checked", "place", "state", "checked_at"),
+    Index("ix_attempts_revision", "revision", "execution"),
     **_BINARY,
 )
 

@@ -13,7 +13,7 @@ from barbeque_py.errors import LaunchRefused
 from barbeque_py.executions import AttemptState, Stage, State
 from barbeque_py.executor import Launch, Preparation
 from barbeque_py.start import Claimant, claim
-from barbeque_py.store import Store, apps, executions, ready
+from barbeque_py.store import Store, apps, executions, ready, revisions
 from barbeque_worker.dispatch import _startable
 from tests.store.world import (
     LEASE,
@@ -244,10 +244,9 @@ def test_names_that_differ_by_case_or_a_dot_are_different(store: Store) -> None:
 def test_an_apps_new_image_is_that_of_the_next_attempt(store: Store) -> None:
     define(store)
     message_id = enqueue(store)
-    store.write(lambda tx: apps.set_image(tx, "media", "media:2"))
+    store.write(lambda tx: revisions.add(tx, "media", "media:2", pinned=None, made_by="a test"))
     assert claim_some(store)[0].launch.image == "media:2@sha256:1"
     end(store, attempts_of(store, message_id)[0].id, SUCCESS)
-    assert not store.write(lambda tx: apps.set_image(tx, "nowhere", "x"))
 
 
 def test_an_app_is_read_back_as_it_was_put(store: Store) -> None:

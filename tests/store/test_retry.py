@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ from tests.store.world import (
 )
 
 
-def retried(store: Store, message_id: str, retry_id: str = "", **facts: timedelta) -> str:
+def retried(store: Store, message_id: str, retry_id: str = "", **facts: Any) -> str:
     chosen = retry_id or str(new_message_id())
     store.write(lambda tx: retry(tx, message_id, retry_id=chosen, **facts))
     return chosen

@@ -16,7 +16,7 @@ from barbeque_py.broker import Parcel
 from barbeque_py.executions import Stage
 from barbeque_py.executor import Executor, Launch, Sighting
 from barbeque_py.ids import attempt_id, new_message_id
-from barbeque_py.store import apps, dead
+from barbeque_py.store import apps, dead, revisions
 from tests.contracts.own_engine import OwnEngine
 from tests.images import make_test_image
 from tests.waiting import wait_until
@@ -104,7 +104,8 @@ def test_a_container_that_somebody_removed_has_vanished_and_is_tried_again(
 def test_a_missing_image_fails_naming_image_and_cure(docker_office: Office) -> None:
     office = docker_office
     office.define("job", "true", retry=RetryPolicy(limit=0))
-    office.store.write(lambda tx: apps.set_image(tx, "app", "localhost/no/such:image@sha256:00"))
+    gone = "localhost/no/such:image@sha256:00"
+    office.store.write(lambda tx: revisions.add(tx, "app", gone, pinned=None, made_by="a test"))
     office.work()
     message_id = office.enqueue("job")
     execution = office.end_of(message_id)

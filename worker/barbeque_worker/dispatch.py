@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from barbeque_py import clock
-from barbeque_py.apps import with_registry
 from barbeque_py.errors import LaunchRefused, OutsideError
-from barbeque_py.executor import Blueprint
+from barbeque_py.executor import Blueprint, Preparation
+from barbeque_py.images import is_pinned, with_registry
 from barbeque_py.start import Answer, Prepared, blueprint_of, claim, quotas_of
-from barbeque_py.store import Tx, apps, limits, ready
+from barbeque_py.store import Tx, apps, limits, ready, revisions
 from barbeque_py.store import executions as rows
 from barbeque_worker.crew import Crew
 from barbeque_worker.intake import served_queues
@@ -25,6 +25,8 @@ _IDLE_REST = 5.0
 _SHORTEST_REST = 0.01
 _FRESH = 10.0
 """Seconds for which what is prepared is taken as it was."""
+_MOST_KEPT = 1_000
+"""How many preparations are kept before old ones are looked for: each release brings new ones."""
 _RE_READ = 1.0
 _REFILL = 0.4
 """Seconds to wait for tokens of a quota: a few of them come at once."""
@@ -53,13 +55,14 @@ class Preparing:
         """Return the apps of which every job is ready or refused; begin to prepare the others."""
         found = {}
         for app, blueprints in wanted.items():
-            answers = {job: self._of(blueprint) for job, blueprint in blueprints.items()}
+            answers = {job: self.of(blueprint) for job, blueprint in blueprints.items()}
             ready = {job: answer for job, answer in answers.items() if answer is not None}
             if len(ready) == len(blueprints):
                 found[app] = ready
         return found
 
-    def _of(self, blueprint: Blueprint) -> Answer | None:
+    def of(self, blueprint: Blueprint) -> Answer | None:
+        """Return what is ready for the blueprint; begin to prepare it where that is old."""
         ready = self._ready.get(blueprint.key)
         if ready is None or clock.monotonic() - ready.at > _FRESH:
             self._begin(blueprint)
@@ -80,7 +83,7 @@ class Preparing:
 
     def _prepare(self, blueprint: Blueprint) -> None:
         try:
-            answer: Answer = self._station.executor.prepare(blueprint)
+            answer: Answer | None = self._prepare_pinned(blueprint)
         except LaunchRefused as refused:
             answer = refused
         except OutsideError as error:
@@ -91,9 +94,30 @@ class Preparing:
             log.exception("preparing the image %s failed", blueprint.image)
             self._forget(blueprint)
             return
-        self._ready[blueprint.key] = _Prepared(answer, clock.monotonic())
+        if answer is not None:
+            self._keep(blueprint, answer)
         self._forget(blueprint)
         self._on_ready()
+
+    def _prepare_pinned(self, blueprint: Blueprint) -> Preparation | None:
+        """Prepare, and pin the app's revision to what its image means here, if nobody has before.
+
+        None when another worker has pinned it to something else meanwhile: that is what holds.
+        """
+        found = replace(self._station.executor.prepare(blueprint), revision=blueprint.revision)
+        revision, pinned = blueprint.revision, found.image
+        if revision is None or is_pinned(blueprint.image) or not is_pinned(pinned):
+            return found
+        held = self._station.store.write(lambda tx: revisions.pin(tx, revision, pinned))
+        return found if held == pinned else None
+
+    def _keep(self, blueprint: Blueprint, answer: Answer) -> None:
+        now = clock.monotonic()
+        if len(self._ready) >= _MOST_KEPT:
+            old = [key for key, each in self._ready.items() if now - each.at > 2 * _FRESH]
+            for key in old:
+                del self._ready[key]
+        self._ready[blueprint.key] = _Prepared(answer, now)
 
     def _forget(self, blueprint: Blueprint) -> None:
         with self._guard:
@@ -162,7 +186,9 @@ class Dispatch:
         claimant = self._station.claimant
         room = max(room, self._launcher.room)  # threads that came back meanwhile
         claims = self._station.store.write(
-            lambda tx: claim(tx, claimant, queue, most=room, prepared=prepared)
+            lambda tx: claim(
+                tx, claimant, queue, most=room, prepared=prepared, prepare=self._preparing.of
+            )
         )
         self._station.lease.renewed(asked_at)
         for each in claims:

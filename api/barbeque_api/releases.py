@@ -1,0 +1,153 @@
+"""`/v2/apps/{app}/revisions`: an app's images, released one after the other, and brought back."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from barbeque_api import schemas
+from barbeque_api.bodies import read_object, read_text, shown
+from barbeque_api.parts import Served
+from barbeque_api.problems import answer, refusal
+from barbeque_api.rights import caller_of, needs
+from barbeque_api.times import written
+from barbeque_py.apps import Revision
+from barbeque_py.errors import UnknownApp
+from barbeque_py.identity import Identity, Scope
+from barbeque_py.images import IMAGE
+from barbeque_py.release import release, roll_back
+from barbeque_py.store import Tx, apps, revisions
+
+MOST = 200
+"""The most revisions that one answer lists."""
+
+_PATH = "/v2/apps/{app}/revisions"
+_LARGEST = (1 << 31) - 1
+_LONGEST_NOTE = 1_000
+
+
+class Releases:
+    """Releases images, brings earlier ones back, and tells who did it when."""
+
+    def __init__(self, parts: Served) -> None:
+        self._parts = parts
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the routes."""
+        reading, deploying = [needs(Scope.READ)], [needs(Scope.DEPLOY)]
+        router.add_api_route(_PATH, self.history, methods=["GET"], dependencies=reading)
+        router.add_api_route(
+            _PATH,
+            self.release,
+            methods=["POST"],
+            status_code=201,
+            dependencies=deploying,
+            openapi_extra=schemas.body(schemas.RELEASE),
+        )
+        router.add_api_route(
+            "/v2/apps/{app}/rollback",
+            self.roll_back,
+            methods=["POST"],
+            status_code=201,
+            dependencies=deploying,
+            openapi_extra=schemas.body(schemas.ROLLBACK, required=False),
+        )
+
+    def history(
+        self,
+        app: str,
+        request: Request,
+        before: Annotated[int | None, Query(ge=1, le=_LARGEST)] = None,
+        limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+    ) -> Response:
+        """List the app's revisions, the newest first; `next` is the `before` of the next page."""
+        check_app(caller_of(request), Scope.READ, app)
+        current, found = self._parts.store.read(
+            lambda tx: (
+                _current(tx, app),
+                revisions.history(tx, app, before=before, most=limit),
+            )
+        )
+        following = found[-1].number if len(found) == limit else None
+        listed = [show(each, current) for each in found]
+        return answer({"app": app, "revisions": listed, "next": following})
+
+    async def release(self, app: str, request: Request) -> Response:
+        """Run this image from the next execution on; those that have begun go on as they were.
+
+        A tag is made a digest at once where this API can ask the image's registry; else `pinned`
+        is null until the first worker that prepares the image has found out what it means. 200
+        with the current revision where the app runs exactly that image already.
+        """
+        who = caller_of(request)
+        check_app(who, Scope.DEPLOY, app)
+        facts = await read_object(request, self._parts.max_body, known=("image", "note"))
+        image, note = read_text(facts, "image"), _read_note(facts)
+        if image is None or IMAGE.fullmatch(image) is None:
+            raise refusal(400, f"image: {shown(image)} is not an image's name")
+        made, is_new = await run_in_threadpool(self._release, who, app, image, note)
+        self._parts.bell.ring()
+        return answer(show(made, made), status=201 if is_new else 200)
+
+    async def roll_back(self, app: str, request: Request) -> Response:
+        """Bring back the image of revision `to`, by default the one before, as a new revision."""
+        who = caller_of(request)
+        check_app(who, Scope.DEPLOY, app)
+        facts = await read_object(
+            request, self._parts.max_body, known=("to", "note"), may_be_empty=True
+        )
+        to, note = facts.get("to"), _read_note(facts)
+        if to is not None and (type(to) is not int or not 1 <= to <= _LARGEST):
+            raise refusal(400, f"to: {shown(to)} is not a revision's number")
+        sources = self._parts.sources
+        made = await run_in_threadpool(
+            self._parts.store.write, lambda tx: roll_back(tx, who, app, sources, to=to, note=note)
+        )
+        self._parts.bell.ring()
+        return answer(show(made, made), status=201)
+
+    def _release(
+        self, who: Identity, app: str, image: str, note: str | None
+    ) -> tuple[Revision, bool]:
+        sources, store = self._parts.sources, self._parts.store
+        sources.check(image)
+        before = store.read(lambda tx: _current(tx, app))
+        pinned = sources.pin(image)
+        made = store.write(lambda tx: release(tx, who, app, image, pinned=pinned, note=note))
+        return made, before is None or made.id != before.id
+
+
+def check_app(who: Identity, scope: Scope, app: str) -> None:
+    """Answer 404 for an app that is not the caller's, as for one that is not there."""
+    if not who.may(scope, app):
+        raise UnknownApp(f"no app is called {shown(app)}")
+
+
+def show(revision: Revision, current: Revision | None) -> dict[str, Any]:
+    """Return what answers tell of a revision."""
+    return {
+        "app": revision.app,
+        "number": revision.number,
+        "image": revision.image,
+        "pinned": revision.pinned,
+        "pinned_at": written(revision.pinned_at),
+        "current": current is not None and revision.id == current.id,
+        "rollback_of": revision.rollback_of,
+        "made_by": revision.made_by,
+        "made_at": written(revision.made_at),
+        "note": revision.note,
+    }
+
+
+def _current(tx: Tx, app: str) -> Revision | None:
+    if apps.get_app(tx, app) is None:
+        raise UnknownApp(f"no app is called {shown(app)}")
+    return revisions.current(tx, app)
+
+
+def _read_note(facts: dict[str, Any]) -> str | None:
+    note = read_text(facts, "note")
+    if note is not None and len(note) > _LONGEST_NOTE:
+        raise refusal(400, f"note: it has {len(note)} characters; at most {_LONGEST_NOTE}")
+    return note

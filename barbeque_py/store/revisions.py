@@ -1,0 +1,85 @@
+"""Revisions as rows: which image an app runs, who released it, and what its name meant."""
+
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+
+from barbeque_py.apps import Revision
+from barbeque_py.store.database import Tx
+from barbeque_py.store.tables import apps, revisions
+
+_COLUMNS = [revisions.c[each.name] for each in fields(Revision)]
+
+
+def add(  # noqa: PLR0913 - a row has what a row has
+    tx: Tx,
+    app: str,
+    image: str,
+    *,
+    pinned: str | None,
+    made_by: str,
+    note: str | None = None,
+    rollback_of: int | None = None,
+) -> Revision | None:
+    """Make this image the app's newest revision, which is current; None without such an app."""
+    changed = tx.execute(
+        update(apps).where(apps.c.name == app).values(image=image, changed_at=tx.now)
+    )  # which also locks the app: its numbers are given one after the other
+    if changed.rowcount == 0:
+        return None
+    newest = tx.execute(select(func.max(revisions.c.number)).where(revisions.c.app == app))
+    facts: dict[str, Any] = {
+        "app": app,
+        "number": (newest.scalar_one() or 0) + 1,
+        "image": image,
+        "pinned": pinned,
+        "pinned_at": None if pinned is None else tx.now,
+        "rollback_of": rollback_of,
+        "made_by": made_by[:200],
+        "made_at": tx.now,
+        "note": note,
+    }
+    added = tx.execute(insert(revisions).values(facts)).inserted_primary_key
+    assert added is not None, "a row that was inserted has a number"
+    tx.execute(update(apps).where(apps.c.name == app).values(revision=added.id))
+    return Revision(id=added.id, **facts)
+
+
+def pin(tx: Tx, revision: int, pinned: str) -> str | None:
+    """Pin the revision unless it is; return what it is pinned to, None when there is no such."""
+    tx.execute(
+        update(revisions)
+        .where(revisions.c.id == revision, revisions.c.pinned.is_(None))
+        .values(pinned=pinned, pinned_at=tx.now)
+    )
+    query = select(revisions.c.pinned).where(revisions.c.id == revision)
+    return tx.execute(query).scalar_one_or_none()
+
+
+def current(tx: Tx, app: str) -> Revision | None:
+    """Return the revision that the app's jobs run."""
+    query = select(*_COLUMNS).join(apps, apps.c.revision == revisions.c.id)
+    return _one(tx.execute(query.where(apps.c.name == app)).one_or_none())
+
+
+def get(tx: Tx, app: str, number: int) -> Revision | None:
+    """Return the app's revision with this number."""
+    query = select(*_COLUMNS).where(revisions.c.app == app, revisions.c.number == number)
+    return _one(tx.execute(query).one_or_none())
+
+
+def history(tx: Tx, app: str, *, before: int | None = None, most: int = 50) -> list[Revision]:
+    """Return the app's revisions, the newest first, from below the number `before`."""
+    query = select(*_COLUMNS).where(revisions.c.app == app).order_by(revisions.c.number.desc())
+    if before is not None:
+        query = query.where(revisions.c.number < before)
+    return [_read(row) for row in tx.execute(query.limit(most))]
+
+
+def _one(row: Row[Any] | None) -> Revision | None:
+    return None if row is None else _read(row)
+
+
+def _read(row: Row[Any]) -> Revision:
+    return Revision(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
