@@ -65,7 +65,7 @@ class EcsExecutor:
     logs and what a stop is for are read from the attempts' rows.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a fleet has
         self,
         store: Store,
         url: EcsUrl,
