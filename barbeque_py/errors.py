@@ -9,6 +9,7 @@ BarbequeError
     UnknownRevision
     UnknownImage          its registry is sure that there is no such image
     ImageRefused          it comes from where no image may come from
+    UnknownToken
     NoDeadMessage
     UnfitBody             a broker can't carry a message's body
     StillOpen             the execution has not ended, so it can't be retried
@@ -59,6 +60,10 @@ class UnknownImage(RequestError):
 
 class ImageRefused(RequestError):
     """Images may not come from there, as BARBEQUE_REGISTRIES says."""
+
+
+class UnknownToken(RequestError):
+    """No token has this id."""
 
 
 class NoDeadMessage(RequestError):

@@ -34,5 +34,8 @@ class Identity:
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
 
+NOBODY = Identity("nobody", frozenset())
+"""Who asks where nothing was shown that says more."""
+
 EVERYBODY = Identity("anybody on this machine", frozenset(Scope))
 """Who asks where no authentication is configured, which is on loopback only."""

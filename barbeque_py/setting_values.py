@@ -270,6 +270,21 @@ def read_token(text: str) -> str:
     return text
 
 
+def read_auth(text: str) -> bool:
+    """Read whether each request needs a token: `tokens`, or `none`."""
+    known = {"tokens": True, "none": False}
+    if text.lower() not in known:
+        raise ValueError("write tokens, or none (on loopback only)")
+    return known[text.lower()]
+
+
+def read_rate(text: str) -> int:
+    """Read how many requests a second are let through; 0 is any number."""
+    if not text.isdecimal() or len(text) > len("100000"):
+        raise ValueError("write a whole number of requests a second, or 0 for no limit")
+    return int(text)
+
+
 def read_body_limit(text: str) -> int:
     """Read a number of bytes from 1 KiB to 16 MiB."""
     form = _SIZE.fullmatch(text)

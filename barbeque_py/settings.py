@@ -180,9 +180,25 @@ class Settings:
         "BARBEQUE_TOKEN",
         "",
         "The token that the command line shows to the API; never printed.",
-        example="what barbeque token printed",
+        example="bq_x1y2z3x1y2z3_...",
         read=values.read_token,
         show=_hide,
+    )
+    auth: bool = _setting(
+        "BARBEQUE_AUTH",
+        "none",
+        "Whom the API answers: `none` asks nobody who he is and listens on loopback only; with "
+        "`tokens` each request needs [one](tokens.md).",
+        example="tokens",
+        read=values.read_auth,
+    )
+    rate_limit: int = _setting(
+        "BARBEQUE_RATE_LIMIT",
+        "100",
+        "How many requests a second each token may make of one API process, and twice as many at "
+        "once; above it the answer is 429. `0`: any number.",
+        example="500",
+        read=values.read_rate,
     )
     max_body: int = _setting(
         "BARBEQUE_MAX_BODY",

@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from barbeque_api import problems
+from barbeque_api.admission import Admission
 from barbeque_api.attempt_logs import AttemptLogs
 from barbeque_api.configuration import Configuration
 from barbeque_api.enqueue import Enqueueing
@@ -20,8 +21,10 @@ from barbeque_api.parts import Served
 from barbeque_api.queues import DeadMessages, Queues
 from barbeque_api.releases import Releases
 from barbeque_api.revisions import Revisions
+from barbeque_api.snapshot import Snapshot
 from barbeque_api.statuses import Statuses
 from barbeque_api.subscriptions import Subscriptions
+from barbeque_api.tokens import Tokens
 
 __all__ = ["Served", "create_app"]
 
@@ -32,12 +35,14 @@ def create_app(parts: Served, *, pages: ASGIApp | None = None, for_jobs: bool = 
     Without `for_jobs` the routes for jobs are not among them: they have an address of their own.
     The parts stay the caller's to close. What was accepted is sent before the app's shutdown ends.
     """
-    enqueueing = Enqueueing(parts)
+    snapshot = Snapshot(parts.store, parts.home)
+    enqueueing = Enqueueing(parts, snapshot)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await run_in_threadpool(enqueueing.close)
+        await run_in_threadpool(snapshot.close)
 
     app = _Api(
         title="barbeque_py",
@@ -48,7 +53,13 @@ def create_app(parts: Served, *, pages: ASGIApp | None = None, for_jobs: bool = 
     )
     app.include_router(_routes(parts, enqueueing, for_jobs=for_jobs))
     problems.install(app)
-    gate = partial(Gate, hosts=parts.allowed_hosts, host_url=parts.host_url, pages=pages)
+    gate = partial(
+        Gate,
+        hosts=parts.allowed_hosts,
+        host_url=parts.host_url,
+        pages=pages,
+        admission=Admission(snapshot, rate=parts.rate_limit) if parts.ask_for_tokens else None,
+    )
     app.add_middleware(gate)
     app.serve_directly(gate, enqueueing.direct)
     return app
@@ -79,7 +90,7 @@ class _Api(FastAPI):
 def _routes(parts: Served, enqueueing: Enqueueing, *, for_jobs: bool) -> APIRouter:
     router = APIRouter()
     jobs = (Statuses, Executions, AttemptLogs, *((JobRoutes,) if for_jobs else ()))
-    definitions = (Revisions, Releases, Configuration, Queues, Subscriptions, DeadMessages)
+    definitions = (Revisions, Releases, Configuration, Queues, Subscriptions, DeadMessages, Tokens)
     enqueueing.add_to(router)
     for noun in (*jobs, *definitions, Health):
         noun(parts).add_to(router)

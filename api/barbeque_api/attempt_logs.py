@@ -12,11 +12,13 @@ from fastapi.responses import Response, StreamingResponse
 
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
+from barbeque_api.rights import needs
 from barbeque_api.statuses import check_id
 from barbeque_py import clock
 from barbeque_py.attempt_log import LogReader
 from barbeque_py.errors import UnknownExecution
 from barbeque_py.executions import ENDED, AttemptState
+from barbeque_py.identity import Scope
 from barbeque_py.logs import Page
 from barbeque_py.store import Tx, attempts
 from barbeque_py.store import executions as rows
@@ -59,8 +61,9 @@ class AttemptLogs:
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
-        router.add_api_route(_PATH, self.lines, methods=["GET"])
-        router.add_api_route(f"{_PATH}/raw", self.raw, methods=["GET"])
+        rights: dict[str, Any] = {"dependencies": [needs(Scope.READ)]}
+        router.add_api_route(_PATH, self.lines, methods=["GET"], **rights)
+        router.add_api_route(f"{_PATH}/raw", self.raw, methods=["GET"], **rights)
 
     async def lines(  # noqa: PLR0913 - the query's parameters
         self,

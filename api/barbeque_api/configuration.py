@@ -20,11 +20,11 @@ from barbeque_api.changes import (
 )
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
-from barbeque_api.rights import caller_of
+from barbeque_api.rights import caller_of, needs
 from barbeque_py.apps import App, JobDefinition
 from barbeque_py.durations import format_duration
 from barbeque_py.errors import ConfigurationError, UnknownImage
-from barbeque_py.identity import Identity
+from barbeque_py.identity import Identity, Scope
 from barbeque_py.manifest import Manifest, parse
 from barbeque_py.store import apps, subscriptions
 from barbeque_py.subscriptions import Unfinished, bring_right
@@ -46,9 +46,12 @@ class Configuration:
             "/v2/apply",
             self.apply,
             methods=["POST"],
+            dependencies=[needs(Scope.DEPLOY)],
             openapi_extra={"requestBody": {"required": True, "content": content}},
         )
-        router.add_api_route("/v2/apps", self.apps, methods=["GET"])
+        router.add_api_route(
+            "/v2/apps", self.apps, methods=["GET"], dependencies=[needs(Scope.READ)]
+        )
 
     async def apply(
         self,

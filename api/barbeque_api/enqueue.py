@@ -38,9 +38,9 @@ BATCH_PATH = f"{PATH}/batch"
 class Enqueueing:
     """Accepts requests to run jobs."""
 
-    def __init__(self, parts: Served) -> None:
+    def __init__(self, parts: Served, snapshot: Snapshot) -> None:
         self._parts = parts
-        self._snapshot = Snapshot(parts.store, parts.home)
+        self._snapshot = snapshot
         self._sender = Sender(parts.broker, parts.logs, parts.bell)
         self._broker_knows = not isinstance(parts.broker, SharedBroker)
         """Whether the broker itself says which queues there are."""

@@ -38,18 +38,17 @@ class Executions:
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
-        router.add_api_route(_PATH, self.newest, methods=["GET"])
-        router.add_api_route(f"{_PATH}/{{message_id}}", self.get, methods=["GET"])
+        reading: dict[str, Any] = {"dependencies": [needs(Scope.READ)]}
+        router.add_api_route(_PATH, self.newest, methods=["GET"], **reading)
+        router.add_api_route(f"{_PATH}/{{message_id}}", self.get, methods=["GET"], **reading)
         router.add_api_route(
-            f"{_PATH}/{{message_id}}/result",
-            self.result,
-            methods=["GET"],
-            dependencies=[needs(Scope.READ)],
+            f"{_PATH}/{{message_id}}/result", self.result, methods=["GET"], **reading
         )
         router.add_api_route(
             f"{_PATH}/{{message_id}}/cancel",
             self.cancel,
             methods=["POST"],
+            dependencies=[needs(Scope.ENQUEUE)],
             openapi_extra=schemas.body(schemas.CANCEL, required=False),
         )
 

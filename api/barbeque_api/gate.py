@@ -1,4 +1,4 @@
-"""What every request passes first: its host, its origin, its id, and the net under its handler."""
+"""What every request passes first: host, origin, token, its id, and the net under its handler."""
 
 import logging
 import random
@@ -12,9 +12,12 @@ from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from barbeque_api.admission import Admission
 from barbeque_api.problems import Refusal, answer, answer_error, describe
+from barbeque_api.rights import OPEN_PATHS
 from barbeque_py import clock
 from barbeque_py.errors import BarbequeError
+from barbeque_py.identity import EVERYBODY, NOBODY, Identity
 
 log = logging.getLogger("barbeque.api")
 
@@ -36,8 +39,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Gate:
-    """Checks host and origin, gives the request its id, and leaves no error unanswered.
+    """Checks host, origin and token, gives the request its id, and leaves no error unanswered.
 
+    `admission` tells who asks; without it everybody may do everything, which is for loopback only.
     `direct` answers some routes past the framework, whose errors it words alike: what is asked
     thousands of times a second spends most of its time there. `pages` answers every address that
     is not the API's.
@@ -49,11 +53,13 @@ class Gate:
         *,
         hosts: frozenset[str] | None,
         host_url: str | None,
+        admission: Admission | None = None,
         direct: Mapping[tuple[str, str], Endpoint] | None = None,
         pages: ASGIApp | None,
     ) -> None:
         self._app = app
         self._pages = pages
+        self._admission = admission
         self._direct = direct or {}
         own = urlsplit(host_url or "")
         self._own_netloc = own.netloc.lower()
@@ -82,12 +88,9 @@ class Gate:
             status, sentence = fault
             await answer(describe(status, sentence), status=status)(scope, receive, send)
             return
-        endpoint = self._direct.get((scope["method"], scope["path"]))
         try:
-            if endpoint is not None:
-                await _answer_directly(endpoint, scope, receive, send)
-            elif send.api or self._pages is None:
-                await self._app(scope, receive, send)
+            if send.api or self._pages is None:
+                await self._answer(scope, headers, receive, send)
             else:
                 await self._pages(scope, receive, send)
         except ClientDisconnect:
@@ -98,6 +101,30 @@ class Gate:
                 raise
             sentence = f"something is wrong in barbeque_py; its log says more about {send.id}"
             await answer(describe(500, sentence), status=500)(scope, receive, send)
+
+    async def _answer(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: "_Answering"
+    ) -> None:
+        try:
+            identity = await self._who(scope, headers)
+        except Refusal as error:
+            await answer_error(scope, error)(scope, receive, send)
+            return
+        scope.setdefault("state", {})["identity"] = identity
+        endpoint = self._direct.get((scope["method"], scope["path"]))
+        if endpoint is not None:
+            await _answer_directly(endpoint, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _who(self, scope: Scope, headers: dict[bytes, bytes]) -> Identity:
+        """Return who asks; nobody, where that doesn't matter. Raises a `Refusal`."""
+        if self._admission is None:
+            client = scope.get("client")
+            return Identity(EVERYBODY.name, EVERYBODY.scopes, origin=client[0] if client else "")
+        if scope["path"] in OPEN_PATHS or scope["path"].startswith(JOB_PATHS):
+            return NOBODY
+        return await self._admission.admit(headers, scope)
 
     def _is_api(self, path: str) -> bool:
         return self._pages is None or path.startswith(API_PATHS) or path in API_PAGES

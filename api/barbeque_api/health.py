@@ -1,10 +1,13 @@
 """`/livez`, `/readyz` and `/`: whether this process lives, and whether it can do its work."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
 from barbeque_api.parts import Served
 from barbeque_api.problems import RETRY_AFTER, answer
+from barbeque_api.rights import open_to_all
 from barbeque_py.errors import OutsideError
 from barbeque_py.store import apps, lanes
 from barbeque_py.store.schema import check_schema
@@ -18,9 +21,10 @@ class Health:
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
-        router.add_api_route("/livez", self.live, methods=["GET"])
-        router.add_api_route("/readyz", self.ready, methods=["GET"])
-        router.add_api_route("/", self.root, methods=["GET"], include_in_schema=False)
+        rights: dict[str, Any] = {"dependencies": [open_to_all()]}
+        router.add_api_route("/livez", self.live, methods=["GET"], **rights)
+        router.add_api_route("/readyz", self.ready, methods=["GET"], **rights)
+        router.add_api_route("/", self.root, methods=["GET"], include_in_schema=False, **rights)
 
     async def live(self) -> Response:
         """Say that the process answers."""

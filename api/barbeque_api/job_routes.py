@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from functools import cached_property
 from itertools import chain
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
@@ -14,6 +15,7 @@ from barbeque_api.bodies import read_body
 from barbeque_api.gate import JOB_PATHS, Gate
 from barbeque_api.parts import Served
 from barbeque_api.problems import refusal
+from barbeque_api.rights import by_ticket
 from barbeque_py.errors import NoSuchLog
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
@@ -60,11 +62,12 @@ class JobRoutes:
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
         attempt = f"{JOB_PATHS}{{attempt_id}}"
-        router.add_api_route(f"{attempt}/message", self.message, methods=["GET"])
-        router.add_api_route(
-            f"{attempt}/progress", self.progress, methods=["POST"], status_code=204
-        )
-        router.add_api_route(f"{attempt}/result", self.result, methods=["POST"], status_code=204)
+        rights: dict[str, Any] = {"dependencies": [by_ticket()]}
+        router.add_api_route(f"{attempt}/message", self.message, methods=["GET"], **rights)
+        for noun, take in (("progress", self.progress), ("result", self.result)):
+            router.add_api_route(
+                f"{attempt}/{noun}", take, methods=["POST"], status_code=204, **rights
+            )
 
     def message(self, attempt_id: str, token: str = "") -> Response:
         """Return the attempt's message, byte for byte as it was enqueued, to its own job.

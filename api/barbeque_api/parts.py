@@ -36,5 +36,9 @@ class Served:
     """The console's address as people reach it, without a slash at its end."""
     max_body: int = 1024 * 1024
     """Bytes of a request's body."""
+    ask_for_tokens: bool = False
+    """Whether each request must show one; else everybody may do everything."""
+    rate_limit: int = 0
+    """How many requests a second each token may make; 0 is any number."""
     allowed_hosts: frozenset[str] | None = None
     """Host names, without port, that requests may name; None takes any."""

@@ -19,6 +19,7 @@ from barbeque_py.errors import (
     UnknownJob,
     UnknownQueue,
     UnknownRevision,
+    UnknownToken,
 )
 from barbeque_py.manifest import ManifestError
 
@@ -33,7 +34,14 @@ _CODES = {
     413: "body_too_large",
     422: "invalid_manifest",
 }
-_UNKNOWN = (UnknownApp, UnknownExecution, UnknownJob, UnknownQueue, UnknownRevision)
+_UNKNOWN = (
+    UnknownApp,
+    UnknownExecution,
+    UnknownJob,
+    UnknownQueue,
+    UnknownRevision,
+    UnknownToken,
+)
 
 
 class Refusal(Exception):
@@ -58,9 +66,9 @@ def describe(status: int, message: str) -> dict[str, Any]:
     return {"status_code": status, "error_code": code, "message": message}
 
 
-def refusal(status: int, message: str) -> Refusal:
+def refusal(status: int, message: str, headers: dict[str, str] | None = None) -> Refusal:
     """Return the exception that answers with this status and sentence."""
-    return Refusal(status, describe(status, message), {})
+    return Refusal(status, describe(status, message), headers or {})
 
 
 def service_refusal(message: str) -> Refusal:

@@ -10,8 +10,10 @@ from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text, shown
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
+from barbeque_api.rights import needs
 from barbeque_api.times import written
 from barbeque_py.errors import NoDeadMessage, UnknownQueue
+from barbeque_py.identity import Scope
 from barbeque_py.messages import Unreadable
 from barbeque_py.resend import resend
 from barbeque_py.store import Tx, apps, dead, queries
@@ -31,9 +33,16 @@ class Queues:
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
-        router.add_api_route("/v2/queues", self.all, methods=["GET"])
-        router.add_api_route("/v2/queues/{name}/pause", self.pause, methods=["POST"])
-        router.add_api_route("/v2/queues/{name}/resume", self.resume, methods=["POST"])
+        router.add_api_route(
+            "/v2/queues", self.all, methods=["GET"], dependencies=[needs(Scope.READ)]
+        )
+        for verb, act in (("pause", self.pause), ("resume", self.resume)):
+            router.add_api_route(
+                f"/v2/queues/{{name}}/{verb}",
+                act,
+                methods=["POST"],
+                dependencies=[needs(Scope.ADMIN)],
+            )
 
     def all(self) -> Response:
         """List the queues and what is on them."""
@@ -68,13 +77,20 @@ class DeadMessages:
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
         path = "/v2/dead_messages"
-        router.add_api_route(path, self.newest, methods=["GET"])
-        router.add_api_route(f"{path}/{{number}}", self.drop, methods=["DELETE"], status_code=204)
+        router.add_api_route(path, self.newest, methods=["GET"], dependencies=[needs(Scope.READ)])
+        router.add_api_route(
+            f"{path}/{{number}}",
+            self.drop,
+            methods=["DELETE"],
+            status_code=204,
+            dependencies=[needs(Scope.ENQUEUE)],
+        )
         router.add_api_route(
             f"{path}/{{number}}/send",
             self.send,
             methods=["POST"],
             status_code=201,
+            dependencies=[needs(Scope.ENQUEUE)],
             openapi_extra=schemas.body(schemas.DEAD, required=False),
         )
 

@@ -32,12 +32,16 @@ class Revisions:
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
-        extra: dict[str, Any] = {"openapi_extra": schemas.body(schemas.REVISION)}
-        extra["dependencies"] = needed = [needs(Scope.DEPLOY)]
-        router.add_api_route(_PATH, self.lock, methods=["POST"], status_code=201, **extra)
+        rights: dict[str, Any] = {"dependencies": [needs(Scope.DEPLOY)]}
         router.add_api_route(
-            _PATH, self.unlock, methods=["DELETE"], status_code=204, dependencies=needed
+            _PATH,
+            self.lock,
+            methods=["POST"],
+            status_code=201,
+            openapi_extra=schemas.body(schemas.REVISION),
+            **rights,
         )
+        router.add_api_route(_PATH, self.unlock, methods=["DELETE"], status_code=204, **rights)
 
     async def lock(self, name: str, request: Request) -> Response:
         """Release what this tag of the app's image means now, for the executions to come."""

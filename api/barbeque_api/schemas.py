@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from barbeque_py.identity import Scope
+
 _TEXT = {"type": "string"}
 _DELAY = {"type": ["integer", "null"], "minimum": 0, "maximum": 900}
 
@@ -71,6 +73,24 @@ ROLLBACK: dict[str, Any] = {
     "properties": {
         "to": {"type": ["integer", "null"], "minimum": 1},
         "note": {"type": ["string", "null"], "maxLength": 1000},
+    },
+}
+TOKEN: dict[str, Any] = {
+    "type": "object",
+    "required": ["name", "scopes"],
+    "additionalProperties": False,
+    "properties": {
+        "name": _TEXT,
+        "app": {"type": ["string", "null"]},
+        "scopes": {"type": "array", "items": {"enum": [str(scope) for scope in Scope]}},
+        "lifetime": {"type": "string", "description": "a duration such as 90d; 365d by default"},
+    },
+}
+ROTATION: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "overlap": {"type": "string", "description": "a duration such as 12h; 1d by default"}
     },
 }
 DEAD: dict[str, Any] = {

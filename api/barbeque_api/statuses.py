@@ -11,8 +11,10 @@ from barbeque_api import schemas
 from barbeque_api.bodies import read_delay, read_object, shown
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
+from barbeque_api.rights import needs
 from barbeque_py.errors import NoSuchLog
 from barbeque_py.executions import barbeque_status
+from barbeque_py.identity import Scope
 from barbeque_py.ids import is_message_id, new_message_id
 from barbeque_py.logstore import LogStore
 from barbeque_py.retry import retry
@@ -46,13 +48,16 @@ class Statuses:
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
         path = "/job_executions/{message_id}"
-        router.add_api_route(f"/v1{path}", self.get, methods=["GET"])
+        router.add_api_route(
+            f"/v1{path}", self.get, methods=["GET"], dependencies=[needs(Scope.READ)]
+        )
         for version in ("v1", "v2"):
             router.add_api_route(
                 f"/{version}{path}/retries",
                 self.retry,
                 methods=["POST"],
                 status_code=201,
+                dependencies=[needs(Scope.ENQUEUE)],
                 openapi_extra=schemas.body(schemas.RETRY, required=False),
             )
 

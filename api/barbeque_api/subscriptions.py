@@ -10,8 +10,10 @@ from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
+from barbeque_api.rights import needs
 from barbeque_api.times import written
 from barbeque_py.apps import TOPIC, Subscription
+from barbeque_py.identity import Scope
 from barbeque_py.store import subscriptions
 from barbeque_py.store.subscriptions import Subscribed
 from barbeque_py.subscriptions import (
@@ -35,16 +37,21 @@ class Subscriptions:
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
         path = "/v2/subscriptions"
-        router.add_api_route(path, self.all, methods=["GET"])
+        router.add_api_route(path, self.all, methods=["GET"], dependencies=[needs(Scope.READ)])
         router.add_api_route(
             path,
             self.subscribe,
             methods=["POST"],
             status_code=201,
+            dependencies=[needs(Scope.DEPLOY)],
             openapi_extra=schemas.body(schemas.SUBSCRIPTION),
         )
         router.add_api_route(
-            f"{path}/{{number}}", self.unsubscribe, methods=["DELETE"], status_code=204
+            f"{path}/{{number}}",
+            self.unsubscribe,
+            methods=["DELETE"],
+            status_code=204,
+            dependencies=[needs(Scope.DEPLOY)],
         )
 
     def all(self) -> Response:

@@ -14,6 +14,7 @@ from barbeque_py.errors import (
     UnknownExecution,
     UnknownJob,
     UnknownQueue,
+    UnknownToken,
 )
 
 
@@ -37,7 +38,7 @@ LEGEND = (
 )
 
 _BAD_REQUESTS = (400, 413, 422)
-_UNKNOWN = (UnknownApp, UnknownExecution, UnknownJob, UnknownQueue)
+_UNKNOWN = (UnknownApp, UnknownExecution, UnknownJob, UnknownQueue, UnknownToken)
 
 
 class Failure(BarbequeError):

@@ -5,6 +5,9 @@ from typing import Annotated
 import typer
 
 Host = Annotated[str, typer.Option(help="Address to listen on: this machine's loopback only.")]
+ApiHost = Annotated[
+    str, typer.Option(help="Address to listen on; other than loopback with BARBEQUE_AUTH=tokens.")
+]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 MessageId = Annotated[

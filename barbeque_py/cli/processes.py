@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from barbeque_py.cli.options import Host, Port
+from barbeque_py.cli.options import ApiHost, Host, Port
 from barbeque_py.cli.screen import print_line
 from barbeque_py.cli.session import session_of
 
@@ -63,14 +63,16 @@ def _end_of_input() -> threading.Event:
     return ended
 
 
-def api(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> None:
+def api(context: typer.Context, host: ApiHost = "127.0.0.1", port: Port = 3003) -> None:
     """Serve the HTTP API, and stay.
+
+    With BARBEQUE_AUTH=tokens it may listen on any address; without, on loopback only.
 
     Does not make the database (`barbeque migrate` does). SIGTERM or Ctrl-C ends it.
     """
     from barbeque_py.cli.site import build_api
 
-    _serve_alone(context, "api", build_api, host=host, port=port, for_jobs=True)
+    _serve_alone(context, "api", build_api, host=host, port=port)
 
 
 def console(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> None:
@@ -90,7 +92,6 @@ def _serve_alone(
     *,
     host: str,
     port: int,
-    for_jobs: bool = False,
 ) -> None:
     from barbeque_py.cli.serving import (
         listen,
@@ -105,8 +106,11 @@ def _serve_alone(
 
     settings = session_of(context).settings()
     set_up_logging()
-    at = settings.job_listen if for_jobs else None
-    with listen(host, port) as listening, listen_for_jobs(at) as asking:
+    is_api = name == "api"
+    with (
+        listen(host, port, asks=is_api and settings.auth, auth=settings.auth) as listening,
+        listen_for_jobs(settings.job_listen if is_api else None) as asking,
+    ):
         front = open_front(settings)
         try:
             server = make_server(build(front, host=listening.getsockname()[0]))

@@ -21,6 +21,7 @@ from barbeque_py.cli.releases import release, releases, rollback
 from barbeque_py.cli.screen import print_line
 from barbeque_py.cli.session import Session
 from barbeque_py.cli.subscriptions import subscribe, subscriptions, unsubscribe
+from barbeque_py.cli.token import token
 from barbeque_py.cli.up import up
 
 app = typer.Typer(
@@ -95,6 +96,7 @@ for panel, verbs in _VERBS.items():
     for verb in verbs:
         name = verb.__name__.partition("_")[0]
         app.command(name, help=_flow(verb.__doc__), rich_help_panel=panel)(verb)
+app.add_typer(token, rich_help_panel="Run it")
 app.add_typer(dead, rich_help_panel="Definitions and queues")
 
 

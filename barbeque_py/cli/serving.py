@@ -24,6 +24,16 @@ PORT = 3003
 _GRACE = 4
 """Seconds that requests under way may take at a stop."""
 
+_NO_AUTHENTICATION = (
+    "no authentication is configured: make a token with `barbeque token create` and set "
+    "BARBEQUE_AUTH=tokens, or listen on 127.0.0.1 behind an SSH tunnel or a reverse proxy that "
+    "asks who comes"
+)
+_CONSOLE_ASKS_NOBODY = (
+    "the console has no login yet: serve the API alone there with `barbeque api`, and the "
+    "console on 127.0.0.1 behind an SSH tunnel or a reverse proxy that asks who comes"
+)
+
 _GONE = {"type": "http.disconnect"}
 
 
@@ -44,24 +54,30 @@ def set_up_logging(*, requests: bool = True) -> None:
     logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
-def require_loopback(host: str) -> None:
-    """Raise `Failure` unless the host is this machine's loopback: nobody is asked who he is."""
+def require_loopback(host: str, *, auth: bool) -> None:
+    """Raise `Failure` unless the host is this machine's loopback: somebody is not asked who he is.
+
+    `auth` tells whether the API asks; it is the console then that does not.
+    """
     if host == "localhost":
         return
     with contextlib.suppress(ValueError):
         if ipaddress.ip_address(host.strip("[]")).is_loopback:
             return
     raise Failure(
-        f"--host {host} would let everybody who reaches it run commands here, because no "
-        "authentication is configured (this version has none): listen on 127.0.0.1 and put an "
-        "SSH tunnel or a reverse proxy that asks who comes in front of it",
+        f"--host {host} would let everybody who reaches it run commands here, because "
+        + (_CONSOLE_ASKS_NOBODY if auth else _NO_AUTHENTICATION),
         Code.USAGE,
     )
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens there; raise `Failure` with the cure when it can't be had."""
-    require_loopback(host)
+def listen(host: str, port: int, *, asks: bool, auth: bool) -> socket.socket:
+    """Return a socket that listens there; raise `Failure` with the cure when it can't be had.
+
+    `asks` tells whether all that is served there asks who comes; `auth` whether the API does.
+    """
+    if not asks:
+        require_loopback(host, auth=auth)
     try:
         return _bind(host.strip("[]"), port)
     except OSError as error:

@@ -1,5 +1,6 @@
 """What one port serves: API, console, or both, where pages are what is not the API's; or jobs."""
 
+from dataclasses import replace
 from typing import Any
 
 from barbeque_api.app import create_app as create_api
@@ -23,6 +24,9 @@ def build_both(front: Front, *, host: str, url: str) -> Any:
 def build_api(front: Front, *, host: str) -> Any:
     """Return the API alone."""
     served = _served(front, host, front.settings.host_url)
+    if front.settings.auth:
+        # Who makes up a name for us (DNS rebinding) has no token, and is told nothing.
+        served = replace(served, allowed_hosts=None)
     return create_api(served, for_jobs=front.settings.job_listen is None)
 
 
@@ -62,5 +66,7 @@ def _served(front: Front, host: str, host_url: str | None) -> Served:
         verify_enqueued_jobs=settings.verify_enqueued_jobs,
         host_url=host_url,
         max_body=settings.max_body,
+        ask_for_tokens=settings.auth,
+        rate_limit=settings.rate_limit,
         allowed_hosts=_LOCAL_NAMES | {host},
     )

@@ -27,7 +27,10 @@ def up(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> N
     session = session_of(context)
     settings = session.settings()
     set_up_logging(requests=False)
-    with listen(host, port) as listening, listen_for_jobs(settings.job_listen) as asking:
+    with (
+        listen(host, port, asks=False, auth=settings.auth) as listening,
+        listen_for_jobs(settings.job_listen) as asking,
+    ):
         where = prepare(settings)
         _stay(session, settings, listening, asking, where=where)
     print_line("barbeque has stopped. Jobs that run go on; the next start takes them up.")

@@ -14,20 +14,22 @@ _LONGEST = 60_000
 """Characters of JSON that a row keeps of either side: what the smallest column holds."""
 
 
-def record(
+def record(  # noqa: PLR0913 - the facts of one row
     tx: Tx,
     who: Identity,
     action: str,
     subject: str,
     *,
+    app: str | None = None,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
     """Add a row in the transaction of the change itself; what is told of it must hold no secret.
 
     `action` is `noun.verb`, as in `queue.pause`; `subject` names the thing: `queue:default`,
-    `app:media`, `job:media/Thumbnail`, `execution:<message_id>`. `before` and `after` are the
-    facts that changed; None where there was or is nothing.
+    `app:media`, `job:media/Thumbnail`, `execution:<message_id>`. `app` is whose it is, where the
+    subject does not say it: that app's people may read the row. `before` and `after` are the facts
+    that changed; None where there was or is nothing.
     """
     tx.execute(
         insert(audit).values(
@@ -36,7 +38,7 @@ def record(
             origin=who.origin[:100],
             action=action,
             subject=subject[:300],
-            app=_app_of(subject),
+            app=app or _app_of(subject),
             before=_text(before),
             after=_text(after),
         )

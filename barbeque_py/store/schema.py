@@ -44,6 +44,11 @@ def newest_revision() -> str:
     return str(ScriptDirectory.from_config(_config(None)).get_current_head())
 
 
+def _known_revisions() -> set[str]:
+    """Return the schema revisions that this version knows: others are of a newer one."""
+    return {each.revision for each in ScriptDirectory.from_config(_config(None)).walk_revisions()}
+
+
 def check_schema(store: Store) -> None:
     """Raise `StoreUnavailable` unless the database has a schema that this version works with."""
     try:
@@ -56,7 +61,7 @@ def check_schema(store: Store) -> None:
             f"BARBEQUE_DATABASE {store.shown_url} has no tables of ours yet: "
             "run `barbeque migrate` (or `barbeque up`, which does it by itself)"
         )
-    if found < newest_revision():
+    if found != newest_revision() and found in _known_revisions():
         raise StoreUnavailable(
             f"BARBEQUE_DATABASE {store.shown_url} has schema {found}, this version needs "
             f"{newest_revision()}: run `barbeque migrate`"

@@ -375,3 +375,21 @@ audit = Table(
     Index("ix_audit_subject", "subject", "id"),
     **_BINARY,
 )
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("app", String(128)),
+    Column("scopes", String(100), nullable=False),
+    Column("made_by", String(200), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    Column("last_used_at", Instant),
+    Column("replaced_by", String(12)),
+    Index("ix_tokens_replaced_by", "replaced_by"),
+    **_BINARY,
+)

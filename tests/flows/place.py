@@ -49,6 +49,8 @@ class Place:
         self.home = home
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.more: dict[str, str] = {}
+        """Settings beside those of every place."""
         self._up: subprocess.Popen[str] | None = None
 
     @property
@@ -59,7 +61,7 @@ class Place:
             "BARBEQUE_HOME": str(self.home),
             "BARBEQUE_EXECUTOR": "process:",
             "BARBEQUE_URL": self.url,
-        }
+        } | self.more
 
     @property
     def output(self) -> Path:

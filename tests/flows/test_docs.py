@@ -22,7 +22,10 @@ from barbeque_py.store import Store
 from tests.flows.commands_page import page as commands_page
 from tests.flows.pages import PAGES, ROOT, Block, anchors, blocks, commands, links
 
-TRIED = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("first-job", "api"))]
+TRIED = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("first-job", "api", "tokens")),
+]
 TRIED += [ROOT / "docs" / "job-image.md"]
 PATIENCE = 60.0
 DEAD = '{"Type":"JobExecution","Application":"hello","Job":"Greet"}'
@@ -149,7 +152,7 @@ def read(desk: Desk, page: Path) -> Iterator[tuple[Block, str]]:
     for block in blocks(page):
         if block.file:
             (desk.folder / block.file).write_text(block.text)
-        if block.language == "yaml" and page.name == "api.md":
+        if block.language == "yaml" and page.name in ("api.md", "tokens.md"):
             desk.run(f"barbeque apply -f {block.file}")
             desk.bury()
         if block.language == "sh":

@@ -50,6 +50,31 @@ def test_an_address_that_others_reach_is_refused(alone: Place, verb: str, host: 
     assert "no authentication is configured" in one_line(ended)
 
 
+@pytest.mark.parametrize("verb", ["up", "console"])
+def test_the_console_stays_at_home_while_it_has_no_login(alone: Place, verb: str) -> None:
+    alone.more["BARBEQUE_AUTH"] = "tokens"
+    ended = alone.call(verb, "--host", "0.0.0.0")
+    assert ended.returncode == 2
+    assert "the console has no login yet" in one_line(ended)
+
+
+def test_an_api_that_asks_for_tokens_may_be_reached_from_anywhere(alone: Place) -> None:
+    alone.more["BARBEQUE_AUTH"] = "tokens"
+    alone.say("migrate")
+    token = alone.say("token", "create", "ops", "--scope", "admin")
+    words = ("api", "--host", "0.0.0.0", "--port", str(alone.port))
+    with alone.started(*words) as api, httpx.Client(base_url=alone.url) as client:
+        assert api.stdout is not None
+        assert api.stdout.readline().startswith("barbeque api listens at ")
+        ended = alone.call("queues")
+        assert ended.returncode == 1
+        assert "show a token" in one_line(ended)
+        alone.more["BARBEQUE_TOKEN"] = token
+        assert alone.ask("queues") == []
+        away = client.get("/v2/queues", headers={"host": "bq.example.com"})
+        assert away.status_code == 401
+
+
 @pytest.mark.parametrize("verb", ["api", "worker", "console"])
 def test_without_a_database_a_process_says_what_makes_it(alone: Place, verb: str) -> None:
     words = [verb] if verb == "worker" else [verb, "--port", str(alone.port)]
