@@ -101,11 +101,12 @@ def test_a_database_without_or_with_old_tables_says_what_to_do(empty_url: str) -
             check_schema(store)
         migrate(store)
         stamp = text("UPDATE alembic_version SET version_num = :to")
-        store.write(lambda tx: tx.execute(stamp, {"to": "0000"}))
-        with pytest.raises(StoreUnavailable, match=r"has schema 0000.*run `barbeque migrate`"):
+        store.write(lambda tx: tx.execute(stamp, {"to": "0004"}))
+        with pytest.raises(StoreUnavailable, match=r"has schema 0004.*run `barbeque migrate`"):
             check_schema(store)
-        store.write(lambda tx: tx.execute(stamp, {"to": newest_revision()}))
-        check_schema(store)
+        for fit in (newest_revision(), "of a newer version"):
+            store.write(lambda tx, fit=fit: tx.execute(stamp, {"to": fit}))
+            check_schema(store)
 
 
 def test_the_chosen_executor_is_stored(empty_url: str) -> None:
