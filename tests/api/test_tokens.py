@@ -98,7 +98,7 @@ def test_a_token_for_reading_enqueues_nothing(asking: Running) -> None:
 def test_an_app_s_token_enqueues_for_no_other_app(asking: Running) -> None:
     _, text = made(asking.store)
     answer = asking.post("/v2/job_executions", JOB | {"application": "other"}, headers=bearer(text))
-    assert (answer.status_code, error_code(answer)) == (403, "forbidden")
+    assert (answer.status_code, error_code(answer)) == (404, "record_not_found")
 
 
 def test_a_token_that_is_wrong_by_a_letter_is_strange(asking: Running) -> None:
