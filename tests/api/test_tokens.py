@@ -115,7 +115,7 @@ def test_a_token_that_is_wrong_by_a_letter_is_strange(asking: Running) -> None:
         "nothing",
         "\xff\xfe",
     ):
-        headers = {b"authorization": b"Bearer " + wrong.encode("latin-1")}
+        headers = [(b"authorization", b"Bearer " + wrong.encode("latin-1"))]
         answer = asking.client.get("/v2/queues", headers=headers)
         assert answer.status_code == 401, wrong
     for kind in ("Basic", "Token", ""):
@@ -281,7 +281,8 @@ class FarBroker:
 def without_database(store: Store, folder: Path, **changes: Any) -> Iterator[Running]:
     """Serve an API whose database is away from the first moment on."""
     with closing(Store(store.url.render_as_string(hide_password=False))) as same:
-        parts = replace(parts_of(same, folder), broker=FarBroker())
+        broker: Any = FarBroker()
+        parts = replace(parts_of(same, folder), broker=broker)
         path = Path(store.url.database or "")
         away = path.with_name("away")
         away.mkdir()

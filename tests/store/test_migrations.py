@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from barbeque_py.errors import ConfigurationError, StoreUnavailable
-from barbeque_py.store import Store, apps
+from barbeque_py.store import Store, Tx, apps
 from barbeque_py.store.schema import check_schema, migrate, newest_revision
 from barbeque_py.store.tables import metadata
 from tests.stores import MariaDb
@@ -100,13 +101,16 @@ def test_a_database_without_or_with_old_tables_says_what_to_do(empty_url: str) -
         ):
             check_schema(store)
         migrate(store)
-        stamp = text("UPDATE alembic_version SET version_num = :to")
-        store.write(lambda tx: tx.execute(stamp, {"to": "0004"}))
+        store.write(partial(_stamp, to="0004"))
         with pytest.raises(StoreUnavailable, match=r"has schema 0004.*run `barbeque migrate`"):
             check_schema(store)
         for fit in (newest_revision(), "of a newer version"):
-            store.write(lambda tx, fit=fit: tx.execute(stamp, {"to": fit}))
+            store.write(partial(_stamp, to=fit))
             check_schema(store)
+
+
+def _stamp(tx: Tx, *, to: str) -> None:
+    tx.execute(text("UPDATE alembic_version SET version_num = :to"), {"to": to})
 
 
 def test_the_chosen_executor_is_stored(empty_url: str) -> None:
