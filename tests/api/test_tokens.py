@@ -119,8 +119,8 @@ def test_a_token_that_is_wrong_by_a_letter_is_strange(asking: Running) -> None:
         answer = asking.client.get("/v2/queues", headers=headers)
         assert answer.status_code == 401, wrong
     for kind in ("Basic", "Token", ""):
-        headers = {"authorization": f"{kind} {text}".strip()}
-        assert asking.get("/v2/queues", headers=headers).status_code == 401
+        other_kind = {"authorization": f"{kind} {text}".strip()}
+        assert asking.get("/v2/queues", headers=other_kind).status_code == 401
     assert asking.get("/v2/queues", headers={"authorization": f"bearer {text}"}).is_success
 
 
