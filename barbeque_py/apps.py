@@ -58,7 +58,7 @@ class App:
     mask: tuple[str, ...] = ()
     """Regular expressions; what they match is `***` before a log is stored."""
     notify: dict[str, object] = field(default_factory=dict)
-    """Who is told, as the apply file says it; kept for the notices."""
+    """Who is told, as the apply file says it; see `notices.rules_of`."""
     logs: str = DEFAULT_LOGS
     """How ECS carries the jobs' logs: `awslogs` or `firelens`."""
     ecs: dict[str, Any] = field(default_factory=dict)
@@ -99,6 +99,10 @@ class JobDefinition:
     network: str = "bridge"
     pids: int = 512
     """How many processes and threads the container may have."""
+    expected: timedelta | None = None
+    """How long an attempt should take: people are warned of one that takes longer."""
+    notify: dict[str, object] = field(default_factory=dict)
+    """Who is told, over what the app says; see `notices.rules_of`."""
     ecs: dict[str, Any] = field(default_factory=dict)
     """How ECS runs this job, over what its app says; see `ecs_settings`."""
 

@@ -19,11 +19,15 @@ BarbequeError
     ExecutorUnavailable
       Throttled           the executor was asked too often and did nothing
     LogStoreUnavailable
+    Undelivered           a receiver did not take a notice
+  NoticeRefused           a receiver said a definite no to a notice
   LaunchRefused           the executor said a definite no: nothing was started
   NoCapacity              the executor said a definite "not now": nothing was started
   NoSuchLog               the log store has no such object
   ConfigurationError      the operator must change something
 """
+
+from datetime import timedelta
 
 
 class BarbequeError(Exception):
@@ -100,6 +104,38 @@ class Throttled(ExecutorUnavailable):
 
 class LogStoreUnavailable(OutsideError):
     """The log store can't be written or read: a full disk, a refused connection."""
+
+
+class Undelivered(OutsideError):
+    """The receiver did not take the notice, or its answer was lost; the same may work later.
+
+    `retry_after` is how long the receiver wants to be left alone. `whole` says that the channel
+    itself is at fault, for every receiver. `request` is what was sent, where that is worth keeping.
+    """
+
+    def __init__(
+        self,
+        answer: str,
+        *,
+        retry_after: timedelta | None = None,
+        whole: bool = False,
+        request: str | None = None,
+    ) -> None:
+        super().__init__(answer)
+        self.retry_after = retry_after
+        self.whole = whole
+        self.request = request
+
+
+class NoticeRefused(BarbequeError):
+    """The receiver said a definite no: sending it again as it is would not help.
+
+    The sentence names the cure.
+    """
+
+    def __init__(self, answer: str, *, request: str | None = None) -> None:
+        super().__init__(answer)
+        self.request = request
 
 
 class LaunchRefused(BarbequeError):

@@ -279,7 +279,7 @@ def _app(form: AppForm, base: Path | None) -> App:
         env=form.env,
         process_path=tuple(os.path.normpath(root / path) for path in form.process.path),
         mask=tuple(form.mask),
-        notify=form.notify.model_dump(exclude_defaults=True),
+        notify=form.notify.model_dump(exclude_unset=True),
         logs=form.logs,
         ecs=form.ecs.model_dump(exclude_unset=True),
     )
@@ -292,8 +292,8 @@ def _job(app: str, form: JobForm) -> JobDefinition:
     )
     for name in ("command", "capabilities"):
         facts[name] = tuple(facts[name])
-    ecs = form.ecs.model_dump(exclude_unset=True)
-    return JobDefinition(**facts | {"app": app, "retry": retry, "ecs": ecs})
+    said = {name: facts[name].model_dump(exclude_unset=True) for name in ("ecs", "notify")}
+    return JobDefinition(**facts | {"app": app, "retry": retry, **said})
 
 
 def _app_facts(app: App, jobs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from barbeque_py.addresses import A_SLACK, AN_EMAIL, EMAIL, SLACK, SLACK_WEBHOOK
 from barbeque_py.apps import NAME, QUEUE_NAME, TOPIC
 from barbeque_py.durations import PATTERN, format_duration, parse_duration
 from barbeque_py.images import IMAGE
@@ -31,8 +32,9 @@ CAPABILITIES = frozenset(
 )
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
 _HTTP = re.compile(r"https?://[^\s/?#@]+(/[^\s]*)?")
+_MENTION = re.compile(r"[^\x00-\x1f\x7f]{0,300}")
+_A_MENTION = "a line of up to 300 characters"
 _SHOWN = 60
 
 
@@ -114,6 +116,16 @@ def between(least: timedelta, most: timedelta) -> PlainValidator:
     return PlainValidator(read)
 
 
+def _window(value: object) -> str:
+    """Return the duration as text, as it is kept."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{describe_kind(value)} is not a duration such as 90s or 15m")  # noqa: TRY004 - pydantic collects ValueError only
+    duration = parse_duration(value)
+    if duration > timedelta(days=1):
+        raise ValueError(f"{value} is out of range; write 0s to 1d")
+    return format_duration(duration)
+
+
 def split_command(value: object) -> object:
     """Split a command given as one text as a shell would; no shell ever runs it."""
     if not isinstance(value, str):
@@ -161,6 +173,13 @@ def read_capability(value: object) -> str:
     return name
 
 
+def _slack_place(value: object) -> str:
+    text = read_text(value)
+    if SLACK.fullmatch(text) is None and SLACK_WEBHOOK.fullmatch(text) is None:
+        raise ValueError(f"{cut(text)} is not {A_SLACK}, or a https://hooks.slack.com address")
+    return text
+
+
 def distinct(names: list[str]) -> list[str]:
     """Return the entries if none stands twice."""
     if len(set(names)) != len(names):
@@ -183,8 +202,10 @@ Name = Annotated[str, matching(NAME, _A_NAME), like(NAME)]
 QueueName = Annotated[str, matching(QUEUE_NAME, _A_QUEUE), like(QUEUE_NAME)]
 Topic = Annotated[str, matching(TOPIC, "an SNS topic's ARN"), like(TOPIC)]
 Image = Annotated[str, matching(IMAGE, _AN_IMAGE), like(IMAGE)]
-Email = Annotated[str, matching(_EMAIL, "an email address"), like(_EMAIL)]
+Email = Annotated[str, matching(EMAIL, AN_EMAIL), string(format="email")]
+SlackPlace = Annotated[str, PlainValidator(_slack_place), string(examples=["#media"])]
 Url = Annotated[str, matching(_HTTP, "an http:// or https:// address"), like(_HTTP)]
+MentionText = Annotated[str, matching(_MENTION, _A_MENTION), like(_MENTION)]
 Command = Annotated[
     list[Text],
     BeforeValidator(split_command, json_schema_input_type=str | list[str]),
@@ -194,6 +215,8 @@ Environment = Annotated[dict[str, Text], AfterValidator(check_variables)]
 Timeout = Annotated[timedelta, between(timedelta(seconds=1), timedelta(days=30)), DURATION]
 Grace = Annotated[timedelta, between(timedelta(0), timedelta(hours=1)), DURATION]
 Delay = Annotated[timedelta, between(timedelta(0), timedelta(days=30)), DURATION]
+Expected = Annotated[timedelta, between(timedelta(seconds=1), timedelta(days=30)), DURATION]
+Window = Annotated[str, PlainValidator(_window), DURATION]
 Concurrency = Annotated[int, Field(ge=1, le=100_000)]
 
 

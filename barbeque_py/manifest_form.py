@@ -15,17 +15,21 @@ from barbeque_py.manifest_fields import (
     Delay,
     Email,
     Environment,
+    Expected,
     Form,
     Grace,
     Image,
+    MentionText,
     Name,
     QueueName,
     Regex,
+    SlackPlace,
     SomeText,
     Text,
     Timeout,
     Topic,
     Url,
+    Window,
     distinct,
 )
 
@@ -38,14 +42,24 @@ class ProcessForm(Form):
 
 
 class NotifyForm(Form):
-    """Who is told when a job has failed for good."""
+    """Who is told how a job ended; what a job says goes before what its app says, key by key."""
 
-    slack: SomeText | None = None
-    """A Slack channel, as in "#media"."""
+    slack: SlackPlace | None = None
+    """A Slack channel, as in "#media", a channel's or member's id, or an incoming webhook."""
     email: list[Email] = []
     """Email addresses."""
     webhook: Url | None = None
     """An address that is sent a signed request."""
+    on: Annotated[
+        list[Literal["success", "failure", "attempt", "cancelled"]], AfterValidator(distinct)
+    ] = ["failure"]
+    """What they are told of: `failure` is one for good, `attempt` each failed attempt."""
+    mention: MentionText = ""
+    """What Slack messages about failures begin with, as in "<!here>"."""
+    digest: Window = Field(default="10m", json_schema_extra={"default": "10m"})
+    """How long the same failure is gathered before it is told again, up to 1d; 0s tells each."""
+    locale: Literal["en", "ja"] = "en"
+    """The language they are told in."""
 
 
 class RetryForm(Form):
@@ -108,6 +122,10 @@ class JobForm(Form):
     """The container's network."""
     pids: int = Field(default=512, ge=1, le=4_194_304)
     """How many processes and threads the container may have."""
+    expected: Expected | None = None
+    """How long an attempt should take, 1s to 30d: people are warned of one that takes longer."""
+    notify: NotifyForm = Field(default_factory=NotifyForm)
+    """Who is told how this job ended, over what its app says."""
     ecs: EcsForm = Field(default_factory=EcsForm)
     """How ECS runs this job, over what its app says."""
 
@@ -128,7 +146,7 @@ class AppForm(Form):
     mask: list[Regex] = []
     """Regular expressions; what they match is *** before a log is stored."""
     notify: NotifyForm = Field(default_factory=NotifyForm)
-    """Who is told when a job has failed for good."""
+    """Who is told how its jobs ended."""
     logs: Literal["awslogs", "firelens"] = "awslogs"
     """How ECS carries the jobs' logs."""
     ecs: EcsForm = Field(default_factory=EcsForm)
@@ -179,6 +197,7 @@ FORMS: dict[tuple[str, ...], type[Form]] = {
     ("apps", "notify"): NotifyForm,
     ("apps", "jobs"): JobForm,
     ("apps", "jobs", "retry"): RetryForm,
+    ("apps", "jobs", "notify"): NotifyForm,
     ("queues",): QueueForm,
     ("subscriptions",): SubscriptionForm,
 }

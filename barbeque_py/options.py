@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from barbeque_py.addresses import A_SLACK, AN_EMAIL, EMAIL, SLACK
 from barbeque_py.apps import NAME
 from barbeque_py.clock import rfc3339
 from barbeque_py.durations import parse_duration
@@ -167,17 +168,27 @@ def _notify(value: object) -> dict[str, object]:
     unknown = sorted(value.keys() - {"slack", "email", "webhook"})
     if unknown:
         raise TooNew(f"Options.notify.{unknown[0]} is not a way to tell people this version knows")
-    for key in value.keys() & {"slack", "webhook"}:
-        _short(value[key])
+    if "webhook" in value:
+        _short(value["webhook"])
+    if "slack" in value:
+        _within("slack", _slack, value["slack"])
     _emails(value.get("email", []))
     return value
+
+
+def _within(key: str, read: Callable[[object], str], value: object) -> None:
+    """Check a value of `notify`; a fault names its key."""
+    try:
+        read(value)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
 
 
 def _emails(value: object) -> None:
     if not isinstance(value, list) or len(value) > _MOST_EMAILS:
         raise ValueError(f"email: {shown(value)} is not a list of up to {_MOST_EMAILS} addresses")
     for address in value:
-        _short(address)
+        _within("email", _email, address)
 
 
 def _seconds(duration: timedelta) -> float:
@@ -192,6 +203,8 @@ def shown(value: object) -> str:
 
 
 _short = text_of(2048)
+_email = matching(EMAIL, AN_EMAIL)
+_slack = matching(SLACK, A_SLACK)
 
 _OPTIONS: dict[str, Callable[[object], object]] = {
     "run_at": _instant,

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
+from barbeque_py.addresses import AN_EMAIL, EMAIL
 from barbeque_py.apps import QUEUE_NAME
 from barbeque_py.durations import format_duration, parse_duration
 from barbeque_py.ecs_url import EcsUrl, read_ecs_url
@@ -36,6 +37,13 @@ _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _KEY_PREFIX = re.compile(r"(?!.*//)[A-Za-z0-9!_.'()/-]{1,200}")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+_MAIL = re.compile(
+    r"((?P<user>[^:/?#@\s]+):(?P<password>[^:/?#@\s]*)@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:(?P<port>\d{1,5}))?/?",
+    re.ASCII,
+)
+_MAIL_PORTS = {"smtps": 465, "starttls": 587, "smtp": 25}
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _INSTALLATION = re.compile(r"[a-z0-9]{6}")
 
 
@@ -84,6 +92,33 @@ class Address:
     host: str
     """A name or an IP address, without brackets."""
     port: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MailUrl:
+    """What takes email."""
+
+    kind: str
+    """`smtps` and `starttls` (both encrypted), `smtp` (not), or `ses`."""
+    host: str = ""
+    port: int = 0
+    user: str = ""
+    password: str = ""
+    region: str | None = None
+    """Of SES; None is what the AWS settings say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """In whose name email is sent."""
+
+    address: str
+    name: str = ""
+
+    @property
+    def bounces(self) -> str:
+        """Where what can't be delivered comes back."""
+        return self.address
 
 
 def redact_url(url: str) -> str:
@@ -229,6 +264,48 @@ def _s3(rest: str) -> LogsUrl:
     if prefix and _KEY_PREFIX.fullmatch(prefix) is None:
         raise ValueError("the prefix has A-Z a-z 0-9 ! - _ . ' ( ) and / between its parts")
     return LogsUrl("s3", bucket=bucket, prefix=prefix, region=_region(given))
+
+
+def read_mail(text: str) -> MailUrl:
+    """Read what takes email; the text is a secret and in no error."""
+    kind, mark, rest = text.partition("://")
+    if text.partition(":")[0] == "ses":
+        query = text.removeprefix("ses:")
+        if query and not query.startswith("?"):
+            raise ValueError("write ses: or ses:?region=eu-west-1")
+        return MailUrl("ses", region=_region(_parameters(query.removeprefix("?"), ("region",))))
+    form = _MAIL.fullmatch(rest)
+    if kind not in _MAIL_PORTS or not mark or form is None:
+        raise ValueError(
+            "write smtps://USER:PASSWORD@HOST:465, starttls://USER:PASSWORD@HOST:587, smtp://HOST "
+            "or ses:, with characters such as @ : / # ? % in the password percent-encoded"
+        )
+    port = int(form["port"] or _MAIL_PORTS[kind])
+    if not 1 <= port <= _LAST_PORT:
+        raise ValueError("a port is a number from 1 to 65535")
+    host, user = form["host"].strip("[]"), unquote(form["user"] or "")
+    if kind == "smtp" and user and host not in _LOOPBACK:
+        raise ValueError("a password is never sent in the clear: write smtps:// or starttls://")
+    return MailUrl(kind, host, port, user, unquote(form["password"] or ""))
+
+
+def read_sender(text: str) -> Sender:
+    """Read in whose name email is sent: an address, or `Name <address>`."""
+    name, bracket, rest = text.partition("<")
+    address = rest.removesuffix(">") if bracket else text
+    named = bracket and rest.endswith(">") and not set('",;:<>@\\') & set(name)
+    if (bracket and not named) or EMAIL.fullmatch(address) is None:
+        raise ValueError("write ADDRESS or NAME <ADDRESS>, as in Barbeque <jobs@example.com>")
+    return Sender(address, name.strip() if bracket else "")
+
+
+def read_emails(text: str) -> tuple[str, ...]:
+    """Read email addresses, joined by commas."""
+    found = tuple(each.strip() for each in text.split(","))
+    for each in found:
+        if EMAIL.fullmatch(each) is None:
+            raise ValueError(f"{each[:60]!r} is not {AN_EMAIL}; more than one are joined by commas")
+    return found
 
 
 def read_queue(text: str) -> str:

@@ -12,7 +12,15 @@ from barbeque_py import setting_values as values
 from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.env_file import read_env_file
 from barbeque_py.errors import ConfigurationError
-from barbeque_py.setting_values import Address, BrokerUrl, ExecutorUrl, LogsUrl, redact_url
+from barbeque_py.setting_values import (
+    Address,
+    BrokerUrl,
+    ExecutorUrl,
+    LogsUrl,
+    MailUrl,
+    Sender,
+    redact_url,
+)
 
 GIVEN_TO_JOBS = frozenset(
     {
@@ -251,6 +259,31 @@ class Settings:
         "`docker.io` is that of names without one. Unset: anywhere.",
         example="123456789012.dkr.ecr.eu-west-1.amazonaws.com,docker.io/library",
         read=values.read_registries,
+    )
+    mail: MailUrl | None = _setting(
+        "BARBEQUE_MAIL",
+        "",
+        "What takes email: `smtps://USER:PASSWORD@HOST:465`, `starttls://USER:PASSWORD@HOST:587`, "
+        "`smtp://HOST` (not encrypted, so without a password) or `ses:` (with `region`). Never "
+        "shown with its password. Unset: no email is sent.",
+        example="smtps://barbeque:PASSWORD@mail.example.com",
+        read=values.read_mail,
+        show=redact_url,
+    )
+    mail_from: Sender | None = _setting(
+        "BARBEQUE_MAIL_FROM",
+        "",
+        "In whose name email is sent, and where bounces go; needed beside BARBEQUE_MAIL.",
+        example="Barbeque <jobs@example.com>",
+        read=values.read_sender,
+    )
+    admin_email: tuple[str, ...] | None = _setting(
+        "BARBEQUE_ADMIN_EMAIL",
+        "",
+        "Who is told, beside the people a job names, of every job that has failed for good; "
+        "addresses joined by commas.",
+        example="operations@example.com",
+        read=values.read_emails,
     )
     aws_region: str | None = _setting(
         "AWS_REGION",

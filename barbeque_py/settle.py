@@ -9,12 +9,14 @@ from typing import Any
 from barbeque_py.apps import JobDefinition
 from barbeque_py.executions import Stage, State
 from barbeque_py.ids import AttemptId, message_id_of
+from barbeque_py.notices import event_of
 from barbeque_py.outcomes import Fate, Reason, Round, Settlement, decide
 from barbeque_py.report import report
 from barbeque_py.reports import Report
 from barbeque_py.store import Tx, apps, limits, lots, outbox
 from barbeque_py.store.lots import Course, Ending
 from barbeque_py.store.outbox import Errand
+from barbeque_py.tell import News, errands_of
 
 SEAL = "seal"
 HEAD_START = timedelta(seconds=15)
@@ -74,8 +76,23 @@ def settle_all(
     lots.end_each(tx, ends)
     lots.move_each_running(tx, moves)
     limits.give_back(tx, [scope for attempt in live.values() for scope in attempt.scopes])
-    outbox.put(tx, [_sealing_of(attempt, log_wait) for attempt in live.values()])
+    sealings = [_sealing_of(attempt, log_wait) for attempt in live.values()]
+    news = _news(live, executions, settlements)
+    outbox.put(tx, sealings + errands_of(tx, news, jobs, wait=log_wait))
     return settlements
+
+
+def _news(
+    live: Mapping[AttemptId, Ending],
+    executions: Mapping[int, Course],
+    settlements: Mapping[AttemptId, Settlement],
+) -> list[News]:
+    """Return what may be told of; an interruption is nothing to people."""
+    found = [
+        (each, executions[live[each].execution], event_of(settlement))
+        for each, settlement in settlements.items()
+    ]
+    return [News(each, execution, event) for each, execution, event in found if event is not None]
 
 
 def _sealing_of(attempt: Ending, wait: timedelta) -> Errand:

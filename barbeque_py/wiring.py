@@ -1,6 +1,6 @@
 """Puts the parts together: the only place that picks adapters, by the settings' URLs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from threading import Lock
@@ -18,9 +18,11 @@ from barbeque_py.executors.process import ProcessExecutor
 from barbeque_py.logs import LogSource
 from barbeque_py.logstore import LogStore
 from barbeque_py.logstores.directory import DirectoryLogStore
+from barbeque_py.notices import Channel
+from barbeque_py.notifier import Notifier
 from barbeque_py.registries.asking import Registries
 from barbeque_py.release import Sources
-from barbeque_py.setting_values import ExecutorUrl
+from barbeque_py.setting_values import ExecutorUrl, MailUrl
 from barbeque_py.settings import Settings, environment_of_jobs
 from barbeque_py.store import Store, apps
 from barbeque_py.store.schema import check_schema
@@ -71,6 +73,8 @@ class Parts(Front):
     """Everything a worker of this installation works with."""
 
     executor: Executor
+    notifiers: Mapping[Channel, Notifier]
+    """What can be told from here; a channel that is not set up is missing."""
 
 
 def open_front(settings: Settings) -> Front:
@@ -123,7 +127,30 @@ def open_parts(settings: Settings) -> Parts:
         front.close()
         raise
     facts = {field.name: getattr(front, field.name) for field in fields(front)}
-    return Parts(**facts | {"executor": executor, "closers": (close, *front.closers)})
+    facts["closers"] = (close, *front.closers)
+    return Parts(**facts, executor=executor, notifiers=open_notifiers(settings))
+
+
+def open_notifiers(settings: Settings) -> dict[Channel, Notifier]:
+    """Return what tells people over each channel that is set up; touches nothing yet.
+
+    Raises `ConfigurationError`.
+    """
+    found: dict[Channel, Notifier] = {}
+    if settings.mail is not None:
+        found[Channel.EMAIL] = _open_email(settings.mail, settings)
+    return found
+
+
+def _open_email(url: MailUrl, settings: Settings) -> Notifier:
+    from barbeque_py.notifiers.email import EmailNotifier, SmtpPost  # noqa: PLC0415
+
+    if settings.mail_from is None:
+        raise ConfigurationError(
+            "BARBEQUE_MAIL_FROM is not set, and BARBEQUE_MAIL is: say in whose name email is sent, "
+            "as in Barbeque <jobs@example.com>"
+        )
+    return EmailNotifier(SmtpPost(url), settings.mail_from, host_url=settings.host_url)
 
 
 def _kept(opened: ExitStack, part: T) -> T:

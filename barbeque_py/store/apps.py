@@ -1,9 +1,10 @@
 """Apps, job definitions and queues, as rows; and the installation's own facts."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, insert, select, update
@@ -12,7 +13,14 @@ from barbeque_py.apps import DEFAULT_LOGS, App, JobDefinition, Queue
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.store import limits
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import apps, installation, job_definitions, queues, revisions
+from barbeque_py.store.tables import (
+    apps,
+    failing,
+    installation,
+    job_definitions,
+    queues,
+    revisions,
+)
 
 
 def installation_name(tx: Tx) -> str:
@@ -78,7 +86,7 @@ def _app_spec(app: App) -> str:
     return json.dumps(_said(spec))
 
 
-_ADDED: dict[str, Any] = {"ecs": {}, "logs": DEFAULT_LOGS}
+_ADDED: dict[str, Any] = {"ecs": {}, "logs": DEFAULT_LOGS, "notify": {}, "expected": None}
 """What a worker of the version before does not know, with what need not be said."""
 
 
@@ -91,6 +99,40 @@ def _app(row: Any) -> App:
     spec["process_path"] = tuple(spec["process_path"])
     spec["mask"] = tuple(spec["mask"])
     return App(name=row.name, image=row.image, revision=row.id, pinned=row.pinned, **spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Whom an app wants told, and which of its jobs failed last, of what people were told."""
+
+    notify: Mapping[str, Any]
+    failing: frozenset[str] = frozenset()
+
+
+def telling(tx: Tx, names: Iterable[str]) -> dict[str, Telling]:
+    """Return whom these apps want told; those of them that there are."""
+    found: dict[str, Telling] = {}
+    for row in tx.execute(_TELLING, {"keys": sorted(set(names))}):
+        known = found.get(row.name)
+        if known is None:
+            found[row.name] = Telling(_notify_in(row.spec), frozenset(filter(None, [row.job])))
+        else:
+            found[row.name] = replace(known, failing=known.failing | {row.job})
+    return found
+
+
+_TELLING = (
+    select(apps.c.name, apps.c.spec, failing.c.job)
+    .select_from(apps.outerjoin(failing, failing.c.app == apps.c.name))
+    .where(apps.c.name.in_(bindparam("keys", expanding=True)))
+)
+
+
+@lru_cache(maxsize=256)
+def _notify_in(spec: str) -> Mapping[str, Any]:
+    """Return an app's `notify`, each text of which is read once: settling asks for it each time."""
+    said: Mapping[str, Any] = json.loads(spec).get("notify", {})
+    return said
 
 
 def put_job(tx: Tx, job: JobDefinition) -> None:
@@ -179,6 +221,8 @@ def _job(row: Any) -> JobDefinition:
     )
     spec["timeout"] = timedelta(seconds=spec["timeout"])
     spec["grace"] = timedelta(seconds=spec["grace"])
+    if spec.get("expected") is not None:
+        spec["expected"] = timedelta(seconds=spec["expected"])
     spec["command"] = tuple(spec["command"])
     spec["capabilities"] = tuple(spec["capabilities"])
     return JobDefinition(app=row.app, name=row.name, queue=row.queue, retry=policy, **spec)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, not_, or_, select, true, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store.database import Tx
@@ -63,15 +63,42 @@ def _row(tx: Tx, errand: Errand) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Which lanes are meant: those that failed last time (`ailing`), or the others."""
+
+    ailing: bool
+    lanes: Sequence[str] = ()
+    """Lanes known to fail; an item that failed before tells it of its own lane."""
+    prefixes: Sequence[str] = ()
+    """What lanes begin with all of which are known to fail."""
+
+    def condition(self) -> ColumnElement[bool]:
+        """Return what holds for the items of these lanes."""
+        failing = or_(
+            outbox.c.tries > 0,
+            outbox.c.lane.in_(list(self.lanes)),
+            *[outbox.c.lane.startswith(each, autoescape=True) for each in self.prefixes],
+        )
+        return failing if self.ailing else not_(failing)
+
+
 _TAKEN = ("id", "kind", "lane", "subject", "tries", "last_error", "owner", "due_at")
 _MORE = 16
 """How many rows more are looked at, as several may be of one lane."""
 
 
-def take(
-    tx: Tx, owner: str, places: Sequence[str], *, most: int, lease: timedelta, busy: Sequence[str]
+def take(  # noqa: PLR0913 - what narrows the choice
+    tx: Tx,
+    owner: str,
+    places: Sequence[str],
+    *,
+    most: int,
+    lease: timedelta,
+    busy: Sequence[str],
+    kind: Kind | None = None,
 ) -> list[Item]:
-    """Lease up to `most` due items, one of each lane.
+    """Lease up to `most` due items, one of each lane; with `kind` of such lanes only.
 
     Lanes in `busy` are left out, and those of which another worker has an item on lease.
     """
@@ -90,6 +117,7 @@ def take(
             or_(outbox.c.place.is_(None), outbox.c.place.in_(list(places))),
             outbox.c.lane.not_in(list(busy)),
             outbox.c.lane.not_in(theirs),
+            kind.condition() if kind else true(),
         )
         .order_by(outbox.c.due_at, outbox.c.id)
         .limit(most + _MORE)

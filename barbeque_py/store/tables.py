@@ -393,3 +393,66 @@ tokens = Table(
     Index("ix_tokens_replaced_by", "replaced_by"),
     **_BINARY,
 )
+
+address_book = Table(
+    "address_book",
+    metadata,
+    Column("app", String(128), primary_key=True),
+    Column("user_id", String(255), primary_key=True),
+    Column("spec", _Long, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    **_BINARY,
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("notice_id", String(36), nullable=False, unique=True),
+    Column("execution", _Id),
+    Column("app", String(128), nullable=False),
+    Column("job", String(128), nullable=False),
+    Column("event", String(20), nullable=False),
+    Column("audience", String(10), nullable=False),
+    Column("channel", String(10), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("facts", _Long, nullable=False),
+    Column("same", String(32)),
+    Column("state", String(10), nullable=False),
+    Column("reason", Text),
+    Column("receipt", String(200)),
+    Column("gathered_into", _Id),
+    Column("tries", Integer, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("done_at", Instant),
+    Index("ix_notices_execution", "execution", "id"),
+    Index("ix_notices_app", "app", "id"),
+    Index("ix_notices_state", "state", "id"),
+    Index("ix_notices_same", "same", "state", "done_at"),
+    Index("ix_notices_gathered", "gathered_into"),
+    Index("ix_notices_made", "made_at"),
+    **_BINARY,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("notice", _Id, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("seconds", Double(), nullable=False),
+    Column("outcome", String(10), nullable=False),
+    Column("request", _Long),
+    Column("answer", Text),
+    Index("ix_deliveries_notice", "notice", "id"),
+    **_BINARY,
+)
+
+failing = Table(
+    "failing",
+    metadata,
+    Column("app", String(128), primary_key=True),
+    Column("job", String(128), primary_key=True),
+    Column("since", Instant, nullable=False),
+    **_BINARY,
+)

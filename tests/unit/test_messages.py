@@ -44,7 +44,12 @@ OPTIONS = some.builds(
     concurrency_key=some.none() | NAMES,
     user_id=some.none() | TEXT,
     notify=some.fixed_dictionaries(
-        {}, optional={"slack": TEXT, "email": some.lists(TEXT, max_size=3), "webhook": TEXT}
+        {},
+        optional={
+            "slack": some.sampled_from(["#media", "#動画", "U024BE7LH"]),
+            "email": some.lists(some.just("ann@example.com"), max_size=3),
+            "webhook": TEXT,
+        },
     ),
     tags=some.dictionaries(TEXT, TEXT, max_size=5),
     traceparent=some.none() | some.just(TRACEPARENT),
@@ -204,7 +209,9 @@ UNREADABLE = [
     (with_options(user_id="x" * 256), "Options.user_id:"),
     (with_options(notify="me"), "Options.notify:"),
     (with_options(notify={"slack": 5}), "Options.notify:"),
+    (with_options(notify={"slack": "https://hooks.slack.com/services/T/B/x"}), "notify: slack"),
     (with_options(notify={"email": "me@example.com"}), "Options.notify: email"),
+    (with_options(notify={"email": ["me@example.com\nBcc: you"]}), "Options.notify: email"),
     (with_options(tags=["a"]), "Options.tags:"),
     (with_options(tags={"a": 1}), "Options.tags:"),
     (with_options(tags={"": "a"}), "Options.tags:"),

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -27,6 +27,7 @@ from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
 from barbeque_py.wiring import Parts, open_parts
 from barbeque_worker import main
+from barbeque_worker.courier import Backoff
 from tests.waiting import wait_until
 
 QUICK = RetryPolicy(limit=2, base_delay=timedelta(seconds=0.1), max_delay=None, jitter=False)
@@ -35,7 +36,15 @@ QUICK = RetryPolicy(limit=2, base_delay=timedelta(seconds=0.1), max_delay=None, 
 class Office:
     """One installation; `close` stops every worker that was started."""
 
-    def __init__(self, home: Path, executor: str, *, image: str = "", database: str = "") -> None:
+    def __init__(
+        self,
+        home: Path,
+        executor: str,
+        *,
+        image: str = "",
+        database: str = "",
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home
         self.image = image
         self.environment = {
@@ -44,6 +53,7 @@ class Office:
             "BARBEQUE_LEASE": "6s",
             "PATH": os.environ["PATH"],  # noqa: TID251 - the test's own
         }
+        self.environment |= more or {}
         if database:
             self.environment["BARBEQUE_DATABASE"] = database
         self.settings = Settings.from_environment(self.environment)
@@ -84,13 +94,16 @@ class Office:
         queues: tuple[str, ...] = (),
         *,
         wrap: Callable[[Executor], Executor] = lambda executor: executor,
+        backoff: Backoff | None = None,
     ) -> Callable[[], None]:
         """Start a worker in a thread, its executor wrapped; returns what stops it."""
         parts = open_parts(self.settings)
         parts = replace(parts, executor=wrap(parts.executor))
         stop = threading.Event()
         thread = threading.Thread(
-            target=main.run, args=(parts,), kwargs={"queues": queues, "stop": stop}
+            target=main.run,
+            args=(parts,),
+            kwargs={"queues": queues, "stop": stop, "backoff": backoff},
         )
         thread.start()
         self._threads.append((thread, stop))

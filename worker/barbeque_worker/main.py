@@ -16,6 +16,7 @@ from barbeque_py.store import Tx, attempts, limits, outbox, workers
 from barbeque_py.wake import Ear
 from barbeque_py.wiring import Parts
 from barbeque_worker.capacity import Capacity
+from barbeque_worker.courier import Backoff, Courier
 from barbeque_worker.dead_letters import DeadLetters
 from barbeque_worker.dispatch import Dispatch, Preparing
 from barbeque_worker.heartbeat import Heartbeat
@@ -42,7 +43,9 @@ _PATIENCE = 8.0
 class Worker:
     """One worker: its loops, and how they begin and end."""
 
-    def __init__(self, parts: Parts, *, queues: Sequence[str] = ()) -> None:
+    def __init__(
+        self, parts: Parts, *, queues: Sequence[str] = (), backoff: Backoff | None = None
+    ) -> None:
         self._parts = parts
         self._station = _station(parts)
         slots = parts.executor.slots() or _MOST_LAUNCH_THREADS
@@ -55,7 +58,10 @@ class Worker:
             on_free=self._dispatch_soon,
             on_settled=self._settled,
         )
-        self._relay = Relay(self._station, self._shippers)
+        courier = Courier(
+            self._station, parts.notifiers, admins=parts.settings.admin_email or (), backoff=backoff
+        )
+        self._relay = Relay(self._station, self._shippers, courier)
         self._watch = Watch(self._station, self._launcher, self._shippers, on_settled=self._settled)
         self._rescue = Rescue(self._station, self._launcher, self._shippers)
         self._preparing = Preparing(self._station, on_ready=self._dispatch_soon)
@@ -168,8 +174,17 @@ class Worker:
         log.info("worker %s has stopped", owner)
 
 
-def run(parts: Parts, *, queues: Sequence[str] = (), stop: threading.Event | None = None) -> None:
-    """Run a worker until SIGTERM, SIGINT, or `stop`; waits for an engine that is away."""
+def run(
+    parts: Parts,
+    *,
+    queues: Sequence[str] = (),
+    stop: threading.Event | None = None,
+    backoff: Backoff | None = None,
+) -> None:
+    """Run a worker until SIGTERM, SIGINT, or `stop`; waits for an engine that is away.
+
+    `backoff` is how notices that failed are tried again, where not as usual.
+    """
     ending = stop or threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -179,7 +194,7 @@ def run(parts: Parts, *, queues: Sequence[str] = (), stop: threading.Event | Non
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
     if _wait_for_place(parts, ending):
-        Worker(parts, queues=queues).run(ending)
+        Worker(parts, queues=queues, backoff=backoff).run(ending)
 
 
 def _loops_of_broker(parts: Parts, owner: str) -> list[Loop]:

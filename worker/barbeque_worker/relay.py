@@ -2,16 +2,20 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
-from barbeque_py.errors import OutsideError
+from barbeque_py import clock
+from barbeque_py.errors import OutsideError, Undelivered
 from barbeque_py.ids import AttemptId
 from barbeque_py.seal import seal_all
 from barbeque_py.settle import SEAL
 from barbeque_py.store import outbox
+from barbeque_py.store.notices import NOTICE
 from barbeque_py.store.outbox import Item
+from barbeque_worker.ailing import Ailing
+from barbeque_worker.courier import Courier
 from barbeque_worker.crew import Crew
 from barbeque_worker.shipping import Shippers, Unfinished
 from barbeque_worker.station import Station
@@ -27,13 +31,19 @@ _LONGEST_WAIT = timedelta(minutes=5)
 class Relay:
     """Works the outbox off with a small pool; a lane has at most one thread at a time."""
 
-    def __init__(self, station: Station, shippers: Shippers, *, threads: int = 8) -> None:
+    def __init__(
+        self, station: Station, shippers: Shippers, courier: Courier, *, threads: int = 8
+    ) -> None:
         self._station = station
         self._shippers = shippers
+        self._courier = courier
         self._lease = station.lease.length
+        self._threads = threads
         self._most = threads * _AHEAD
         self._crew = Crew(threads, "relay")
-        self._busy: dict[str, int] = {}
+        self._busy: dict[str, Item] = {}
+        self._ailing = Ailing()
+        self._ailing_at = 0.0
         self._guard = threading.Lock()
         self.on_free: Callable[[], None] = lambda: None
 
@@ -46,23 +56,43 @@ class Relay:
             lambda tx: outbox.any_due(tx, but=busy)
         ):
             return _REST
+        items = self._take(busy, room, ailing=False)
+        self._shippers.look_up([AttemptId(item.subject) for item in items if item.kind == SEAL])
+        self._submit(items)
+        failing = self._take_ailing()
+        return 0 if items or failing else _REST
+
+    def _take_ailing(self) -> list[Item]:
+        """Take, each second, what failed last time, for half of the threads at most."""
+        if clock.monotonic() - self._ailing_at < _REST:
+            return []
+        self._ailing_at = clock.monotonic()
+        with self._guard:
+            busy = list(self._busy)
+            room = self._threads // 2 - sum(map(self._ailing.is_ailing, self._busy.values()))
+        items = self._take(busy, room, ailing=True) if room > 0 else []
+        self._submit(items)
+        return items
+
+    def _take(self, busy: Sequence[str], room: int, *, ailing: bool) -> list[Item]:
         places = [*self._station.places.current(), *self._station.places.former()]
-        items = self._station.store.write(
+        owner, kind = self._station.owner, self._ailing.kind(ailing=ailing)
+        return self._station.store.write(
             lambda tx: outbox.take(
-                tx, self._station.owner, places, most=room, lease=self._lease, busy=busy
+                tx, owner, places, most=room, lease=self._lease, busy=busy, kind=kind
             )
         )
-        self._shippers.look_up([AttemptId(item.subject) for item in items if item.kind == SEAL])
+
+    def _submit(self, items: Sequence[Item]) -> None:
         for item in items:
             with self._guard:
-                self._busy[item.lane] = item.id
+                self._busy[item.lane] = item
             self._crew.submit(partial(self._work, item))
-        return 0 if len(items) == room else _REST
 
     def keep(self) -> None:
         """Renew the leases of what is being worked on."""
         with self._guard:
-            numbers = list(self._busy.values())
+            numbers = [item.id for item in self._busy.values()]
         if numbers:
             self._station.store.write(lambda tx: outbox.keep(tx, numbers, self._lease))
 
@@ -71,30 +101,50 @@ class Relay:
         self._crew.stop()
 
     def _work(self, item: Item) -> None:
+        began = clock.monotonic()
         try:
             self._do(item)
         except OutsideError as error:
+            whole = isinstance(error, Undelivered) and error.whole
+            self._note(item, began, failed=True, whole=whole)
             self._postpone(item, error)
         except Exception as error:
             log.exception("%s of %s failed", item.kind, item.subject)
+            self._note(item, began, failed=True)
             self._postpone(item, error)
+        else:
+            self._note(item, began)
         finally:
             with self._guard:
                 self._busy.pop(item.lane, None)
                 left = len(self._busy)
-            if left == self._most // 2:
+            if left == self._most // 2 or item.kind != SEAL:
                 self.on_free()
 
+    def _note(self, item: Item, began: float, *, failed: bool = False, whole: bool = False) -> None:
+        if item.kind == NOTICE:
+            seconds = clock.monotonic() - began
+            self._ailing.note(item.lane, seconds=seconds, failed=failed, whole=whole)
+
     def _do(self, item: Item) -> None:
+        if item.kind == SEAL:
+            wait = self._seal(item)
+        elif item.kind == NOTICE:
+            wait = self._courier.deliver(item)
+        else:
+            wait = self._courier.tell(item)
+        if wait is not None:
+            self._set_aside(item, wait)
+
+    def _seal(self, item: Item) -> timedelta | None:
         """Seal the log, record it, and only then free what the executor keeps of the attempt."""
-        assert item.kind == SEAL, f"nobody puts a {item.kind} into the outbox"
         attempt = AttemptId(item.subject)
         facts = self._shippers.finish(attempt, fresh=item.fresh)
         if isinstance(facts, Unfinished):
-            self._set_aside(item, facts.wait)
-            return
+            return facts.wait
         self._station.store.write_each(seal_all, (item, facts))
         self._station.executor.remove(attempt)
+        return None
 
     def _set_aside(self, item: Item, wait: timedelta) -> None:
         owner, lease = self._station.owner, self._lease
@@ -104,6 +154,8 @@ class Relay:
 
     def _postpone(self, item: Item, error: Exception) -> None:
         wait = min(timedelta(seconds=1 << min(item.tries, 10)), _LONGEST_WAIT)
+        if item.kind == NOTICE:
+            wait = self._courier.wait_after(item, error)
         reason = str(error) if isinstance(error, OutsideError) else repr(error)
         log.warning("%s of %s is tried again in %s: %s", item.kind, item.subject, wait, error)
         try:
