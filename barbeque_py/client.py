@@ -115,6 +115,10 @@ class Client:
         """Return what is known of the execution and of each of its attempts."""
         return self._dict("GET", _execution(message_id))
 
+    def waiting(self, message_id: str) -> dict[str, Any]:
+        """Return why the execution does not run, in `waiting`; also of an id nobody has seen."""
+        return self._dict("GET", f"{_execution(message_id)}/waiting")
+
     def executions(self, **wanted: Any) -> dict[str, Any]:
         """Return the newest executions; `app`, `job`, `state`, `queue`, `before`, `limit` narrow.
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from threading import Event
 from typing import Any, Protocol
 
+from barbeque_py.fargate import fargate_size
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogSource
 from barbeque_py.outcomes import Fate
@@ -60,6 +61,18 @@ class Preparation:
     """What one start draws a token from, each."""
     revision: int | None = None
     """The blueprint's."""
+    beside: tuple[int, int] = (0, 0)
+    """CPU (1024 is one vCPU) and MiB of what runs beside the job's own container."""
+    fargate: bool = False
+    """Whether an attempt gets the next larger of Fargate's sizes."""
+
+    def size_of(self, cpu: int, memory: int) -> tuple[int, int]:
+        """Return the CPU and MiB that an attempt at a job of this size takes up."""
+        size = cpu + self.beside[0], memory + self.beside[1]
+        try:
+            return fargate_size(*size) if self.fargate else size
+        except ValueError:
+            return size  # its start is refused
 
 
 @dataclass(frozen=True, slots=True)

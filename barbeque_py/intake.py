@@ -30,13 +30,16 @@ from barbeque_py.messages import (
     write_options,
 )
 from barbeque_py.retry import retry
-from barbeque_py.store import Store, Tx, apps, dead, lots
+from barbeque_py.store import Store, Tx, apps, dead, lots, tags
 from barbeque_py.store import executions as rows
 from barbeque_py.store.lots import Recorded
 from barbeque_py.subscriptions import Topics, confirm, job_of
 
 INLINE = 16 * 1024
 """Characters of JSON up to which a message lives in its row; larger ones in the log store."""
+
+WAITING_MARK = 100_000
+"""Startable executions of a queue above which the broker keeps the rest."""
 
 _TOGETHER = 50
 """Messages up to which full batches are recorded together."""
@@ -339,6 +342,7 @@ def _record_jobs(
         rows.add_missing(tx, list(new.values()))
         _reconcile(tx, new.values())
         _reconcile(tx, repeats)
+        tags.record(tx, new.values())
 
 
 def _row(tx: Tx, delivery: Delivery, job: JobMessage, key: str | None) -> dict[str, Any]:

@@ -62,6 +62,12 @@ class _Plan:
     def quotas(self) -> tuple[Quota, ...]:
         return self.answer.quotas if isinstance(self.answer, Preparation) else ()
 
+    def size_of(self, launch: Launch) -> tuple[int, int]:
+        """Return the CPU and MiB that the attempt takes up."""
+        if isinstance(self.answer, Preparation):
+            return self.answer.size_of(launch.cpu, launch.memory)
+        return launch.cpu, launch.memory
+
     @property
     def size(self) -> str | None:
         """Name what a place may lack the capacity for, where places have no fixed size."""
@@ -230,6 +236,7 @@ class _Claiming:
     def _row(self, execution: Ready, launch: Launch) -> dict[str, Any]:
         plan = self.plan(execution)
         now, claimant = self._tx.now, self._claimant
+        cpu, memory = plan.size_of(launch)
         return {
             "id": launch.attempt,
             "execution": execution.id,
@@ -248,6 +255,8 @@ class _Claiming:
             "first_called_at": now,
             "log_at": plan.answer.log_at if isinstance(plan.answer, Preparation) else None,
             "claimed_at": now,
+            "cpu": cpu,
+            "memory": memory,
         }
 
     def _revision_of(self, plan: _Plan) -> int | None:

@@ -25,6 +25,7 @@ from barbeque_api.snapshot import Snapshot
 from barbeque_api.statuses import Statuses
 from barbeque_api.subscriptions import Subscriptions
 from barbeque_api.tokens import Tokens
+from barbeque_api.waits import Waits
 
 __all__ = ["Served", "create_app"]
 
@@ -89,7 +90,7 @@ class _Api(FastAPI):
 
 def _routes(parts: Served, enqueueing: Enqueueing, *, for_jobs: bool) -> APIRouter:
     router = APIRouter()
-    jobs = (Statuses, Executions, AttemptLogs, *((JobRoutes,) if for_jobs else ()))
+    jobs = (Statuses, Executions, Waits, AttemptLogs, *((JobRoutes,) if for_jobs else ()))
     definitions = (Revisions, Releases, Configuration, Queues, Subscriptions, DeadMessages, Tokens)
     enqueueing.add_to(router)
     for noun in (*jobs, *definitions, Health):

@@ -1,31 +1,35 @@
 """`/v2/job_executions`: executions in our words, one and many, and their cancellation."""
 
 import json
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from barbeque_api import schemas
+from barbeque_api import histories, schemas
 from barbeque_api.bodies import read_object, read_text
+from barbeque_api.filters import Listed
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
 from barbeque_api.statuses import check_id, page_url, read_message, status_of
 from barbeque_api.times import written
+from barbeque_api.waits import waiting_of
 from barbeque_py.cancel import ANY_APP, Cancelled, cancel
 from barbeque_py.errors import UnknownExecution
-from barbeque_py.executions import State, barbeque_status
-from barbeque_py.identity import Scope
+from barbeque_py.executions import barbeque_status
+from barbeque_py.identity import Identity, Scope
 from barbeque_py.ids import AttemptId
-from barbeque_py.store import Tx, attempts, pauses, queries, reports
+from barbeque_py.store import Tx, attempts, lists, reports
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
-from barbeque_py.store.pauses import Pause
-from barbeque_py.store.queries import Entry, Filter
+from barbeque_py.store.lists import Entry, Filter, Page
 from barbeque_py.store.reports import Reported
+from barbeque_py.waiting import Waiting
 
 _PATH = "/v2/job_executions"
 
@@ -52,30 +56,28 @@ class Executions:
             openapi_extra=schemas.body(schemas.CANCEL, required=False),
         )
 
-    def newest(
-        self,
-        before: Annotated[int | None, Query(ge=1, le=(1 << 63) - 1)] = None,
-        limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 50,
-        app: str | None = None,
-        job: str | None = None,
-        queue: str | None = None,
-        state: State | None = None,
-    ) -> Response:
-        """List executions, the newest first; `next` is the `before` of the page that follows."""
-        wanted = Filter(app, job, queue, state)
-        found = self._parts.store.read(
-            lambda tx: queries.newest(tx, wanted, before=before, most=limit)
-        )
-        following = found[-1].id if len(found) == limit else None
-        return answer({"job_executions": list(map(_entry, found)), "next": following})
+    def newest(self, asked: Annotated[Listed, Query()], request: Request) -> Response:
+        """List executions, the newest first; `next` is the `before` of the page that follows.
 
-    def get(self, message_id: str) -> Response:
+        A page may be short, even empty, where few executions fit: `next` is null at the end only.
+        """
+        wanted = _wanted(asked, request)
+        page: Page[Entry] = Page([], None)
+        if wanted is not None:
+            page = self._parts.store.read(
+                lambda tx: lists.newest(tx, wanted, before=asked.before, most=asked.limit)
+            )
+        return answer({"job_executions": list(map(_entry, page.rows)), "next": page.next})
+
+    def get(self, message_id: str, request: Request) -> Response:
         """Show everything about one execution and its attempts."""
         check_id(message_id)
-        execution, tries, told, pause = self._parts.store.read(lambda tx: _read(tx, message_id))
+        caller = caller_of(request)
+        found = self._parts.store.read(lambda tx: _read(tx, message_id, caller))
+        execution, tries, told = found.execution, found.tries, found.told
         newest = told.get(tries[-1].id) if tries else None
         facts = _execution(execution)
-        facts["no_capacity"] = None if pause is None else _no_capacity(pause)
+        facts["waiting"] = None if found.waiting is None else found.waiting.to_json()
         facts["message"] = read_message(self._parts.logs, execution)
         facts["html_url"] = page_url(self._parts.host_url, execution.message_id)
         facts["progress"] = _progress(newest)
@@ -83,7 +85,13 @@ class Executions:
             None if newest is None or newest.result is None else json.loads(newest.result)
         )
         facts["result_fault"] = newest.fault if newest else None
-        facts["attempts"] = [_attempt(each, told.get(each.id)) for each in tries]
+        costs = [histories.cost(each, found.now) for each in tries]
+        facts["cost"] = histories.total(costs)
+        facts["timeline"] = histories.timeline(execution, tries)
+        facts["attempts"] = [
+            _attempt(each, told.get(each.id)) | {"cost": cost}
+            for each, cost in zip(tries, costs, strict=True)
+        ]
         return answer(facts)
 
     def result(
@@ -94,11 +102,10 @@ class Executions:
         404 while there is none, and for ever where the job told none.
         """
         check_id(message_id)
-        execution, tries, told, _ = self._parts.store.read(lambda tx: _read(tx, message_id))
-        if not caller_of(request).may(Scope.READ, execution.app):
-            raise UnknownExecution(f"no worker has seen an execution {message_id}")
-        wanted = [each for each in tries if attempt in (None, each.number)][-1:]
-        found = told.get(wanted[0].id) if wanted else None
+        caller = caller_of(request)
+        read = self._parts.store.read(lambda tx: _read(tx, message_id, caller))
+        wanted = [each for each in read.tries if attempt in (None, each.number)][-1:]
+        found = read.told.get(wanted[0].id) if wanted else None
         if found is None or found.result is None:
             why = found.fault if found is not None and found.fault else "it has told no result"
             raise refusal(404, why)
@@ -119,6 +126,13 @@ class Executions:
         return answer({"message_id": message_id, "outcome": outcome}, status=status)
 
 
+def _wanted(asked: Listed, request: Request) -> Filter | None:
+    try:
+        return asked.filter(caller_of(request))
+    except ValueError as error:
+        raise refusal(400, str(error)) from None
+
+
 def _cancel(tx: Tx, message_id: str, app: str) -> Cancelled:
     found = rows.by_message_id(tx, message_id)
     if found is not None and not found.tombstone and app not in (ANY_APP, found.app):
@@ -126,26 +140,28 @@ def _cancel(tx: Tx, message_id: str, app: str) -> Cancelled:
     return cancel(tx, message_id, app=app)
 
 
-def _read(
-    tx: Tx, message_id: str
-) -> tuple[Execution, list[Attempt], dict[AttemptId, Reported], Pause | None]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    now: datetime
+    execution: Execution
+    tries: list[Attempt]
+    told: dict[AttemptId, Reported]
+    waiting: Waiting | None
+
+
+def _read(tx: Tx, message_id: str, caller: Identity) -> _Found:
     execution = rows.by_message_id(tx, message_id)
-    if execution is None or execution.tombstone:
+    if execution is None or execution.tombstone or not caller.may(Scope.READ, execution.app):
         raise UnknownExecution(f"no worker has seen an execution {message_id}")
     tries = attempts.of_execution(tx, execution.id)
     told = reports.of_attempts(tx, [each.id for each in tries])
-    return execution, tries, told, pauses.of_scope(tx, execution.held_by)
+    return _Found(tx.now, execution, tries, told, waiting_of(tx, execution, caller))
 
 
 def _progress(told: Reported | None) -> dict[str, Any] | None:
     if told is None or told.told_at is None:
         return None
     return {"percent": told.percent, "text": told.text, "at": written(told.told_at)}
-
-
-def _no_capacity(pause: Pause) -> dict[str, Any]:
-    sentence = f"there is no capacity for {pauses.where(pause.scope)}: {pause.reason}"
-    return {"sentence": sentence, "reason": pause.reason, "until": written(pause.until)}
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
@@ -181,8 +197,10 @@ def _shared(row: Entry | Execution) -> dict[str, Any]:
         "held_by": row.held_by,
         "round": row.round,
         "counted": row.counted,
+        "retries": row.counted_before,
         "could_not_start": row.could_not_start,
         "note": row.note,
+        "user_id": row.user_id,
         "sent_at": written(row.sent_at),
         "recorded_at": written(row.recorded_at),
         "due_at": written(row.due_at),

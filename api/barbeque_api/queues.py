@@ -16,7 +16,7 @@ from barbeque_py.errors import NoDeadMessage, UnknownQueue
 from barbeque_py.identity import Scope
 from barbeque_py.messages import Unreadable
 from barbeque_py.resend import resend
-from barbeque_py.store import Tx, apps, dead, queries
+from barbeque_py.store import Tx, apps, dead, lists, queries
 from barbeque_py.store.dead import DeadMessage
 from barbeque_py.store.queries import QueueState
 
@@ -97,7 +97,7 @@ class DeadMessages:
     def newest(
         self,
         before: Annotated[int | None, Query(ge=1, le=_LARGEST_ID)] = None,
-        limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 50,
+        limit: Annotated[int, Query(ge=1, le=lists.MOST)] = 50,
     ) -> Response:
         """List dead messages, the newest first; `next` is the `before` of the following page."""
         found = self._parts.store.read(lambda tx: dead.newest(tx, before=before, most=limit))

@@ -36,9 +36,9 @@ def status(context: typer.Context, message_id: MessageId, as_json: Json = False)
 
     Ends with 0 whatever the state is; with 0 too for an id that no worker has seen yet.
     """
-    from barbeque_py.cli.waiting import look
+    from barbeque_py.cli.waiting import explain
 
-    execution = look(client_of(context), message_id)
+    execution = explain(client_of(context), message_id)
     if as_json:
         print_json(execution)
     else:

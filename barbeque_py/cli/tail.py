@@ -180,17 +180,7 @@ def _attempt(execution: Mapping[str, Any], number: int) -> Mapping[str, Any]:
 
 
 def why_waiting(execution: Mapping[str, Any]) -> str:
-    """Return a few words about what the execution waits for."""
-    if execution.get("note"):
-        return str(execution["note"])
-    match execution.get("stage"):
-        case "held" if execution.get("no_capacity"):
-            return f"{execution['state']}, {execution['no_capacity']['sentence']}"
-        case "held":
-            return (
-                f"{execution['state']}, held by the limit {execution.get('held_by')}, which is full"
-            )
-        case "scheduled":
-            return f"{execution['state']}, due at {short_time(execution.get('due_at'))} UTC"
-        case _:
-            return f"{execution['state']}, waiting for a worker with a free slot"
+    """Return a sentence about what the execution waits for."""
+    if execution.get("waiting"):
+        return f"{execution['state']}: {execution['waiting']['sentence']}"
+    return str(execution.get("note") or execution["state"])

@@ -100,6 +100,14 @@ def look(client: Client, message_id: str) -> dict[str, Any]:
     }
 
 
+def explain(client: Client, message_id: str) -> dict[str, Any]:
+    """Return the execution as `look` does, and why it does not run, seen or unseen."""
+    execution = look(client, message_id)
+    if execution["state"] in ENDED or "waiting" in execution:
+        return execution
+    return execution | {"waiting": client.waiting(message_id)["waiting"]}
+
+
 def wait_for_end(client: Client, message_id: str) -> dict[str, Any]:
     """Return the execution once it has ended, however long that takes; tell its progress."""
     patience, pause, progress = Patience(), Pause(), Ticker()

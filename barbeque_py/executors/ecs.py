@@ -15,7 +15,15 @@ from barbeque_py.errors import ExecutorUnavailable, LaunchRefused, NoSuchLog, Th
 from barbeque_py.executions import AttemptState
 from barbeque_py.executor import Blueprint, Launch, News, Preparation, Sighting, Standing, Traits
 from barbeque_py.executors.ecs_answer import conflicting, meaning, names_inactive, no_capacity
-from barbeque_py.executors.ecs_definition import Bucket, define, family_of, logs_of, settings_of
+from barbeque_py.executors.ecs_definition import (
+    Bucket,
+    beside,
+    define,
+    family_of,
+    is_fargate,
+    logs_of,
+    settings_of,
+)
 from barbeque_py.executors.ecs_events import TaskEvents
 from barbeque_py.executors.ecs_fate import STOPPED, see
 from barbeque_py.executors.ecs_image import Images
@@ -152,6 +160,8 @@ class EcsExecutor:
             ),
             details=details | {"run": run, "content": definition.content},
             quotas=quotas_of(settings, place),
+            beside=beside(settings),
+            fargate=is_fargate(settings),
         )
 
     def start(self, launch: Launch, message: str) -> Sighting:  # noqa: ARG002 - in the environment

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
 from barbeque_py.apps import DEFAULT_LOGS, App, JobDefinition, Queue
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.store import limits
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import (
+    Instant,
     apps,
     failing,
     installation,
@@ -254,15 +255,23 @@ def paused_queues(tx: Tx) -> dict[str, datetime]:
     return {row.name: row.paused_at for row in tx.execute(query)}
 
 
-def pause_queue(tx: Tx, name: str) -> bool:
-    """Stop starting from this queue, which still takes in; False when there is no such queue."""
+def pause_of(tx: Tx, name: str) -> tuple[datetime, str] | None:
+    """Return since when the queue is paused, and why; None where it is not."""
+    query = select(queues.c.paused_at, queues.c.pause_reason).where(queues.c.name == name)
+    row = tx.execute(query).one_or_none()
+    return None if row is None or row.paused_at is None else (row.paused_at, row.pause_reason or "")
+
+
+def pause_queue(tx: Tx, name: str, reason: str = "") -> bool:
+    """Stop starting from this queue, which still takes in; False when there is no such queue.
+
+    One that is paused stays so since when it was; a new reason takes the place of the old one.
+    """
     if get_queue(tx, name) is None:
         return False
-    tx.execute(
-        update(queues)
-        .where(queues.c.name == name, queues.c.paused_at.is_(None))
-        .values(paused_at=tx.now)
-    )
+    since = func.coalesce(queues.c.paused_at, bindparam("now", tx.now, type_=Instant()))
+    change = {"paused_at": since} | ({"pause_reason": reason} if reason else {})
+    tx.execute(update(queues).where(queues.c.name == name).values(change))
     return True
 
 
@@ -270,5 +279,7 @@ def resume_queue(tx: Tx, name: str) -> bool:
     """Start from this queue again; False when there is no such queue."""
     if get_queue(tx, name) is None:
         return False
-    tx.execute(update(queues).where(queues.c.name == name).values(paused_at=None))
+    tx.execute(
+        update(queues).where(queues.c.name == name).values(paused_at=None, pause_reason=None)
+    )
     return True

@@ -64,6 +64,8 @@ class Attempt:
     log_bytes: int | None
     log_error_lines: int | None
     log_truncated: bool | None
+    cpu: int | None
+    memory: int | None
 
 
 def read(row: Row[Any]) -> Attempt:

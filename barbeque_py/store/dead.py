@@ -63,6 +63,13 @@ def get(tx: Tx, number: int) -> DeadMessage | None:
     return None if row is None else DeadMessage(**row._mapping)  # noqa: SLF001 - public name
 
 
+def by_message_id(tx: Tx, message_id: str) -> DeadMessage | None:
+    """Return the newest dead message with this public id."""
+    query = select(dead_messages).where(dead_messages.c.message_id == message_id)
+    row = tx.execute(query.order_by(dead_messages.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else DeadMessage(**row._mapping)  # noqa: SLF001 - public name
+
+
 def is_dead(tx: Tx, message_id: str) -> bool:
     """Tell whether the message with this public id is dead."""
     query = select(dead_messages.c.id).where(dead_messages.c.message_id == message_id).limit(1)

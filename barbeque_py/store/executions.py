@@ -49,6 +49,7 @@ class Execution:
     recorded_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    user_id: str | None
 
 
 def read(row: Row[Any]) -> Execution:
@@ -102,6 +103,7 @@ def new_row(  # noqa: PLR0913 - a row has what a row has
         "recorded_at": recorded_at,
         "started_at": None,
         "finished_at": None,
+        "user_id": options.get("user_id"),
     }
 
 

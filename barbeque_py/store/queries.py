@@ -1,11 +1,10 @@
 """Read-only questions, for the API and the console; none of them locks anything."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Select, func, select
 
 from barbeque_py.executions import Stage, State
 from barbeque_py.store import limits
@@ -18,53 +17,7 @@ from barbeque_py.store.tables import (
     queues,
 )
 
-MOST = 200
-"""Rows on one page."""
-
 _WAITING = (Stage.SCHEDULED, Stage.READY, Stage.HELD)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One execution as lists show it: without its message."""
-
-    id: int
-    message_id: str
-    app: str
-    job: str
-    queue: str
-    priority_rank: int
-    state: State
-    stage: Stage
-    due_at: datetime
-    held_by: str | None
-    round: int
-    counted: int
-    counted_before: int
-    attempts: int
-    could_not_start: bool
-    reason: str | None
-    cancel_requested_at: datetime | None
-    note: str | None
-    sent_at: datetime
-    recorded_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-
-    @property
-    def priority(self) -> int:
-        """From -100 to 100, higher first."""
-        return -self.priority_rank
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which executions are asked for; None is any."""
-
-    app: str | None = None
-    job: str | None = None
-    queue: str | None = None
-    state: State | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +32,6 @@ class QueueState:
     running: int
     messages: int
     """Messages that no worker has taken in yet, delayed ones included."""
-
-
-_ENTRY = [executions.c[name] for name in Entry.__slots__]
-
-
-def newest(tx: Tx, wanted: Filter, *, before: int | None = None, most: int = 50) -> Sequence[Entry]:
-    """Return executions, the newest first, those with a row id below `before` only.
-
-    Cancelled ones whose message has not come yet are left out.
-    """
-    query = _matching(wanted).order_by(executions.c.id.desc()).limit(min(most, MOST))
-    if before is not None:
-        query = query.where(executions.c.id < before)
-    return [_entry(row) for row in tx.execute(query)]
-
-
-def newer(tx: Tx, wanted: Filter, *, after: int, most: int = 50) -> Sequence[Entry]:
-    """Return the page of executions before the one that ends above `after`, the newest first."""
-    query = _matching(wanted).where(executions.c.id > after)
-    rows = tx.execute(query.order_by(executions.c.id).limit(min(most, MOST))).all()
-    return [_entry(row) for row in reversed(rows)]
 
 
 def job_names(tx: Tx) -> list[tuple[str, str]]:
@@ -137,35 +69,6 @@ def _count_open(tx: Tx, queue: str) -> dict[str, int]:
         .group_by(executions.c.stage)
     )
     return {row.stage: row.found for row in tx.execute(query)}
-
-
-def _matching(wanted: Filter) -> Select[Any]:
-    query = select(*_ENTRY).where(executions.c.tombstone.is_(False))
-    for name in Filter.__slots__:
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(executions.c[name] == value)
-    return query.with_hint(executions, f"FORCE INDEX ({_indexes_for(wanted)})")
-
-
-def _indexes_for(wanted: Filter) -> str:
-    """Name the indexes in which the rows stand in the order of the list.
-
-    Left to itself MariaDB looks up the filter alone and walks over all newer rows to the page;
-    SQLite is told nothing.
-    """
-    if wanted.app is not None and wanted.job is not None:
-        return "ix_executions_job" if wanted.state is None else "ix_executions_job_state"
-    fields = ("app", "queue", "state")
-    useful = [f"ix_executions_{each}" for each in fields if getattr(wanted, each) is not None]
-    return ", ".join(useful) or "`PRIMARY`"
-
-
-def _entry(row: Row[Any]) -> Entry:
-    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    facts["state"] = State(facts["state"])
-    facts["stage"] = Stage(facts["stage"])
-    return Entry(**facts)
 
 
 # What the console's first page asks.

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import mysql, sqlite
@@ -28,7 +28,7 @@ def spend(tx: Tx, wanted: Iterable[Quota], count: int) -> None:
     """Take so many tokens out of each bucket, also more than there are."""
     by_name = _by_name(wanted)
     for name, tokens in _lock(tx, by_name).items():
-        tx.execute(_WRITE, {"key": name, "tokens": tokens - count, "filled_at": tx.now})
+        tx.execute(_WRITE, _written(tx, by_name[name], tokens - count))
 
 
 def take(tx: Tx, wanted: Iterable[Quota], count: int = 1) -> float:
@@ -47,7 +47,24 @@ def drain(tx: Tx, wanted: Iterable[Quota]) -> None:
     by_name = _by_name(wanted)
     for name, tokens in _lock(tx, by_name).items():
         left = min(tokens, -_PENALTY * by_name[name].rate)
-        tx.execute(_WRITE, {"key": name, "tokens": left, "filled_at": tx.now})
+        tx.execute(_WRITE, _written(tx, by_name[name], left))
+
+
+def throttled_until(tx: Tx) -> datetime | None:
+    """Return when every bucket has a token again; None where each has one now."""
+    waits = [
+        timedelta(seconds=(1 - row.tokens) / row.rate) - (tx.now - row.filled_at)
+        for row in tx.execute(_RATED)
+    ]
+    longest = max(waits, default=timedelta(0))
+    return tx.now + longest if longest > timedelta(0) else None
+
+
+_RATED = select(quotas).where(quotas.c.rate > 0, quotas.c.tokens < 1)
+
+
+def _written(tx: Tx, quota: Quota, tokens: float) -> dict[str, object]:
+    return {"key": quota.name, "tokens": tokens, "rate": quota.rate, "filled_at": tx.now}
 
 
 _WRITE = update(quotas).where(quotas.c.name == bindparam("key"))
@@ -83,7 +100,12 @@ def _filled(quota: Quota, tokens: float, filled_at: datetime, now: datetime) -> 
 
 
 def _add(tx: Tx, quota: Quota) -> None:
-    row = {"name": quota.name, "tokens": quota.burst, "filled_at": tx.now}
+    row = {
+        "name": quota.name,
+        "tokens": quota.burst,
+        "rate": quota.rate,
+        "filled_at": tx.now,
+    }
     if tx.sqlite:
         tx.execute(sqlite.insert(quotas).values(row).on_conflict_do_nothing())
     else:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 
 from barbeque_py.executions import Stage
+from barbeque_py.store import tags
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import attempts, dead_messages, executions, reports, retries
 
@@ -42,6 +43,7 @@ def forget(tx: Tx, numbers: Sequence[int]) -> None:
     if old:
         theirs = select(attempts.c.id).where(attempts.c.execution.in_(old))
         tx.execute(delete(reports).where(reports.c.attempt.in_(theirs)))
+        tags.forget(tx, old)
         tx.execute(delete(attempts).where(attempts.c.execution.in_(old)))
         tx.execute(delete(retries).where(retries.c.execution.in_(old)))
         tx.execute(delete(executions).where(executions.c.id.in_(old)))

@@ -114,6 +114,7 @@ queues = Table(
     metadata,
     Column("name", String(80), primary_key=True),
     Column("paused_at", Instant),
+    Column("pause_reason", String(500)),
     Column("changed_at", Instant, nullable=False),
     **_BINARY,
 )
@@ -149,6 +150,7 @@ executions = Table(
     Column("recorded_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),
+    Column("user_id", String(255)),
     Index("ix_executions_claim", "queue", "stage", "priority_rank", "app", "id"),
     Index("ix_executions_due", "stage", "due_at"),
     Index("ix_executions_held", "held_by", "priority_rank", "id"),
@@ -158,6 +160,19 @@ executions = Table(
     Index("ix_executions_job_state", "app", "job", "state", "id"),
     Index("ix_executions_queue", "queue", "id"),
     Index("ix_executions_finished", "finished_at"),
+    Index("ix_executions_recorded", "recorded_at"),
+    Index("ix_executions_user", "user_id", "id"),
+    **_BINARY,
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("app", String(128), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("value", String(256), primary_key=True),
+    Column("execution", _Id, primary_key=True, autoincrement=False),
+    Index("ix_tags_execution", "execution"),
     **_BINARY,
 )
 
@@ -200,6 +215,8 @@ attempts = Table(
     Column("log_bytes", BigInteger),
     Column("log_error_lines", BigInteger),
     Column("log_truncated", Boolean),
+    Column("cpu", Integer),
+    Column("memory", Integer),
     UniqueConstraint("execution", "number"),
     Index("ix_attempts_live", "state", "place", "owner"),
     Index("ix_attempts_place", "place", "state", "lease_until"),
@@ -284,6 +301,7 @@ workers = Table(
     Column("place", String(200), nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("queues", Text),
     **_BINARY,
 )
 
@@ -303,6 +321,7 @@ quotas = Table(
     Column("name", String(200), primary_key=True),
     Column("tokens", Double(), nullable=False),
     Column("filled_at", Instant, nullable=False),
+    Column("rate", Double()),
     **_BINARY,
 )
 
@@ -327,6 +346,24 @@ task_definitions = Table(
     Column("owner", String(80)),
     Column("lease_until", Instant),
     Column("registered_at", Instant),
+    **_BINARY,
+)
+
+bulk_changes = Table(
+    "bulk_changes",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("action", String(10), nullable=False),
+    Column("wanted", _Long, nullable=False),
+    Column("app", String(128)),
+    Column("asked_by", String(200), nullable=False),
+    Column("found", BigInteger, nullable=False),
+    Column("top", BigInteger),
+    Column("changed", BigInteger, nullable=False),
+    Column("left_alone", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Index("ix_bulk_changes_created", "created_at"),
     **_BINARY,
 )
 

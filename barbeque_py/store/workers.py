@@ -1,10 +1,12 @@
 """Who is at work: the workers' heartbeats, and the duties that only one has at a time."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store.database import Tx
@@ -22,17 +24,20 @@ class Worker:
     place: str
     started_at: datetime
     seen_at: datetime
+    queues: tuple[str, ...] = ()
+    """The only ones it takes from; empty for all of them."""
+
+    def serves(self, queue: str) -> bool:
+        """Tell whether it takes from that queue."""
+        return not self.queues or queue in self.queues
 
 
-def see(tx: Tx, worker: str, place: str) -> None:
-    """Record that this worker is alive."""
-    seen = tx.execute(
-        update(workers).where(workers.c.id == worker).values(seen_at=tx.now, place=place)
-    )
+def see(tx: Tx, worker: str, place: str, queues: Sequence[str] = ()) -> None:
+    """Record that this worker is alive, and the only queues it takes from, if it is told so."""
+    facts = {"seen_at": tx.now, "place": place, "queues": json.dumps(list(queues))}
+    seen = tx.execute(update(workers).where(workers.c.id == worker).values(facts))
     if seen.rowcount == 0:
-        tx.execute(
-            insert(workers).values(id=worker, place=place, started_at=tx.now, seen_at=tx.now)
-        )
+        tx.execute(insert(workers).values(id=worker, started_at=tx.now, **facts))
 
 
 def leave(tx: Tx, worker: str) -> None:
@@ -43,7 +48,13 @@ def leave(tx: Tx, worker: str) -> None:
 def alive(tx: Tx) -> list[Worker]:
     """Return the workers that were seen lately."""
     query = select(workers).where(workers.c.seen_at > tx.now - ALIVE).order_by(workers.c.id)
-    return [Worker(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - public name
+    return [_read(row) for row in tx.execute(query)]
+
+
+def _read(row: Row[Any]) -> Worker:
+    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    facts["queues"] = tuple(json.loads(facts["queues"] or "[]"))
+    return Worker(**facts)
 
 
 def forget_silent(tx: Tx, age: timedelta) -> None:

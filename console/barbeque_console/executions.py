@@ -13,17 +13,18 @@ from barbeque_console.logs import LogView, read_view, reader_of, stamp
 from barbeque_console.pages import NOTICES, Pages, redirect
 from barbeque_console.paging import Stretch, read_number, stretch
 from barbeque_console.parts import Shown
-from barbeque_console.words import why_waiting
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog, UnknownExecution
 from barbeque_py.executions import ENDED, State
 from barbeque_py.ids import AttemptId, attempt_id
-from barbeque_py.store import Tx, apps, attempts, dead, pauses, queries, reports, workers
+from barbeque_py.intake import WAITING_MARK
+from barbeque_py.store import Tx, apps, attempts, lists, queries, reports, standings, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
-from barbeque_py.store.pauses import Pause
-from barbeque_py.store.queries import Counts, Entry, Filter
+from barbeque_py.store.lists import Entry, Filter
+from barbeque_py.store.queries import Counts
 from barbeque_py.store.reports import Reported
+from barbeque_py.waiting import Waiting, decide, explain_unseen
 
 READ = ["GET", "HEAD"]
 
@@ -66,9 +67,8 @@ class Known:
     now: datetime
     execution: Execution
     attempts: Sequence[Attempt]
-    paused: bool
-    pause: Pause | None = None
-    """That for want of capacity which holds it back."""
+    waiting: Waiting | None
+    """Why it does not run, where it could."""
     told: Reported | None = None
     """What the job of the last attempt has told of itself."""
 
@@ -107,20 +107,15 @@ def find(tx: Tx, message_id: str) -> Known:
         execution=execution,
         attempts=tries,
         told=reports.of_attempt(tx, tries[-1].id) if tries else None,
-        paused=execution.queue in apps.paused_queues(tx),
-        pause=pauses.of_scope(tx, execution.held_by),
+        waiting=decide(standings.read(tx, execution)),
     )
 
 
 def _why_unknown(tx: Tx, message_id: str, tombstone: Execution | None) -> str:
     if tombstone is not None:
         return "It was cancelled before a worker saw it; its message has not come yet."
-    if dead.is_dead(tx, message_id):
-        return "Its message could not become an execution: look among the dead messages."
-    return (
-        "No worker has taken in a message with this id. "
-        "If it was sent just now, reload this page in a moment."
-    )
+    why = explain_unseen(standings.of_unseen(tx, message_id, mark=WAITING_MARK)).sentence
+    return f"{why} If it was sent just now, reload this page in a moment."
 
 
 class ExecutionPages:
@@ -175,7 +170,6 @@ class ExecutionPages:
             request.scope,
             "execution.html",
             known=known,
-            waiting=why_waiting(known.execution, known.now, paused=known.paused, pause=known.pause),
             message=self._message(known.execution),
             log=self._log(known, attempt, first),
             stamp=stamp(known.execution, known.attempts, known.told),
@@ -233,8 +227,8 @@ def _read_list(tx: Tx, chosen: dict[str, str], before: int | None, after: int | 
         facts["state"] = State(facts["state"])
     wanted = Filter(**facts)
     found = stretch(
-        lambda number, most: queries.newest(tx, wanted, before=number, most=most),
-        lambda number, most: queries.newer(tx, wanted, after=number, most=most),
+        lambda number, most: lists.newest(tx, wanted, before=number, most=most),
+        lambda number, most: lists.newer(tx, wanted, after=number, most=most),
         before=before,
         after=after,
         kept=chosen,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
+from barbeque_py.store.lists import Page
+
 ROWS = 50
 """On one page."""
 
@@ -40,8 +42,8 @@ def read_number(text: str | None) -> int | None:
 
 
 def stretch(
-    read_older: Callable[[int | None, int], Sequence[Row]],
-    read_newer: Callable[[int, int], Sequence[Row]] | None,
+    read_older: Callable[[int | None, int], Page[Row]],
+    read_newer: Callable[[int, int], Page[Row]] | None,
     *,
     before: int | None,
     after: int | None,
@@ -52,20 +54,23 @@ def stretch(
     Both readers take a row's number and how many rows to return; without the second there is no
     way to newer pages but the first. `kept` stays in every link.
     """
+    newer: int | None = None
+    older: int | None
     if after is not None and before is None and read_newer is not None:
-        found = read_newer(after, ROWS + 1)
-        more = len(found) > ROWS
-        rows = found[1:] if more else found
-        newer, older = more, True
+        part = read_newer(after, ROWS)
+        newer, older = part.next, after + 1
+        if part.rows:
+            older = part.rows[-1].id
     else:
-        found = read_older(before, ROWS + 1)
-        rows = found[:ROWS]
-        newer, older = before is not None and read_newer is not None, len(found) > ROWS
+        part = read_older(before, ROWS)
+        if before is not None and read_newer is not None:
+            newer = part.rows[0].id if part.rows else before - 1
+        older = part.next
     return Stretch(
-        rows=rows,
+        rows=part.rows,
         newest=_query(kept) if before is not None or after is not None else None,
-        newer=_query(kept | {"after": str(rows[0].id)}) if newer and rows else None,
-        older=_query(kept | {"before": str(rows[-1].id)}) if older and rows else None,
+        newer=None if newer is None else _query(kept | {"after": str(newer)}),
+        older=None if older is None else _query(kept | {"before": str(older)}),
     )
 
 

@@ -8,7 +8,9 @@ from barbeque_console.pages import NOTICES, Pages
 from barbeque_console.paging import read_number, stretch
 from barbeque_console.parts import Shown
 from barbeque_py.resend import can_be_sent
-from barbeque_py.store import dead, queries
+from barbeque_py.store import Tx, dead, queries
+from barbeque_py.store.dead import DeadMessage
+from barbeque_py.store.lists import Page
 
 _BODY_SHOWN = 2_000
 """Characters of a dead message's body on the page."""
@@ -42,7 +44,7 @@ class QueuePages:
             lambda tx: (
                 tx.now,
                 stretch(
-                    lambda number, most: dead.newest(tx, before=number, most=most),
+                    lambda number, most: _dead_page(tx, number, most),
                     None,
                     before=before,
                     after=None,
@@ -59,6 +61,11 @@ class QueuePages:
             can_be_sent=can_be_sent,
             notice=_notice(request),
         )
+
+
+def _dead_page(tx: Tx, before: int | None, most: int) -> Page[DeadMessage]:
+    found = dead.newest(tx, before=before, most=most + 1)
+    return Page(found[:most], found[most - 1].id if len(found) > most else None)
 
 
 def _notice(request: Request) -> str | None:

@@ -4,12 +4,9 @@ import re
 import signal
 from datetime import UTC, datetime, timedelta
 
-from barbeque_py.executions import AttemptState, Stage, State
+from barbeque_py.executions import AttemptState, State
 from barbeque_py.outcomes import Reason
-from barbeque_py.store import pauses
 from barbeque_py.store.attempts import Attempt
-from barbeque_py.store.executions import Execution
-from barbeque_py.store.pauses import Pause
 
 _ESCAPE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, moves of the cursor
@@ -138,40 +135,3 @@ def why_ended(attempt: Attempt) -> str:
     if attempt.reason is None:
         return "is being stopped" if attempt.stop_requested_at else ""
     return _REASONS.get(attempt.reason, attempt.reason)
-
-
-def why_waiting(
-    execution: Execution, now: datetime, *, paused: bool, pause: Pause | None = None
-) -> str:
-    """Say what an open execution that does not run waits for; nothing for any other."""
-    if execution.state is State.RUNNING:
-        return "A cancel was asked for: it is being stopped." * bool(execution.cancel_requested_at)
-    match execution.stage:
-        case Stage.SCHEDULED:
-            what = "The next attempt" if execution.attempts else "It"
-            verb = "is due" if execution.due_at > now else "was due"
-            because = "; but its queue is paused" if paused else ""
-            when = relative(execution.due_at, now).removeprefix("just ")
-            return f"{what} {verb} {when}{because}."
-        case Stage.HELD:
-            return _held(execution, pause, now)
-        case Stage.READY if paused:
-            return f"It waits because the queue {execution.queue} is paused."
-        case Stage.READY:
-            return "It waits for a worker with a free slot."
-        case _:
-            return ""
-
-
-def _held(execution: Execution, pause: Pause | None, now: datetime) -> str:
-    if pause is None:
-        return f"It waits for room: the limit of {_limit(execution.held_by)} is full."
-    again = "one attempt is asking again now"
-    if not pause.probing:
-        again = f"it is asked for again {relative(pause.until, now).removeprefix('just ')}"
-    return f"There is no capacity for {pauses.where(pause.scope)} ({pause.reason}); {again}."
-
-
-def _limit(scope: str | None) -> str:
-    kind, _, name = (scope or "").partition(":")
-    return f"the {'concurrency key' if kind == 'key' else kind} {name}".strip()

@@ -3,17 +3,20 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from barbeque_py import clock
-from barbeque_py.store import Store, Tx
+from barbeque_py.store import Store, Tx, lots
 from barbeque_py.store import executions as rows
+from barbeque_py.store.lots import Begun, Start
 from tests.api.served import (
     FAILURE,
     JOB,
+    SUCCESS,
     UNSEEN,
     Running,
     compact,
@@ -45,6 +48,56 @@ def test_an_execution_shows_everything_with_its_attempts(api: Running) -> None:
     for name in ("sent_at", "recorded_at", "due_at", "finished_at"):
         assert found[name].endswith("Z")
         assert found[name][10] == "T"
+
+
+def test_an_execution_tells_its_steps_and_what_its_attempts_took_up(api: Running) -> None:
+    message_id = api.enqueue_and_run(FAILURE)
+    make_ready(api)
+    attempt = api.start()
+    api.store.shift += timedelta(seconds=10)
+
+    def started_before(tx: Tx) -> None:
+        begun = Begun(attempt, tx.now - timedelta(seconds=8), tx.now, version=1)
+        seen = Start(attempt, "c", None, tx.now, None, attended=True)
+        assert lots.mark_each_running(tx, [seen]) == [True]
+        assert lots.note_starts(tx, [begun]) == 1
+
+    api.store.write(started_before)
+    api.end(attempt, SUCCESS)
+    api.store.shift -= timedelta(seconds=10)
+    found = api.get(f"/v2/job_executions/{message_id}").json()
+    first, second = found["attempts"]
+    assert (first["cost"]["cpu"], first["cost"]["memory"]) == (256, 512)
+    assert second["cost"]["vcpu_seconds"] == pytest.approx(256 / 1024 * 8, abs=0.1)
+    assert second["cost"]["gb_seconds"] == pytest.approx(0.5 * 8, abs=0.1)
+    assert found["cost"]["seconds"] == pytest.approx(8, abs=0.1)
+    steps = [(each["event"], each["attempt"]) for each in found["timeline"]]
+    assert steps[:2] == [("enqueued", None), ("taken in", None)]
+    assert [each for each in steps if each[1] == 2] == [
+        ("claimed", 2),
+        ("called", 2),
+        ("started", 2),
+        ("ended", 2),
+    ]
+    assert steps[-1] == ("succeeded", None)
+    ended = next(
+        each for each in found["timeline"] if each["event"] == "ended" and each["attempt"] == 2
+    )
+    assert ended["after"] == pytest.approx(8, abs=0.1)
+
+
+def test_why_it_waits_is_told_also_of_an_id_that_nobody_has_seen(api: Running) -> None:
+    message_id = api.enqueue()
+    found = api.get(f"/v2/job_executions/{message_id}/waiting").json()
+    assert (found["state"], found["waiting"]["cause"]) == (None, "no worker")
+    api.take_in()
+    found = api.get(f"/v2/job_executions/{message_id}/waiting").json()
+    assert (found["state"], found["waiting"]["cause"]) == ("queued", "no worker")
+    shown = api.get(f"/v2/job_executions/{message_id}").json()
+    assert shown["waiting"] == found["waiting"]
+    api.run()
+    assert api.get(f"/v2/job_executions/{message_id}/waiting").json()["waiting"] is None
+    assert api.get("/v2/job_executions/x/waiting").status_code == 404
 
 
 def test_an_execution_that_no_worker_saw_is_404(api: Running) -> None:
@@ -83,7 +136,44 @@ def test_lists_can_be_narrowed_and_hide_tombstones(api: Running) -> None:
         assert listed(api, **{name: "nothing"}) == []
 
 
-def listed(api: Running, **params: str) -> list[str]:
+def test_lists_are_narrowed_by_user_tags_time_status_and_id(api: Running) -> None:
+    began = api.store.read(lambda tx: tx.now)
+    mine = api.enqueue(user_id="u1", tags={"env": "prod", "size": "a=b"})
+    other = api.enqueue(user_id="u2", tags={"env": "prod"})
+    api.take_in()
+    assert listed(api, user="u1") == [mine]
+    assert listed(api, app="media", tag=["env=prod"]) == [other, mine]
+    assert listed(api, app="media", tag=["env=prod", "size=a=b"]) == [mine]
+    assert listed(api, since=began.isoformat()) == [other, mine]
+    assert listed(api, until=began.isoformat()) == []
+    assert listed(api, status="pending") == [other, mine]
+    assert listed(api, status="success") == []
+    assert listed(api, id=mine) == [mine]
+    assert set(listed(api, id=mine[:8])) >= {mine}
+    shown = api.get("/v2/job_executions", params={"user": "u1"}).json()["job_executions"][0]
+    assert (shown["user_id"], shown["retries"]) == ("u1", 0)
+
+
+@pytest.mark.parametrize(
+    ("query", "word"),
+    [
+        ("colour=red", "colour"),
+        ("state=done", "state"),
+        ("status=queued", "status"),
+        ("since=2026-11-21T20:00:00", "since"),
+        ("id=0198", "id"),
+        ("tag=env=prod", "name the app"),
+        ("app=media&tag==x", "NAME=VALUE"),
+        ("limit=201", "limit"),
+    ],
+)
+def test_what_a_list_can_not_be_narrowed_by_is_named(api: Running, query: str, word: str) -> None:
+    answer = api.get(f"/v2/job_executions?{query}")
+    assert (answer.status_code, error_code(answer)) == (400, "invalid_parameter")
+    assert word in answer.json()["message"]
+
+
+def listed(api: Running, **params: Any) -> list[str]:
     found = api.get("/v2/job_executions", params=params).json()["job_executions"]
     return [each["message_id"] for each in found]
 

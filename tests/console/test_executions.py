@@ -16,7 +16,7 @@ from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.report import report
 from barbeque_py.reports import Progress, Report
 from barbeque_py.retry import retry
-from barbeque_py.store import Store, apps
+from barbeque_py.store import Store, apps, limits
 from tests.console.rigs import Place, open_place, serve, serve_console, stored
 
 OK = Fate(Reason.EXITED, 0)
@@ -164,9 +164,19 @@ def test_a_waiting_execution_says_what_it_waits_for(place: Place, browser: httpx
     later = place.enqueue(wait=timedelta(hours=2))
     ready, paused = place.enqueue(), place.enqueue(queue="slow")
     place.store.write(lambda tx: apps.pause_queue(tx, "slow"))
-    assert "It is due in 1 h." in browser.get(f"/job_executions/{later}").text
-    assert "It waits for a worker" in browser.get(f"/job_executions/{ready}").text
-    assert "the queue slow is paused" in browser.get(f"/job_executions/{paused}").text
+    assert "It is due at" in browser.get(f"/job_executions/{later}").text
+    assert "No worker has reported in" in browser.get(f"/job_executions/{ready}").text
+    assert "The queue slow is paused since" in browser.get(f"/job_executions/{paused}").text
+
+
+def test_a_full_limit_names_who_holds_it_with_a_link(place: Place, browser: httpx.Client) -> None:
+    holder, held = place.enqueue(), place.enqueue()
+    place.start()
+    place.see_worker()
+    place.store.write(lambda tx: limits.set_max(tx, "queue:default", 1))
+    text = browser.get(f"/job_executions/{held}").text
+    assert "The limit of the queue default is full: 1 of 1 runs" in text
+    assert f'href="/job_executions/{holder}"' in text
 
 
 def test_a_large_message_is_cut_and_whole_behind_its_link(

@@ -32,11 +32,11 @@ DEAD = '{"Type":"JobExecution","Application":"hello","Job":"Greet"}'
 ENDED = ("success", "failed", "error", "cancelled")
 
 _UUID = re.compile(r"[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}")
-_OWN = re.compile(r"(_at|_id)$|^(id|at|before|next|place|handle|html_url)$")
+_OWN = re.compile(r"(_at|_id)$|^(id|at|before|next|place|handle|html_url|after)$|seconds$")
 """Fields whose values are another's each time."""
 _SOMETIMES = ("handle", "deadline_at")
 """Fields that an attempt lacks when it ended before it was seen running."""
-_CHANCE = re.compile(r"^-- (no worker|queued,).*\n", re.MULTILINE)
+_CHANCE = re.compile(r"^-- (no worker|queued[,:]).*\n", re.MULTILINE)
 """Notes that depend on how quick the worker is."""
 _ENDS = re.compile(r"# ends with (\d)")
 

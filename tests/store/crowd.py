@@ -21,14 +21,18 @@ _ID = "substr('00000000' || i, -8) || '-0000-7000-8000-000000000000'"
 _EXECUTIONS = f"""
 INSERT INTO executions (id, message_id, app, job, queue, message, options, priority_rank, state,
     stage, due_at, held_by, round, counted, counted_before, uncounted, attempts, could_not_start,
-    tombstone, sent_at, recorded_at, started_at, finished_at)
+    tombstone, sent_at, recorded_at, started_at, finished_at, user_id)
 SELECT i, {_ID}, 'app' || (i / 100 % 7), 'job' || (i / 1000 % 5),
     CASE WHEN i % 1000 = 0 THEN 'rare' ELSE 'default' END, '{{}}', '{{}}', i / 40 % 3 - 1,
     {_STATES}, CASE WHEN i % 40 = 21 THEN :future ELSE :now END,
     CASE WHEN i % 40 = 1 THEN 'app:app' || (i / 100 % 7) END,
-    1, 0, 0, 0, 1, 0, 0, :now, :now, :now,
-    CASE WHEN i % 20 > 2 THEN :old END
+    1, 0, 0, 0, 1, 0, 0, :now, CASE WHEN i < 100000 THEN :old ELSE :now END, :now,
+    CASE WHEN i % 20 > 2 THEN :old END, CASE WHEN i % 4 = 0 THEN 'user' || (i / 100 % 50) END
 FROM numbers
+"""
+_TAGS = """
+INSERT INTO tags (app, name, value, execution)
+SELECT 'app' || (i / 100 % 7), 'env', 'env' || (i / 10 % 3), i FROM numbers WHERE i % 10 = 0
 """
 _ATTEMPTS = f"""
 INSERT INTO attempts (id, execution, number, round, state, place, owner, epoch, lease_until,
@@ -72,11 +76,11 @@ SELECT 'app:app' || i, 5, 2 FROM numbers WHERE i < 7
 _RETRIES = f"""
 INSERT INTO retries (message_id, execution) SELECT {_ID}, i FROM numbers WHERE i < 20000
 """
-_ROWS = (_EXECUTIONS, _ATTEMPTS, _OUTBOX, _DEAD, _MESSAGES, _LIMITS, _FEW_LIMITS, _RETRIES)
+_ROWS = (_EXECUTIONS, _TAGS, _ATTEMPTS, _OUTBOX, _DEAD, _MESSAGES, _LIMITS, _FEW_LIMITS, _RETRIES)
 _NUMBERS = f"""
 WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {COUNT})
 """
-_TABLES = "executions, attempts, outbox, dead_messages, messages, limits, retries"
+_TABLES = "executions, tags, attempts, outbox, dead_messages, messages, limits, retries"
 
 
 def gather(store: Store) -> None:

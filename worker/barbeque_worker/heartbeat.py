@@ -1,5 +1,7 @@
 """Loop: renews this worker's leases and says that it is alive."""
 
+from collections.abc import Sequence
+
 from barbeque_py import clock
 from barbeque_py.store import Tx, attempts, workers
 from barbeque_worker.relay import Relay
@@ -9,9 +11,10 @@ from barbeque_worker.station import Station
 class Heartbeat:
     """Keeps what this worker holds, a third of the lease apart."""
 
-    def __init__(self, station: Station, relay: Relay) -> None:
+    def __init__(self, station: Station, relay: Relay, queues: Sequence[str] = ()) -> None:
         self._station = station
         self._relay = relay
+        self._queues = queues
 
     def step(self) -> float:
         """Renew every lease in one statement; return how long to rest."""
@@ -21,7 +24,7 @@ class Heartbeat:
 
         def renew(tx: Tx) -> None:
             attempts.renew(tx, station.owner, station.lease.length)
-            workers.see(tx, station.owner, place)
+            workers.see(tx, station.owner, place, self._queues)
 
         station.store.write(renew)
         station.lease.renewed(asked_at)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from barbeque_py import clock
 from barbeque_py.broker import BATCH
-from barbeque_py.intake import Intake
+from barbeque_py.intake import WAITING_MARK, Intake
 from barbeque_py.store import Store, apps, ready
 from barbeque_worker.loop import Loop
 
@@ -15,8 +15,6 @@ _IDLE_REST = 5.0
 _RE_READ = 10.0
 _FRESH = 1.0
 """Seconds for which the list of queues is not read again, however often the bell rings."""
-WAITING_MARK = 100_000
-"""Startable executions of a queue above which the broker keeps the rest."""
 
 
 class QueueIntake:

@@ -78,7 +78,7 @@ class Worker:
         self._queues = Loop("queues", self._intakes.step)
         self._others = Loop("others", self._wake_others)
         self._loops = [
-            Loop("heartbeat", Heartbeat(self._station, self._relay).step),
+            Loop("heartbeat", Heartbeat(self._station, self._relay, queues).step),
             Loop("rescue", self._rescue.step),
             Loop("sweep", self._watch.sweep),
             self._enforce,

@@ -4,11 +4,17 @@ from alembic import context
 
 from barbeque_py.store.tables import metadata
 
+_connection = context.config.attributes["connection"]
+_sqlite = _connection.dialect.name == "sqlite"
+
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=_connection,
     target_metadata=metadata,
     render_as_batch=True,
-    transaction_per_migration=True,
+    # On SQLite one transaction holds the write lock from the first look to the last step: between
+    # two of them another process would begin where this one is about to go on.
+    transaction_per_migration=not _sqlite,
+    transactional_ddl=_sqlite or None,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -1,0 +1,78 @@
+"""Which executions are asked for: read from a query or a body, for lists and for bulk changes."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from barbeque_py.executions import State
+from barbeque_py.identity import Identity
+from barbeque_py.store import lists
+from barbeque_py.store.lists import Filter
+
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+_Status = Literal["pending", "running", "retried", "success", "failed", "error", "cancelled"]
+_MOST_TAGS = 5
+
+
+def _tag(text: str) -> str:
+    if not text.partition("=")[0]:
+        raise ValueError("write a tag as NAME=VALUE")
+    return text
+
+
+class Asked(BaseModel):
+    """Which executions; what is left out is any."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    app: _Name | None = None
+    job: _Name | None = None
+    queue: _Name | None = None
+    state: State | None = None
+    status: _Status | None = None
+    user: _Name | None = None
+    tag: list[Annotated[str, AfterValidator(_tag)]] = Field(default=[], max_length=_MOST_TAGS)
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    id: (
+        Annotated[
+            str,
+            StringConstraints(pattern=f"^[0-9a-f-]{{{lists.SHORTEST_PREFIX},36}}$"),
+        ]
+        | None
+    ) = None
+
+    def filter(self, caller: Identity) -> Filter | None:
+        """Return what the caller may see of it; None when that is nothing.
+
+        Raises `ValueError` for tags of no app.
+        """
+        if caller.app is not None and self.app not in (None, caller.app):
+            return None
+        app = self.app or caller.app
+        if self.tag and app is None:
+            raise ValueError("tag: name the app, too: tags are an app's own")
+        return Filter(
+            app=app,
+            job=self.job,
+            queue=self.queue,
+            state=self.state,
+            status=self.status,
+            user_id=self.user,
+            tags=tuple(_split(each) for each in self.tag),
+            since=self.since,
+            until=self.until,
+            prefix=self.id,
+        )
+
+
+class Listed(Asked):
+    """Which executions, and which page of them."""
+
+    before: int | None = Field(default=None, ge=1, le=(1 << 63) - 1)
+    limit: int = Field(default=50, ge=1, le=lists.MOST)
+
+
+def _split(tag: str) -> tuple[str, str]:
+    name, _, value = tag.partition("=")
+    return name, value
