@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from barbeque_py.store import Store, Tx, queries
-from barbeque_py.store.queries import Filter
+from barbeque_py.store import Store, Tx, lists
+from barbeque_py.store.lists import Filter
 from tests.api.served import FAILURE, JOB, Running, compact, error_code, make_ready
 
 LARGE = {"text": "x" * 200_000}
@@ -121,7 +121,7 @@ def test_two_different_keys_are_refused(small_api: Running) -> None:
 
 def executions(store: Store) -> list[str]:
     return store.read(
-        lambda tx: [each.message_id for each in queries.newest(tx, Filter(), most=200)]
+        lambda tx: [each.message_id for each in lists.newest(tx, Filter(), most=200).rows]
     )
 
 
@@ -225,7 +225,7 @@ def all_executions(store: Store) -> list[str]:
     def read(tx: Tx) -> list[str]:
         found: list[str] = []
         before: int | None = None
-        while page := queries.newest(tx, Filter(), before=before, most=200):
+        while page := lists.newest(tx, Filter(), before=before, most=200).rows:
             found += [each.message_id for each in page]
             before = page[-1].id
         return found
