@@ -13,6 +13,7 @@ from barbeque_py.cli.dead import dead
 from barbeque_py.cli.enqueue import enqueue
 from barbeque_py.cli.executions import cancel, list_executions, retry, status
 from barbeque_py.cli.exits import LEGEND, Code, explain, quit_quietly
+from barbeque_py.cli.import_barbeque import import_barbeque
 from barbeque_py.cli.logs import logs
 from barbeque_py.cli.migrate import migrate
 from barbeque_py.cli.processes import api, console, worker
@@ -77,7 +78,7 @@ def root(
 app.callback(help=_flow(root.__doc__))(root)
 
 _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run it": (up, api, worker, console, migrate, check),
+    "Run it": (up, api, worker, console, migrate, check, import_barbeque),
     "Jobs": (enqueue, status, logs, list_executions, retry, cancel),
     "Definitions and queues": (
         apply,
@@ -94,7 +95,7 @@ _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 for panel, verbs in _VERBS.items():
     for verb in verbs:
-        name = verb.__name__.partition("_")[0]
+        name = "list" if verb is list_executions else verb.__name__.replace("_", "-")
         app.command(name, help=_flow(verb.__doc__), rich_help_panel=panel)(verb)
 app.add_typer(token, rich_help_panel="Run it")
 app.add_typer(dead, rich_help_panel="Definitions and queues")
