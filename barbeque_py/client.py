@@ -175,6 +175,11 @@ class Client:
             headers={"Content-Type": "application/yaml"},
         )
 
+    def export(self, *apps: str) -> str:
+        """Return the apply file of what there is, or of these apps, as YAML."""
+        asked = {"app": list(apps)} if apps else {}
+        return self._answer("GET", "/v2/export", params=asked).text
+
     def apps(self) -> list[dict[str, Any]]:
         """Return every app with its jobs."""
         return list(self._dict("GET", "/v2/apps")["apps"])
@@ -249,6 +254,9 @@ class Client:
         return answer
 
     def _call(self, method: str, path: str, **rest: Any) -> Any:
+        return _read(self._answer(method, path, **rest))
+
+    def _answer(self, method: str, path: str, **rest: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **rest)
         except httpx.TimeoutException:
@@ -257,10 +265,9 @@ class Client:
             raise Unreachable(f"no barbeque at {self.url}") from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unreachable(f"no barbeque at {self.url} ({error})") from None
-        answer = _read(response)
         if response.status_code < _ERRORS:
-            return answer
-        raise _error(response.status_code, answer)
+            return response
+        raise _error(response.status_code, _read(response))
 
 
 def _read(response: httpx.Response) -> Any:

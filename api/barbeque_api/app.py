@@ -14,6 +14,7 @@ from barbeque_api.attempt_logs import AttemptLogs
 from barbeque_api.configuration import Configuration
 from barbeque_api.enqueue import Enqueueing
 from barbeque_api.executions import Executions
+from barbeque_api.exporting import Exporting
 from barbeque_api.gate import Endpoint, Gate
 from barbeque_api.health import Health
 from barbeque_api.job_routes import JobRoutes
@@ -91,8 +92,9 @@ class _Api(FastAPI):
 def _routes(parts: Served, enqueueing: Enqueueing, *, for_jobs: bool) -> APIRouter:
     router = APIRouter()
     jobs = (Statuses, Executions, Waits, AttemptLogs, *((JobRoutes,) if for_jobs else ()))
-    definitions = (Revisions, Releases, Configuration, Queues, Subscriptions, DeadMessages, Tokens)
+    images = (Revisions, Releases)
+    definitions = (Configuration, Exporting, Queues, Subscriptions, DeadMessages, Tokens)
     enqueueing.add_to(router)
-    for noun in (*jobs, *definitions, Health):
+    for noun in (*jobs, *images, *definitions, Health):
         noun(parts).add_to(router)
     return router

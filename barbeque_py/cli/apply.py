@@ -51,6 +51,20 @@ def apply(
         raise _unfinished(left)
 
 
+def export(
+    context: typer.Context,
+    apps: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[APP]...", help="These apps only, and the queues of their jobs."),
+    ] = None,
+) -> None:
+    """Print what there is as a file that `apply` takes; applied as it is, it changes nothing.
+
+    Values of environment variables are in it.
+    """
+    sys.stdout.write(client_of(context).export(*(apps or ())))
+
+
 def _faulty(file: str, problems: Sequence[Mapping[str, Any]]) -> Failure:
     """Print each fault as compilers do; return the error that sums them up."""
     name = "standard input" if file == "-" else file

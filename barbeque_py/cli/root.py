@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from barbeque_py.cli.apply import apply
+from barbeque_py.cli.apply import apply, export
 from barbeque_py.cli.check import check
 from barbeque_py.cli.dead import dead
 from barbeque_py.cli.enqueue import enqueue
@@ -82,6 +82,7 @@ _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Jobs": (enqueue, status, logs, list_executions, retry, cancel),
     "Definitions and queues": (
         apply,
+        export,
         release,
         rollback,
         releases,
