@@ -228,7 +228,8 @@ def notify_of(slack: FormerSlack | None) -> dict[str, object]:
     failures = "failure" if slack.last_failure_only else "attempt"
     on = ["success", failures] if slack.success else [failures]
     mention = _UNPRINTED.sub(" ", slack.text)[:_LONGEST_MENTION]
-    return {"slack": channel, "on": on} | ({"mention": mention} if mention else {})
+    told: dict[str, object] = {"slack": channel, "on": on}
+    return told | ({"mention": mention} if mention else {})
 
 
 def state_of(status: Status) -> tuple[State, bool]:
