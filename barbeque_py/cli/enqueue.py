@@ -1,11 +1,10 @@
 """`barbeque enqueue`: asks for one run of a job."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from barbeque_py import clock
 from barbeque_py.cli.exits import Code, Failure, complain
 from barbeque_py.cli.inputs import read_instant, read_length, read_message
 from barbeque_py.cli.options import Json
@@ -15,9 +14,6 @@ from barbeque_py.setting_values import nearest
 
 if TYPE_CHECKING:
     from barbeque_py.client import Client
-
-_LONGEST_HIDING = timedelta(minutes=15)
-"""What `delay_seconds` takes, as SQS does; a longer delay is a time to run at."""
 
 Message = Annotated[
     str | None,
@@ -63,7 +59,7 @@ def enqueue(
     barbeque enqueue media Thumbnail '{"source": "http://example.com/a.mp4"}' --follow
     """
     body = read_message(message)
-    when = _when(delay, at)
+    length, instant = _when(delay, at)
     client = client_of(context)
     answer = client.enqueue(
         app,
@@ -72,29 +68,25 @@ def enqueue(
         queue=queue or _queue_of(client, app, job),
         priority=priority,
         concurrency_key=key,
-        **when,
+        delay=length,
+        run_at=instant,
     )
     if follow:
-        _follow(client, answer["message_id"])
+        _follow(client, answer.message_id)
     elif wait:
-        _wait(client, answer["message_id"], as_json=as_json)
+        _wait(client, answer.message_id, as_json=as_json)
     elif as_json:
-        print_json(answer)
+        print_json(answer.facts)
     else:
-        print_line(answer["message_id"])
+        print_line(answer.message_id)
 
 
-def _when(delay: str | None, at: str | None) -> dict[str, Any]:
+def _when(delay: str | None, at: str | None) -> tuple[timedelta | None, datetime | None]:
     if delay is not None and at is not None:
         raise Failure("--delay and --at: give one of them, not both", Code.USAGE)
     if at is not None:
-        return {"run_at": read_instant("--at", at)}
-    if delay is None:
-        return {}
-    length = read_length("--delay", delay)
-    if length <= _LONGEST_HIDING and not length % timedelta(seconds=1):
-        return {"delay_seconds": length}
-    return {"run_at": clock.now() + length}
+        return None, read_instant("--at", at)
+    return None if delay is None else read_length("--delay", delay), None
 
 
 def _queue_of(client: "Client", app: str, job: str) -> str:

@@ -143,7 +143,7 @@ def retry(
         raise Failure("--delay: a retry waits whole seconds, at most 15m", Code.USAGE)
     answer = client_of(context).retry(message_id, delay=wait, image=image)
     if as_json:
-        print_json(answer)
+        print_json(answer.facts)
     else:
         print_line(f"{message_id} is queued again")
 
@@ -156,8 +156,8 @@ def cancel(context: typer.Context, message_id: MessageId, as_json: Json = False)
     """
     answer = client_of(context).cancel(message_id)
     if as_json:
-        print_json(answer)
+        print_json(answer.facts)
     else:
-        print_line(f"{message_id}: {answer['outcome']}")
-    if answer["outcome"] == "already ended":
+        print_line(f"{message_id}: {answer.outcome}")
+    if answer.outcome == "already ended":
         raise typer.Exit(Code.FAILED)

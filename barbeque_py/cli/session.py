@@ -31,7 +31,7 @@ class Session:
         from barbeque_py.client import Client
 
         settings = Settings.from_environment(env_file=self.env_file)
-        return Client(settings.url, settings.token)
+        return Client(settings.url, settings.token, retries=0)
 
 
 def session_of(context: typer.Context) -> Session:

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from barbeque_py import clock
+from barbeque_py.answers import ENDED
 from barbeque_py.cli.screen import short_time
-from barbeque_py.cli.waiting import ENDED, Patience, Pause, Ticker, look, note
+from barbeque_py.cli.waiting import Patience, Pause, Ticker, look, note
 from barbeque_py.client import Client
 
 _PAGE = 1000

@@ -6,17 +6,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from barbeque_py import clock
+from barbeque_py.answers import ENDED
 from barbeque_py.cli.exits import Code, plain, warn
-from barbeque_py.client import Client, Faulty, NotFound, Unreachable
+from barbeque_py.client import Client, Faulty, Unreachable
 
 Result = TypeVar("Result")
 
-ENDED = ("succeeded", "failed", "cancelled")
-_UNSEEN = {"error": "failed", "cancelled": "cancelled"}
-_NOTES = {
-    "error": "its message is dead, so no worker can run it: see `barbeque dead`",
-    "cancelled": "it was cancelled before a worker saw it",
-}
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _PATIENCE = 60.0
 """Seconds that a server which has answered before may be away."""
@@ -87,17 +82,7 @@ def describe_progress(progress: dict[str, Any]) -> str:
 
 def look(client: Client, message_id: str) -> dict[str, Any]:
     """Return the execution; of one that no worker has seen, what v1 says, in the same shape."""
-    try:
-        return client.execution(message_id)
-    except NotFound:
-        status = client.status(message_id)
-    return {
-        "message_id": message_id,
-        "state": _UNSEEN.get(status, "queued"),
-        "status": status,
-        "note": _NOTES.get(status, "no worker has seen this id yet"),
-        "attempts": [],
-    }
+    return dict(client.look(message_id).facts)
 
 
 def explain(client: Client, message_id: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The client against a small server that says what the test wants it to say."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from barbeque_py.client import Client, Faulty, NotFound, Refused, Unreachable
+from barbeque_py.faults import TooMany
 
 ID = "01a1ffe6-c56c-72a9-baee-f90fb150ac4e"
 
@@ -22,6 +25,9 @@ class Said:
     status: int = 200
     body: bytes = b"{}"
     asked: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
+
+    def next(self) -> tuple[int, dict[str, str], bytes]:
+        return self.status, {}, self.body
 
     def answer(self, status: int, body: Any) -> None:
         self.status, self.body = status, json.dumps(body).encode()
@@ -47,10 +53,13 @@ class Asked(BaseHTTPRequestHandler):
         said = self.server.said
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         said.asked.append((self.command, self.path, dict(self.headers), content.decode()))
-        self.send_response(said.status)
-        self.send_header("Content-Length", str(len(said.body)))
+        status, headers, body = said.next()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(said.body)
+        self.wfile.write(body)
 
     do_GET = do_POST = do_DELETE = answer  # noqa: N815 - the names that http.server calls
 
@@ -71,7 +80,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
-    with Client(f"http://127.0.0.1:{server.server_port}/", "secret") as opened:
+    with Client(f"http://127.0.0.1:{server.server_port}/", "secret", retries=0) as opened:
         yield opened
 
 
@@ -82,7 +91,7 @@ def test_enqueue_says_what_was_asked_and_leaves_out_what_was_not(
     instant = datetime(2026, 11, 30, 8, tzinfo=UTC)
     answer = client.enqueue("shop", "Echo", {"a": [1]}, queue="q", run_at=instant, priority=None)
     method, path, headers, body = server.said.asked[0]
-    assert answer["message_id"] == ID
+    assert answer.message_id == ID
     assert (method, path) == ("POST", "/v2/job_executions")
     assert headers["Authorization"] == "Bearer secret"
     assert json.loads(body) == {
@@ -97,7 +106,8 @@ def test_enqueue_says_what_was_asked_and_leaves_out_what_was_not(
 def test_lengths_of_time_are_seconds_and_whole_ones_integers(
     server: Server, client: Client
 ) -> None:
-    client.enqueue("shop", "Echo", 0, delay_seconds=timedelta(minutes=1))
+    server.said.answer(201, {"message_id": ID, "status": "pending", "id": None})
+    client.enqueue("shop", "Echo", 0, delay=timedelta(minutes=1))
     client.retry(ID, delay=timedelta(seconds=3))
     assert '"delay_seconds":60' in server.said.asked[0][3].replace(" ", "")
     assert json.loads(server.said.asked[1][3]) == {"delay_seconds": 3}
@@ -155,7 +165,10 @@ def test_an_answer_that_is_no_json_is_no_barbeque(server: Server, client: Client
 
 
 def test_nobody_there_is_unreachable() -> None:
-    with Client("http://127.0.0.1:1") as client, pytest.raises(Unreachable, match="no barbeque at"):
+    with (
+        Client("http://127.0.0.1:1", retries=0) as client,
+        pytest.raises(Unreachable, match="no barbeque at"),
+    ):
         client.queues()
 
 
@@ -166,3 +179,150 @@ def test_a_proxy_for_the_internet_is_not_asked_for_loopback(
     with Client(f"http://127.0.0.1:{server.server_port}") as client:
         client.ready()
     assert server.said.asked[0][1] == "/readyz"
+
+
+class Moody(Said):
+    """Says one thing after another."""
+
+    def __init__(self, *answers: tuple[int, dict[str, str]]) -> None:
+        super().__init__()
+        self.answers = list(answers)
+
+    def next(self) -> tuple[int, dict[str, str], bytes]:
+        status, headers = self.answers.pop(0) if self.answers else (200, {})
+        good = {"message_id": ID, "status": "pending", "id": None, "outcome": "cancelled"}
+        bad = {"error_code": "busy", "message": "not now"}
+        return status, headers, json.dumps(good if status < 400 else bad).encode()
+
+
+@pytest.fixture
+def patient(server: Server) -> Iterator[Client]:
+    with Client(f"http://127.0.0.1:{server.server_port}", retries=3) as opened:
+        yield opened
+
+
+def slept(client: Client) -> list[float]:
+    pauses: list[float] = []
+    client.sleep = pauses.append  # type: ignore[assignment, method-assign]  # so that nothing is waited for
+    return pauses
+
+
+def test_an_enqueue_is_repeated_under_its_key_until_it_is_answered(
+    server: Server, patient: Client
+) -> None:
+    server.said = Moody((503, {"Retry-After": "2"}), (429, {"Retry-After": "1"}), (504, {}))
+    pauses = slept(patient)
+    assert patient.enqueue("shop", "Echo", 1).message_id == ID
+    keys = {headers["Idempotency-Key"] for _, _, headers, _ in server.said.asked}
+    assert (len(server.said.asked), len(keys)) == (4, 1)
+    bodies = {body for _, _, _, body in server.said.asked}
+    assert len(bodies) == 1
+    for pause, (least, most) in zip(pauses, [(2, 2.25), (1, 1.5), (0, 1)], strict=True):
+        assert least <= pause <= most
+    patient.enqueue("shop", "Echo", 1)
+    assert server.said.asked[-1][2]["Idempotency-Key"] not in keys
+
+
+def test_patience_ends_and_long_waits_are_the_callers(server: Server, patient: Client) -> None:
+    pauses = slept(patient)
+    server.said = Moody(*[(503, {})] * 9)
+    with pytest.raises(Faulty, match="not now") as faulty:
+        patient.status(ID)
+    assert (len(server.said.asked), len(pauses)) == (4, 3)
+    assert (faulty.value.status, faulty.value.code) == (503, "busy")
+    server.said = Moody((429, {"Retry-After": "600"}))
+    with pytest.raises(TooMany):
+        patient.status(ID)
+    assert len(server.said.asked) == 1
+
+
+def test_what_may_have_been_done_is_not_repeated_unless_that_is_harmless(
+    server: Server, patient: Client
+) -> None:
+    slept(patient)
+    for ask, tries in ((patient.retry, 1), (patient.cancel, 2), (patient.status, 2)):
+        server.said = Moody((503, {}))
+        if tries == 1:
+            with pytest.raises(Faulty):
+                ask(ID)
+        else:
+            ask(ID)
+        assert len(server.said.asked) == tries
+    server.said = Moody((429, {}))
+    patient.retry(ID)
+    assert len(server.said.asked) == 2
+    server.said = Moody((500, {}))
+    with pytest.raises(Faulty):
+        patient.status(ID)
+    assert len(server.said.asked) == 1
+
+
+def test_nobody_there_is_asked_again_whatever_was_asked() -> None:
+    with Client("http://127.0.0.1:1", retries=2) as client:
+        pauses = slept(client)
+        with pytest.raises(Unreachable):
+            client.retry(ID)
+        assert len(pauses) == 2
+
+
+def test_a_fault_has_the_servers_request_id(server: Server, client: Client) -> None:
+    server.said = Moody((404, {"X-Request-Id": "r-7"}))
+    with pytest.raises(NotFound) as missing:
+        client.execution(ID)
+    assert (missing.value.request_id, missing.value.code) == ("r-7", "busy")
+
+
+def test_without_a_url_the_environment_names_server_and_token(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("BARBEQUE_URL", url)
+    monkeypatch.setenv("BARBEQUE_TOKEN", "bq_secret")
+    with Client() as client:
+        client.ready()
+    with Client(url) as client:
+        client.ready()
+    shown = [headers.get("Authorization") for _, _, headers, _ in server.said.asked]
+    assert shown == ["Bearer bq_secret", None]
+    monkeypatch.delenv("BARBEQUE_URL")
+    assert Client().url == "http://127.0.0.1:3003"
+
+
+LOADED = """
+import sys
+before = set(sys.modules)
+import {module}
+{use}
+ours = sorted(name for name in set(sys.modules) - before if name.startswith("barbeque_py"))
+theirs = sorted({{name.partition(".")[0] for name in set(sys.modules) - before}})
+print(" ".join(ours)); print(" ".join(theirs))
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "use", "allowed"),
+    [
+        ("barbeque_py", "", set()),
+        ("barbeque_py", "barbeque_py.Client", {"httpx"}),
+        ("barbeque_py", "barbeque_py.AsyncClient", {"httpx"}),
+        ("barbeque_py.job", "barbeque_py.job.progress(3)", set()),
+        ("barbeque_py.testing", "barbeque_py.testing.MemoryClient()", set()),
+    ],
+)
+def test_what_apps_import_loads_little(module: str, use: str, allowed: set[str]) -> None:
+    def loaded(code: str) -> tuple[set[str], set[str]]:
+        printed = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split("\n")
+        return set(printed[0].split()), set(printed[1].split())
+
+    ours, theirs = loaded(LOADED.format(module=module, use=use))
+    known = set(sys.stdlib_module_names) | {"barbeque_py"}
+    for each in allowed:
+        known |= loaded(LOADED.format(module=each, use=""))[1]
+    assert theirs <= known, theirs - known
+    heavy = {f"barbeque_py.{name}" for name in ("settings", "store", "aws", "wiring", "cli")}
+    assert not ours & heavy
+    if module.endswith("job"):
+        assert ours == {"barbeque_py", "barbeque_py.job"}
+        assert not theirs & {"urllib", "http", "typing", "dataclasses", "logging"}

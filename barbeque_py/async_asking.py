@@ -1,0 +1,115 @@
+"""What an app can ask, as methods to be awaited: the twins of those in `asking`."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from barbeque_py import calls
+from barbeque_py.answers import Cancelled, Enqueued, Execution, LogLine
+from barbeque_py.calls import Call, Job, JobOptions
+from barbeque_py.faults import Faulty, NotFound, Refused
+
+T = TypeVar("T")
+
+
+class AsyncAsking(ABC):
+    """Asks a barbeque_py. Every call raises `Unreachable`, `Faulty` or `Refused` (see faults)."""
+
+    @abstractmethod
+    async def ask(self, call: Call[T]) -> T:
+        """Make the call, again where that may help, and return what it reads."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Give up what it holds open."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def enqueue(
+        self, app: str, job: str, message: Any, **options: Unpack[JobOptions]
+    ) -> Enqueued:
+        """Ask for one run of the job; the answer has its `message_id`.
+
+        The request is repeated until it is answered, under one key: there is one execution.
+        """
+        return await self.ask(calls.enqueue(Job(app, job, message, **options)))
+
+    async def enqueue_many(self, jobs: Sequence[Job]) -> list[Enqueued | Refused | Faulty]:
+        """Ask for many runs; the answers are in the jobs' order, each its own.
+
+        Of one that is Faulty it is not known whether it was taken: give the same `Job` again.
+        """
+        return [answer for call in calls.enqueue_many(jobs) for answer in await self.ask(call)]
+
+    async def status(self, message_id: str) -> str:
+        """Return Barbeque's word: pending, running, retried, success, failed, error, cancelled."""
+        return await self.ask(calls.status(message_id))
+
+    async def execution(self, message_id: str) -> Execution:
+        """Return what is known of the execution; NotFound while no worker has seen it."""
+        return await self.ask(calls.execution(message_id))
+
+    async def look(self, message_id: str) -> Execution:
+        """Return the execution; of one that no worker has seen, what its status tells."""
+        try:
+            return await self.execution(message_id)
+        except NotFound:
+            return Execution.unseen(message_id, await self.status(message_id))
+
+    async def wait(
+        self,
+        message_id: str,
+        *,
+        timeout: timedelta | None = None,  # noqa: ASYNC109 - the twin of the one that blocks
+        on_progress: Callable[[Execution], None] | None = None,
+    ) -> Execution:
+        """Return the execution once it has ended, however. Raises `WaitTimedOut`.
+
+        `on_progress` is called whenever its job has newly told how far it is.
+        """
+        waiting = calls.Waiting(timeout, on_progress)
+        while not waiting.ended(execution := await self.look(message_id)):
+            await self.sleep(waiting.pause(message_id))
+        return execution
+
+    async def result(self, message_id: str, attempt: int | None = None) -> Any:
+        """Return the JSON that the newest attempt told, or this one; NotFound while it has none."""
+        return await self.ask(calls.result(message_id, attempt))
+
+    async def logs(
+        self, message_id: str, attempt: int | None = None, *, follow: bool = False
+    ) -> AsyncIterator[LogLine]:
+        """Yield the lines of the newest attempt's log, or this one's; followed, to its last."""
+        reading = calls.Reading(message_id, attempt, follow=follow)
+        while not reading.done:
+            for line in reading.take(await self.ask(reading.call())):
+                yield line
+
+    async def retry(
+        self, message_id: str, *, delay: timedelta | None = None, image: str | None = None
+    ) -> Enqueued:
+        """Give an execution that has ended another round; Conflict while it is open.
+
+        `image` is `same`, the one it ran, unless given, or `current`, the app's of today.
+        """
+        return await self.ask(calls.retry(message_id, delay=delay, image=image))
+
+    async def cancel(self, message_id: str) -> Cancelled:
+        """Stop the execution wherever it stands, also one that no worker has seen yet."""
+        return await self.ask(calls.cancel(message_id))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
