@@ -18,6 +18,8 @@ __all__ = ["Client", "Conflict", "Faulty", "NotFound", "Refused", "Unreachable"]
 
 T = TypeVar("T")
 
+_NOTICES = "/v2/notices"
+
 
 class Client(Asking):
     """Speaks to the API at `url`; safe for threads, and keeps its connections until `close`.
@@ -153,6 +155,38 @@ class Client(Asking):
         """Forget a dead message for good."""
         self._call("DELETE", f"/v2/dead_messages/{number}")
 
+    def put_user(self, app: str, user_id: str, **known: Any) -> dict[str, Any]:
+        """Keep where the app's user is told: `emails`, `slack`, `locale`, `time_zone`, `hears`."""
+        return self._dict("PUT", _user(app, user_id), json=known)
+
+    def user(self, app: str, user_id: str) -> dict[str, Any]:
+        """Return where the app's user is told of what."""
+        return self._dict("GET", _user(app, user_id))
+
+    def remove_user(self, app: str, user_id: str) -> None:
+        """Forget the app's user."""
+        self._call("DELETE", _user(app, user_id))
+
+    def notices(self, **wanted: Any) -> dict[str, Any]:
+        """Return the newest notices; `app`, `state`, `before`, `limit` narrow."""
+        return self._dict("GET", _NOTICES, params=_given(wanted))
+
+    def notice(self, notice_id: str) -> dict[str, Any]:
+        """Return one notice with each time that it was sent."""
+        return self._dict("GET", f"{_NOTICES}/{_part(notice_id)}")
+
+    def resend_notice(self, notice_id: str) -> dict[str, Any]:
+        """Send the notice again, at once and under its id."""
+        return self._dict("POST", f"{_NOTICES}/{_part(notice_id)}/resend")
+
+    def test_notices(self, app: str, **wanted: str | None) -> list[str]:
+        """Send a test to `channel` and `target`, or to all that the app or its `job` names.
+
+        Returns the ids of the notices.
+        """
+        said = {name: value for name, value in wanted.items() if value is not None}
+        return list(self._dict("POST", f"{_NOTICES}/test", json={"app": app, **said})["notices"])
+
     def ready(self) -> None:
         """Return when the server can do its work; it raises the reason when it can't."""
         self._call("GET", "/readyz")
@@ -177,3 +211,7 @@ class Client(Asking):
 
     def _call(self, method: str, path: str, **rest: Any) -> Any:
         return self.ask(Call(method, path, calls.as_is, repeatable=method == "GET", **rest))
+
+
+def _user(app: str, user_id: str) -> str:
+    return f"/v2/apps/{_part(app)}/users/{_part(user_id)}"

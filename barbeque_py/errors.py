@@ -11,6 +11,8 @@ BarbequeError
     ImageRefused          it comes from where no image may come from
     UnknownToken
     NoDeadMessage
+    UnknownNotice
+    NoAddress             there is nobody to send a notice to
     UnfitBody             a broker can't carry a message's body
     StillOpen             the execution has not ended, so it can't be retried
   OutsideError            another system failed; trying again may help
@@ -72,6 +74,14 @@ class UnknownToken(RequestError):
 
 class NoDeadMessage(RequestError):
     """The dead message is gone: it was sent again or dropped."""
+
+
+class UnknownNotice(RequestError):
+    """No notice has this id."""
+
+
+class NoAddress(RequestError):
+    """There is nobody to send the notice to; the message names the cure."""
 
 
 class UnfitBody(RequestError, ValueError):

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from barbeque_py.addresses import AN_EMAIL, EMAIL
+from barbeque_py.addresses import AN_EMAIL, EMAIL, SLACK_WEBHOOK
 from barbeque_py.apps import QUEUE_NAME
 from barbeque_py.durations import format_duration, parse_duration
 from barbeque_py.ecs_url import EcsUrl, read_ecs_url
@@ -42,6 +42,7 @@ _MAIL = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:(?P<port>\d{1,5}))?/?",
     re.ASCII,
 )
+_BOT_TOKEN = re.compile(r"xoxb-[A-Za-z0-9-]{10,250}")
 _MAIL_PORTS = {"smtps": 465, "starttls": 587, "smtp": 25}
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _INSTALLATION = re.compile(r"[a-z0-9]{6}")
@@ -119,6 +120,14 @@ class Sender:
     def bounces(self) -> str:
         """Where what can't be delivered comes back."""
         return self.address
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SlackAccess:
+    """What lets us post to Slack: a bot's token, or an incoming webhook."""
+
+    token: str = ""
+    webhook: str = ""
 
 
 def redact_url(url: str) -> str:
@@ -287,6 +296,19 @@ def read_mail(text: str) -> MailUrl:
     if kind == "smtp" and user and host not in _LOOPBACK:
         raise ValueError("a password is never sent in the clear: write smtps:// or starttls://")
     return MailUrl(kind, host, port, user, unquote(form["password"] or ""))
+
+
+def read_slack(text: str) -> SlackAccess:
+    """Read a bot's token or an incoming webhook; the text is a secret and in no error."""
+    if _BOT_TOKEN.fullmatch(text):
+        return SlackAccess(token=text)
+    local = _HTTP.fullmatch(text) and (urlsplit(text).hostname or "") in _LOOPBACK
+    if local or SLACK_WEBHOOK.fullmatch(text):
+        return SlackAccess(webhook=text)
+    raise ValueError(
+        "write a bot's token, which begins with xoxb-, or an incoming webhook's address, "
+        "https://hooks.slack.com/services/..."
+    )
 
 
 def read_sender(text: str) -> Sender:

@@ -19,6 +19,7 @@ from barbeque_py.setting_values import (
     LogsUrl,
     MailUrl,
     Sender,
+    SlackAccess,
     redact_url,
 )
 
@@ -276,6 +277,23 @@ class Settings:
         "In whose name email is sent, and where bounces go; needed beside BARBEQUE_MAIL.",
         example="Barbeque <jobs@example.com>",
         read=values.read_sender,
+    )
+    slack: SlackAccess | None = _setting(
+        "BARBEQUE_SLACK",
+        "",
+        "What posts to Slack: a bot's token with the scope `chat:write`, or an incoming webhook's "
+        "address, which needs no bot but knows no threads and, today, one channel only. Never "
+        "printed. Unset: nothing is posted.",
+        example="xoxb-... as Slack shows it",
+        read=values.read_slack,
+        show=_hide,
+    )
+    slack_api: str = _setting(
+        "BARBEQUE_SLACK_API",
+        "https://slack.com/api",
+        "Where Slack's API is; another one for GovSlack.",
+        example="https://slack-gov.com/api",
+        read=values.read_http_url,
     )
     admin_email: tuple[str, ...] | None = _setting(
         "BARBEQUE_ADMIN_EMAIL",

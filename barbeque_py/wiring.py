@@ -18,8 +18,8 @@ from barbeque_py.executors.process import ProcessExecutor
 from barbeque_py.logs import LogSource
 from barbeque_py.logstore import LogStore
 from barbeque_py.logstores.directory import DirectoryLogStore
-from barbeque_py.notices import Channel
-from barbeque_py.notifier import Notifier
+from barbeque_py.notices import Channel, Notice
+from barbeque_py.notifier import Notifier, Receipt
 from barbeque_py.registries.asking import Registries
 from barbeque_py.release import Sources
 from barbeque_py.setting_values import ExecutorUrl, MailUrl
@@ -136,10 +136,32 @@ def open_notifiers(settings: Settings) -> dict[Channel, Notifier]:
 
     Raises `ConfigurationError`.
     """
-    found: dict[Channel, Notifier] = {}
+    slack = _WhenNeeded(lambda: _open_slack(settings))
+    found: dict[Channel, Notifier] = {Channel.SLACK: slack}
     if settings.mail is not None:
         found[Channel.EMAIL] = _open_email(settings.mail, settings)
     return found
+
+
+class _WhenNeeded:
+    """A notifier that its first notice opens: slack-sdk takes longer to load than all of ours."""
+
+    def __init__(self, open_: Callable[[], Notifier]) -> None:
+        self._open = open_
+        self._opened: Notifier | None = None
+        self._guard = Lock()
+
+    def deliver(self, notice: Notice) -> Receipt:
+        """Deliver the notice as the notifier does."""
+        with self._guard:
+            opened = self._opened = self._opened or self._open()
+        return opened.deliver(notice)
+
+
+def _open_slack(settings: Settings) -> Notifier:
+    from barbeque_py.notifiers.slack import SlackNotifier  # noqa: PLC0415
+
+    return SlackNotifier(settings.slack, settings.slack_api, host_url=settings.host_url)
 
 
 def _open_email(url: MailUrl, settings: Settings) -> Notifier:

@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from barbeque_api import problems
+from barbeque_api.address_book import AddressBook
 from barbeque_api.admission import Admission
 from barbeque_api.attempt_logs import AttemptLogs
 from barbeque_api.configuration import Configuration
@@ -18,6 +19,7 @@ from barbeque_api.exporting import Exporting
 from barbeque_api.gate import Endpoint, Gate
 from barbeque_api.health import Health
 from barbeque_api.job_routes import JobRoutes
+from barbeque_api.notices import Notices
 from barbeque_api.parts import Served
 from barbeque_api.queues import DeadMessages, Queues
 from barbeque_api.releases import Releases
@@ -94,7 +96,8 @@ def _routes(parts: Served, enqueueing: Enqueueing, *, for_jobs: bool) -> APIRout
     jobs = (Statuses, Executions, Waits, AttemptLogs, *((JobRoutes,) if for_jobs else ()))
     images = (Revisions, Releases)
     definitions = (Configuration, Exporting, Queues, Subscriptions, DeadMessages, Tokens)
+    people = (AddressBook, Notices)
     enqueueing.add_to(router)
-    for noun in (*jobs, *images, *definitions, Health):
+    for noun in (*jobs, *images, *definitions, *people, Health):
         noun(parts).add_to(router)
     return router

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from barbeque_api import histories, schemas
 from barbeque_api.bodies import read_object, read_text
 from barbeque_api.filters import Listed
+from barbeque_api.notices import facts_of
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
@@ -23,7 +24,7 @@ from barbeque_py.errors import UnknownExecution
 from barbeque_py.executions import barbeque_status
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.ids import AttemptId
-from barbeque_py.store import Tx, attempts, lists, reports
+from barbeque_py.store import Tx, attempts, lists, notices, reports
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
@@ -92,6 +93,8 @@ class Executions:
             _attempt(each, told.get(each.id)) | {"cost": cost}
             for each, cost in zip(tries, costs, strict=True)
         ]
+        made = self._parts.store.read(lambda tx: notices.of_execution(tx, execution.id))
+        facts["notices"] = list(map(facts_of, made))
         return answer(facts)
 
     def result(

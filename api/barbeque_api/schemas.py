@@ -55,6 +55,28 @@ SUBSCRIPTION: dict[str, Any] = {
     "additionalProperties": False,
     "properties": {"topic": _TEXT, "queue": _TEXT, "app": _TEXT, "job": _TEXT},
 }
+USER: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "emails": {"type": "array", "maxItems": 10, "items": {"type": "string", "format": "email"}},
+        "slack": {"description": "a member id", "type": ["string", "null"]},
+        "locale": {"enum": ["en", "ja", None]},
+        "time_zone": {"description": "as in Asia/Tokyo", "type": ["string", "null"]},
+        "hears": {"type": "array", "items": {"enum": ["success", "failure"]}},
+    },
+}
+TEST_NOTICE: dict[str, Any] = {
+    "type": "object",
+    "required": ["app"],
+    "additionalProperties": False,
+    "properties": {
+        "app": _TEXT,
+        "job": _TEXT,
+        "channel": {"enum": ["email", "slack"]},
+        "target": _TEXT,
+    },
+}
 REVISION: dict[str, Any] = {
     "type": "object",
     "required": ["revision"],

@@ -16,6 +16,7 @@ from barbeque_py.cli.exits import LEGEND, Code, explain, quit_quietly
 from barbeque_py.cli.import_barbeque import import_barbeque
 from barbeque_py.cli.logs import logs
 from barbeque_py.cli.migrate import migrate
+from barbeque_py.cli.notices import notices
 from barbeque_py.cli.processes import api, console, worker
 from barbeque_py.cli.queues import pause, queues, resume
 from barbeque_py.cli.releases import release, releases, rollback
@@ -99,6 +100,7 @@ for panel, verbs in _VERBS.items():
         name = "list" if verb is list_executions else verb.__name__.replace("_", "-")
         app.command(name, help=_flow(verb.__doc__), rich_help_panel=panel)(verb)
 app.add_typer(token, rich_help_panel="Run it")
+app.add_typer(notices, rich_help_panel="Jobs")
 app.add_typer(dead, rich_help_panel="Definitions and queues")
 
 

@@ -218,17 +218,20 @@ def explain(tx: Tx, notice: int, reason: str) -> None:
     tx.execute(update(notices).where(*one).values(reason=reason[:2000]))
 
 
-def wait_again(tx: Tx, notice: int) -> bool:
-    """Let a notice that is over wait for its delivery again; False for one that waits."""
-    again = tx.execute(
+def wait_again(tx: Tx, notice: int) -> None:
+    """Let the notice wait for its delivery again, by itself, whatever else has failed."""
+    tx.execute(
         update(notices)
-        .where(
-            notices.c.id == notice,
-            notices.c.state.not_in([NoticeState.WAITING, NoticeState.NOBODY]),
+        .where(notices.c.id == notice)
+        .values(
+            state=NoticeState.WAITING,
+            reason=None,
+            done_at=None,
+            made_at=tx.now,
+            same=None,
+            gathered_into=None,
         )
-        .values(state=NoticeState.WAITING, reason=None, done_at=None, made_at=tx.now)
     )
-    return again.rowcount == 1
 
 
 def thread_of(tx: Tx, notice: Kept) -> str | None:

@@ -49,6 +49,18 @@ _ADD_ON_SQLITE = sqlite.insert(outbox).on_conflict_do_nothing()
 _ADD = mysql.insert(outbox).on_duplicate_key_update(dedupe=outbox.c.dedupe)
 
 
+def put_again(tx: Tx, errand: Errand) -> None:
+    """Add the errand, or let it be done once more, as if it had never been tried."""
+    row = _row(tx, errand) | {"done_at": None, "last_error": None, "lease_until": None}
+    kept = ("kind", "subject", "dedupe")
+    changes = {name: value for name, value in row.items() if name not in kept}
+    if tx.sqlite:
+        adding = sqlite.insert(outbox).values(row)
+        tx.execute(adding.on_conflict_do_update(index_elements=["dedupe"], set_=changes))
+    else:
+        tx.execute(mysql.insert(outbox).values(row).on_duplicate_key_update(changes))
+
+
 def _row(tx: Tx, errand: Errand) -> dict[str, Any]:
     return {
         "kind": errand.kind,

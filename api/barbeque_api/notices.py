@@ -1,0 +1,170 @@
+"""`/v2/notices`: what people were told, how each delivery went, and telling them again."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from barbeque_api import schemas
+from barbeque_api.bodies import read_object, read_text, shown
+from barbeque_api.parts import Served
+from barbeque_api.problems import answer, refusal
+from barbeque_api.rights import caller_of, needs
+from barbeque_api.times import written
+from barbeque_py.addresses import A_SLACK, AN_EMAIL, EMAIL, SLACK, hide
+from barbeque_py.errors import NoAddress, UnknownApp, UnknownNotice
+from barbeque_py.identity import Identity, Scope
+from barbeque_py.notices import Channel, NoticeState
+from barbeque_py.store import Tx, apps, audit, notices
+from barbeque_py.store.notices import Delivery, Kept
+from barbeque_py.tell_again import Address, send_again, send_test
+
+_PATH = "/v2/notices"
+_FORMS = {Channel.EMAIL: (EMAIL, AN_EMAIL), Channel.SLACK: (SLACK, A_SLACK)}
+
+
+class Notices:
+    """Shows notices, sends them again, and sends tests."""
+
+    def __init__(self, parts: Served) -> None:
+        self._parts = parts
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the routes."""
+        reading: dict[str, Any] = {"methods": ["GET"], "dependencies": [needs(Scope.READ)]}
+        asking: dict[str, Any] = {"methods": ["POST"], "dependencies": [needs(Scope.DEPLOY)]}
+        router.add_api_route(_PATH, self.newest, **reading)
+        router.add_api_route(
+            f"{_PATH}/test",
+            self.test,
+            status_code=202,
+            openapi_extra=schemas.body(schemas.TEST_NOTICE),
+            **asking,
+        )
+        router.add_api_route(f"{_PATH}/{{notice_id}}", self.get, **reading)
+        router.add_api_route(
+            f"{_PATH}/{{notice_id}}/resend", self.resend, status_code=202, **asking
+        )
+
+    def newest(
+        self,
+        request: Request,
+        app: str | None = None,
+        state: NoticeState | None = None,
+        before: Annotated[int | None, Query(ge=1, le=(1 << 63) - 1)] = None,
+        limit: Annotated[int, Query(ge=1, le=notices.MOST)] = 50,
+    ) -> Response:
+        """List notices, the newest first; `next` is the `before` of the page that follows."""
+        who = caller_of(request)
+        if app is not None and not who.may(Scope.READ, app):
+            raise UnknownApp(f"no app is called {shown(app)}")
+        wanted = who.app if app is None else app
+        found = self._parts.store.read(
+            lambda tx: notices.newest(tx, app=wanted, state=state, before=before, most=limit)
+        )
+        following = found[-1].id if len(found) == limit else None
+        return answer({"notices": list(map(facts_of, found)), "next": following})
+
+    def get(self, request: Request, notice_id: str) -> Response:
+        """Show one notice and each time that it was sent."""
+        who = caller_of(request)
+
+        def find(tx: Tx) -> tuple[Kept, list[Delivery]]:
+            kept = _find(tx, who, Scope.READ, notice_id)
+            return kept, notices.deliveries_of(tx, kept.id)
+
+        kept, sent = self._parts.store.read(find)
+        return answer(facts_of(kept) | {"deliveries": list(map(_delivery, sent))})
+
+    def resend(self, request: Request, notice_id: str) -> Response:
+        """Send the notice again, at once and under its id; 409 for one without an address."""
+        who = caller_of(request)
+
+        def again(tx: Tx) -> Kept:
+            kept = _find(tx, who, Scope.DEPLOY, notice_id, lock=True)
+            send_again(tx, kept)
+            about = {"notice": notice_id, "target": hide(kept.target)}
+            audit.record(tx, who, "notice.resend", f"app:{kept.app}", after=about)
+            return _find(tx, who, Scope.DEPLOY, notice_id)
+
+        try:
+            kept = self._parts.store.write(again)
+        except NoAddress as error:
+            raise refusal(409, str(error)) from None
+        self._parts.bell.ring()
+        return answer(facts_of(kept), status=202)
+
+    async def test(self, request: Request) -> Response:
+        """Send a test to one address, or to all that the app, or its job, names."""
+        said = await read_object(
+            request, self._parts.max_body, known=("app", "job", "channel", "target")
+        )
+        app = read_text(said, "app")
+        if app is None:
+            raise refusal(400, "app is missing")
+        who, job, addresses = caller_of(request), read_text(said, "job"), _address(said)
+
+        def send(tx: Tx) -> list[str]:
+            if not who.may(Scope.DEPLOY, app) or apps.get_app(tx, app) is None:
+                raise UnknownApp(f"no app is called {shown(app)}")
+            made = send_test(tx, app, job, addresses)
+            audit.record(tx, who, "notice.test", f"app:{app}", after={"notices": made})
+            return made
+
+        try:
+            made = await run_in_threadpool(self._parts.store.write, send)
+        except NoAddress as error:
+            raise refusal(409, str(error)) from None
+        self._parts.bell.ring()
+        return answer({"notices": made}, status=202)
+
+
+def facts_of(kept: Kept) -> dict[str, Any]:
+    """Return what a notice is to those who may see it; a target that may be a secret is cut."""
+    return {
+        "id": kept.notice_id,
+        "number": kept.id,
+        "app": kept.app,
+        "job": kept.job or None,
+        "message_id": kept.facts["occasion"]["message_id"] or None,
+        "event": kept.event,
+        "audience": kept.audience,
+        "channel": kept.channel,
+        "target": hide(kept.target) or None,
+        "state": kept.state,
+        "reason": kept.reason,
+        "tries": kept.tries,
+        "made_at": written(kept.made_at),
+        "done_at": written(kept.done_at),
+    }
+
+
+def _delivery(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "at": written(delivery.at),
+        "seconds": round(delivery.seconds, 3),
+        "outcome": delivery.outcome,
+        "request": delivery.request,
+        "answer": delivery.answer,
+    }
+
+
+def _find(tx: Tx, who: Identity, scope: Scope, notice_id: str, *, lock: bool = False) -> Kept:
+    kept = notices.get(tx, notice_id, lock=lock)
+    if kept is None or not who.may(scope, kept.app):
+        raise UnknownNotice(f"there is no notice {shown(notice_id)}")
+    return kept
+
+
+def _address(said: dict[str, Any]) -> list[Address]:
+    """Read one address of a test, none where none is named."""
+    channel, target = read_text(said, "channel"), read_text(said, "target")
+    if channel is None and target is None:
+        return []
+    if channel not in _FORMS or target is None:
+        raise refusal(400, "channel is email or slack, and target the address there")
+    form, meaning = _FORMS[Channel(channel)]
+    if form.fullmatch(target) is None:
+        raise refusal(400, f"target: {shown(target)} is not {meaning}")
+    return [(Channel(channel), target)]
