@@ -73,6 +73,21 @@ class Broker(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """About how many messages a queue has."""
+
+    visible: int
+    in_flight: int
+    """Received and not deleted yet."""
+    delayed: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.visible + self.in_flight + self.delayed
+
+
 class Queues(Protocol):
     """The queues of a broker that does not make them by itself when messages are sent."""
 
@@ -86,6 +101,13 @@ class Queues(Protocol):
 
         Raises `RequestError` for a name that the broker can't have, `ConfigurationError` for a
         definite no, `OutsideError` when it is not known what was done.
+        """
+        ...
+
+    def depth(self, name: str) -> Depth:
+        """Count the queue's messages, as well as the broker can.
+
+        Raises `UnknownQueue`, `OutsideError`.
         """
         ...
 

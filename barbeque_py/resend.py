@@ -5,9 +5,10 @@ from typing import Any
 from barbeque_py import strict_json
 from barbeque_py.broker import Broker, Parcel
 from barbeque_py.errors import NoDeadMessage, UnknownQueue
-from barbeque_py.messages import Confirmation, Notification, TooNew, Unreadable, parse
-from barbeque_py.store import Store, apps, dead
+from barbeque_py.messages import Confirmation, JobMessage, Notification, TooNew, Unreadable, parse
+from barbeque_py.store import Store, Tx, apps, dead
 from barbeque_py.store.dead import DeadMessage
+from barbeque_py.subscriptions import job_of
 
 _MOST_KEYS = 10_100
 """A request may have 10,000; what is wrapped around its message has a few more."""
@@ -24,9 +25,22 @@ def resend(store: Store, broker: Broker, number: int, *, body: str | None = None
         raise NoDeadMessage(f"there is no dead message {number}")
     if found.queue not in queues:
         raise UnknownQueue(f"the queue {found.queue} of this message is gone; make it again")
-    broker.send(found.queue, [_parcel(found, found.body if body is None else body)])
+    text = found.body if body is None else body
+    store.read(lambda tx: _check(tx, found, text))
+    broker.send(found.queue, [_parcel(found, text)])
     store.write(lambda tx: dead.drop(tx, number))
     return found.public_id
+
+
+def _check(tx: Tx, found: DeadMessage, body: str) -> None:
+    """Raise `Unreadable` for what intake would bury again: it is asked for what it would find."""
+    parsed = _read(found, body)
+    if isinstance(parsed, Notification):
+        parsed = job_of(tx, found.queue, parsed) or parsed
+    if isinstance(parsed, Notification):
+        raise Unreadable(f"no subscription of this queue to the topic {parsed.topic}")
+    if isinstance(parsed, JobMessage) and apps.get_job(tx, parsed.app, parsed.job) is None:
+        raise Unreadable(f"no job {parsed.job} is defined in the app {parsed.app}")
 
 
 def can_be_sent(found: DeadMessage, body: str | None = None) -> bool:

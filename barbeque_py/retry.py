@@ -1,11 +1,19 @@
 """Give a finished execution another round on request."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 from barbeque_py.errors import StillOpen, UnknownExecution
 from barbeque_py.executions import ENDED, Stage, State
 from barbeque_py.store import Tx
 from barbeque_py.store import executions as rows
+
+
+class NewMessage(NamedTuple):
+    """Another message for the job: its JSON, or where the log store keeps one that is large."""
+
+    text: str | None
+    key: str | None
 
 
 def retry(
@@ -15,10 +23,12 @@ def retry(
     retry_id: str,
     delay: timedelta = timedelta(0),
     current_image: bool = False,
+    message: NewMessage | None = None,
 ) -> None:
     """Queue the execution again with a fresh budget; `retry_id` makes a repeat a no-op.
 
-    It goes on with the image that it ran, or with the app's of today when `current_image` says so.
+    It goes on with the image that it ran, or with the app's of today when `current_image` says so,
+    and with the message it had, or with another one.
     Raises `UnknownExecution`, and `StillOpen` when it has not ended.
     """
     execution = rows.by_message_id(tx, message_id, lock=True)
@@ -27,6 +37,7 @@ def retry(
     if rows.is_retry_id(tx, retry_id):
         return
     due_at = tx.now + delay
+    content = {} if message is None else {"message": message.text, "message_key": message.key}
     queued = rows.move_from(
         tx,
         execution.id,
@@ -44,6 +55,7 @@ def retry(
             "cancel_requested_at": None,
             "finished_at": None,
             "sent_at": tx.now,
+            **content,
         },
     )
     if not queued:

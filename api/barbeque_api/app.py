@@ -12,6 +12,7 @@ from barbeque_api import problems
 from barbeque_api.address_book import AddressBook
 from barbeque_api.admission import Admission
 from barbeque_api.attempt_logs import AttemptLogs
+from barbeque_api.bulk import Bulk
 from barbeque_api.configuration import Configuration
 from barbeque_api.enqueue import Enqueueing
 from barbeque_api.executions import Executions
@@ -93,7 +94,7 @@ class _Api(FastAPI):
 
 def _routes(parts: Served, enqueueing: Enqueueing, *, for_jobs: bool) -> APIRouter:
     router = APIRouter()
-    jobs = (Statuses, Executions, Waits, AttemptLogs, *((JobRoutes,) if for_jobs else ()))
+    jobs = (Statuses, Executions, Bulk, Waits, AttemptLogs, *((JobRoutes,) if for_jobs else ()))
     images = (Revisions, Releases)
     definitions = (Configuration, Exporting, Queues, Subscriptions, DeadMessages, Tokens)
     people = (AddressBook, Notices)

@@ -1,5 +1,7 @@
 """`/v2/queues` and `/v2/dead_messages`: what waits, what is paused, and what can't be a job."""
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -12,7 +14,16 @@ from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import needs
 from barbeque_api.times import written
-from barbeque_py.errors import NoDeadMessage, UnknownQueue
+from barbeque_py import clock
+from barbeque_py.broker import Depth
+from barbeque_py.broker import Queues as BrokerQueues
+from barbeque_py.errors import (
+    ConfigurationError,
+    NoDeadMessage,
+    OutsideError,
+    RequestError,
+    UnknownQueue,
+)
 from barbeque_py.identity import Scope
 from barbeque_py.messages import Unreadable
 from barbeque_py.resend import resend
@@ -21,6 +32,9 @@ from barbeque_py.store.dead import DeadMessage
 from barbeque_py.store.queries import QueueState
 
 _LARGEST_ID = (1 << 63) - 1
+_LONGEST_REASON = 500
+_FRESH = 5.0
+"""Seconds for which the broker is not asked again."""
 
 _Number = Annotated[int, Path(ge=1, le=_LARGEST_ID)]
 
@@ -30,6 +44,8 @@ class Queues:
 
     def __init__(self, parts: Served) -> None:
         self._parts = parts
+        self._depths: dict[str, Depth | None] = {}
+        self._asked_at = -_FRESH
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
@@ -42,16 +58,36 @@ class Queues:
                 act,
                 methods=["POST"],
                 dependencies=[needs(Scope.ADMIN)],
+                openapi_extra=(
+                    schemas.body(schemas.PAUSE, required=False) if verb == "pause" else None
+                ),
             )
 
     def all(self) -> Response:
         """List the queues and what is on them."""
-        found = self._parts.store.read(queries.queue_states)
-        return answer({"queues": list(map(_queue, found))})
+        now, found = self._parts.store.read(lambda tx: (tx.now, queries.queue_states(tx)))
+        depths = self._look(each.name for each in found)
+        return answer({"queues": [_queue(each, now, depths) for each in found]})
 
-    def pause(self, name: str) -> Response:
-        """Start nothing more from the queue; it still takes in."""
-        return self._answer(name, pausing=True)
+    def _look(self, names: Iterable[str]) -> dict[str, Depth | None] | None:
+        """Return what the broker's own queues hold, at most 5 s old; None where it has none."""
+        queues = self._parts.queues
+        if queues is None:
+            return None
+        if clock.monotonic() - self._asked_at >= _FRESH:
+            self._depths = {name: _depth_of(queues, name) for name in names}
+            self._asked_at = clock.monotonic()
+        return self._depths
+
+    async def pause(self, name: str, request: Request) -> Response:
+        """Start nothing more from the queue; it still takes in. `reason` is shown to who waits."""
+        facts = await read_object(
+            request, self._parts.max_body, known=("reason",), may_be_empty=True
+        )
+        reason = read_text(facts, "reason") or ""
+        if len(reason) > _LONGEST_REASON:
+            raise refusal(400, f"reason: it is longer than {_LONGEST_REASON} characters")
+        return await run_in_threadpool(self._answer, name, pausing=True, reason=reason)
 
     def resume(self, name: str) -> Response:
         """Start from the queue again."""
@@ -59,11 +95,13 @@ class Queues:
         self._parts.bell.ring()
         return response
 
-    def _answer(self, name: str, *, pausing: bool) -> Response:
+    def _answer(self, name: str, *, pausing: bool, reason: str = "") -> Response:
         def change(tx: Tx) -> dict[str, Any]:
-            if not (apps.pause_queue if pausing else apps.resume_queue)(tx, name):
+            done = apps.pause_queue(tx, name, reason) if pausing else apps.resume_queue(tx, name)
+            if not done:
                 raise UnknownQueue(f"no queue is called {shown(name)}")
-            return {"name": name, "paused_at": written(apps.paused_queues(tx).get(name))}
+            since, why = apps.pause_of(tx, name) or (None, "")
+            return {"name": name, "paused_at": written(since), "pause_reason": why or None}
 
         return answer(self._parts.store.write(change))
 
@@ -133,14 +171,31 @@ def _unknown(number: int) -> Exception:
     return refusal(404, f"there is no dead message {number}")
 
 
-def _queue(queue: QueueState) -> dict[str, Any]:
+def _depth_of(queues: BrokerQueues, name: str) -> Depth | None:
+    try:
+        return queues.depth(name)
+    except (OutsideError, RequestError, ConfigurationError):
+        return None  # `barbeque check` says why
+
+
+def _queue(
+    queue: QueueState, now: datetime, depths: Mapping[str, Depth | None] | None
+) -> dict[str, Any]:
+    age = None if queue.oldest_at is None else (now - queue.oldest_at).total_seconds()
+    travelling: int | None = queue.messages
+    if depths is not None:
+        depth = depths.get(queue.name)
+        travelling = None if depth is None else depth.total
     return {
         "name": queue.name,
         "concurrency": queue.concurrency,
         "paused_at": written(queue.paused_at),
         "waiting": queue.waiting,
         "running": queue.running,
-        "messages": queue.messages,
+        "messages": travelling,
+        "pause_reason": queue.pause_reason,
+        "oldest_seconds": None if age is None else round(max(0.0, age), 3),
+        "dead": queue.dead,
     }
 
 

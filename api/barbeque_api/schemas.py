@@ -42,6 +42,19 @@ RETRY: dict[str, Any] = {
     "properties": {
         "delay_seconds": _DELAY,
         "image": {"enum": ["same", "current"], "default": "same"},
+        "message": {"description": "any JSON value but null, in place of the one it had"},
+    },
+}
+BULK: dict[str, Any] = {
+    "type": "object",
+    "required": ["action", "filter"],
+    "additionalProperties": False,
+    "properties": {
+        "action": {"enum": ["cancel", "retry", "delete"]},
+        "filter": {"type": "object", "minProperties": 1},
+        "dry_run": {"type": "boolean"},
+        "expected": {"type": "integer", "minimum": 0},
+        "image": {"enum": ["same", "current"], "default": "same"},
     },
 }
 CANCEL: dict[str, Any] = {
@@ -114,6 +127,11 @@ ROTATION: dict[str, Any] = {
     "properties": {
         "overlap": {"type": "string", "description": "a duration such as 12h; 1d by default"}
     },
+}
+PAUSE: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"reason": {"type": "string", "maxLength": 500}},
 }
 DEAD: dict[str, Any] = {
     "type": "object",

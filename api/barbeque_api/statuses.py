@@ -12,12 +12,15 @@ from barbeque_api.bodies import read_delay, read_object, shown
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import needs
-from barbeque_py.errors import NoSuchLog
+from barbeque_py import strict_json
+from barbeque_py.errors import NoSuchLog, UnknownExecution
 from barbeque_py.executions import barbeque_status
 from barbeque_py.identity import Scope
 from barbeque_py.ids import is_message_id, new_message_id
+from barbeque_py.intake import INLINE
+from barbeque_py.logs import message_key
 from barbeque_py.logstore import LogStore
-from barbeque_py.retry import retry
+from barbeque_py.retry import NewMessage, retry
 from barbeque_py.store import Tx, dead
 from barbeque_py.store import executions as rows
 from barbeque_py.store.executions import Execution
@@ -71,7 +74,8 @@ class Statuses:
     async def retry(self, message_id: str, request: Request) -> Response:
         """Run an ended execution again, with a fresh budget of retries.
 
-        `image` is `same`, the one it ran, or `current`, the app's of today.
+        `image` is `same`, the one it ran, or `current`, the app's of today; `message` takes the
+        place of the one it had.
         """
         check_id(message_id)
         facts = await read_object(
@@ -82,12 +86,40 @@ class Statuses:
         if image not in ("same", "current"):
             raise refusal(400, f"image: {shown(image)} is neither same nor current")
         retry_id, current = new_message_id(), image == "current"
+        message = await run_in_threadpool(self._message, facts, message_id, retry_id)
         await run_in_threadpool(
             self._parts.store.write,
-            lambda tx: retry(tx, message_id, retry_id=retry_id, delay=delay, current_image=current),
+            lambda tx: retry(
+                tx,
+                message_id,
+                retry_id=retry_id,
+                delay=delay,
+                current_image=current,
+                message=message,
+            ),
         )
         self._parts.bell.ring()
         return answer({"message_id": retry_id, "status": "pending"}, status=201)
+
+    def _message(self, facts: dict[str, Any], message_id: str, retry_id: str) -> NewMessage | None:
+        """Return the message that takes the old one's place; a large one is put where it is kept.
+
+        Its key is the retry's own: what earlier attempts were given stays as it was.
+        """
+        if "message" not in facts:
+            return None
+        if facts["message"] is None:
+            raise refusal(400, "message: null is no message; leave it out to keep the old one")
+        text = strict_json.dumps(facts["message"])
+        if len(text) <= INLINE:
+            return NewMessage(text, None)
+        found = self._parts.store.read(lambda tx: rows.by_message_id(tx, message_id))
+        if found is None or found.tombstone:
+            raise UnknownExecution(f"no worker has seen an execution {message_id}")
+        folder = message_key(found.app, found.job, found.message_id).rpartition("/")[0]
+        key = f"{folder}/message-{retry_id}.json"
+        self._parts.logs.put(key, [text.encode()])
+        return NewMessage(None, key)
 
     def _facts(self, message_id: str, found: _Found, wanted: list[str]) -> dict[str, Any]:
         shown = found.shown

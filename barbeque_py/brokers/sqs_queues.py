@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from barbeque_py.apps import QUEUE_NAME
 from barbeque_py.aws import FAILURES, calling, code_of, explain, is_definite, open_client
+from barbeque_py.broker import Depth
 from barbeque_py.errors import BrokerUnavailable, ConfigurationError, RequestError, UnknownQueue
 
 VISIBILITY = timedelta(seconds=60)
@@ -40,16 +40,6 @@ _NEW_QUEUE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between the looks at a new queue, which is known everywhere only after a second."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """About how many messages a queue has; how old the oldest is only CloudWatch tells."""
-
-    visible: int
-    in_flight: int
-    """Received and not deleted yet."""
-    delayed: int
 
 
 class SqsQueues:
@@ -112,7 +102,10 @@ class SqsQueues:
         return str(self._attributes(name, ["QueueArn"])["QueueArn"])
 
     def depth(self, name: str) -> Depth:
-        """Count the queue's messages, as well as SQS can; raises `UnknownQueue`."""
+        """Count the queue's messages, as well as SQS can; raises `UnknownQueue`.
+
+        How old the oldest is only CloudWatch tells.
+        """
         kinds = ("", "NotVisible", "Delayed")
         names = [f"ApproximateNumberOfMessages{kind}" for kind in kinds]
         found = self._attributes(name, names)

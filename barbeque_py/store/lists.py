@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, false, func, or_, select
 
 from barbeque_py.executions import Stage, State
 from barbeque_py.store.database import Tx
@@ -77,6 +77,8 @@ class Filter:
     job: str | None = None
     queue: str | None = None
     state: State | None = None
+    among: tuple[State, ...] = ()
+    """In one of these states; empty for any."""
     status: str | None = None
     """Barbeque's word: pending, running, retried, success, failed, error or cancelled."""
     user_id: str | None = None
@@ -231,13 +233,22 @@ def _edge(tx: Tx, lead: _Lead, span: _Span, *, up: bool = False) -> int | None:
 
 def _leads(wanted: Filter) -> list[_Lead]:
     """Return what to walk along: one index, or one each for the states that a status may mean."""
-    if wanted.status is None:
+    meant = _meant(wanted)
+    if meant is None:
         return [_lead(wanted, ())]
     return [
         _lead(replace(wanted, state=state), () if test is None else (test,))
-        for state, test in STATUSES[wanted.status]
+        for state, test in meant
         if wanted.state in (None, state)
     ]
+
+
+def _meant(wanted: Filter) -> list[tuple[State, Clause | None]] | None:
+    """Return the states that a status or a choice of states means, with what is tested beside."""
+    if wanted.status is None:
+        return [(state, None) for state in wanted.among] or None
+    among = wanted.among or tuple(State)
+    return [each for each in STATUSES[wanted.status] if each[0] in among]
 
 
 def _lead(wanted: Filter, tests: tuple[Clause, ...]) -> _Lead:
@@ -293,9 +304,9 @@ def _all_of(wanted: Filter) -> list[Clause]:
     ]
     found += [*_times(wanted), _COME]
     found += [_has_tag(wanted, tag) for tag in wanted.tags]
-    if wanted.status is not None:
-        meant = STATUSES[wanted.status]
-        found.append(or_(*(_stands(state, test) for state, test in meant)))
+    meant = _meant(wanted)
+    if meant is not None:
+        found.append(or_(false(), *(_stands(state, test) for state, test in meant)))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 
 from barbeque_py.executions import Stage, State
-from barbeque_py.store import limits
+from barbeque_py.store import limits, ready
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import (
     dead_messages,
@@ -16,6 +16,9 @@ from barbeque_py.store.tables import (
     messages,
     queues,
 )
+
+_GROUPS = 20
+"""Priorities and apps whose first execution is looked at for the oldest of a queue."""
 
 _WAITING = (Stage.SCHEDULED, Stage.READY, Stage.HELD)
 
@@ -32,6 +35,11 @@ class QueueState:
     running: int
     messages: int
     """Messages that no worker has taken in yet, delayed ones included."""
+    pause_reason: str | None = None
+    oldest_at: datetime | None = None
+    """Since when the oldest execution that may start now is due."""
+    dead: int = 0
+    """Dead messages that came by this queue, up to `MOST_COUNTED` of all."""
 
 
 def job_names(tx: Tx) -> list[tuple[str, str]]:
@@ -45,6 +53,7 @@ def queue_states(tx: Tx) -> list[QueueState]:
     most = {limit.scope: limit.max for limit in limits.read_all(tx, "queue:")}
     counted = select(messages.c.queue, func.count().label("found")).group_by(messages.c.queue)
     travelling = {row.queue: row.found for row in tx.execute(counted)}
+    dead = _count_dead(tx)
     found = []
     for row in tx.execute(select(queues).order_by(queues.c.name)).all():
         stages = _count_open(tx, row.name)
@@ -56,9 +65,34 @@ def queue_states(tx: Tx) -> list[QueueState]:
                 waiting=sum(stages.get(stage, 0) for stage in _WAITING),
                 running=stages.get(Stage.ACTIVE, 0),
                 messages=travelling.get(row.name, 0),
+                pause_reason=row.pause_reason,
+                oldest_at=_oldest(tx, row.name),
+                dead=dead.get(row.name, 0),
             )
         )
     return found
+
+
+def _count_dead(tx: Tx) -> dict[str, int]:
+    some = select(dead_messages.c.queue).limit(MOST_COUNTED).subquery()
+    query = select(some.c.queue, func.count().label("found")).group_by(some.c.queue)
+    return {row.queue: row.found for row in tx.execute(query)}
+
+
+def _oldest(tx: Tx, queue: str) -> datetime | None:
+    """Return since when the oldest of each app's first ready execution is due."""
+    columns = executions.c
+    found = []
+    for rank, app in ready.waiting_groups(tx, queue, most=_GROUPS):
+        group = (
+            columns.queue == queue,
+            columns.stage == Stage.READY,
+            columns.priority_rank == rank,
+            columns.app == app,
+        )
+        first = select(columns.due_at).where(*group).order_by(columns.id).limit(1)
+        found.append(tx.execute(first).scalar_one_or_none())
+    return min((each for each in found if each is not None), default=None)
 
 
 def _count_open(tx: Tx, queue: str) -> dict[str, int]:

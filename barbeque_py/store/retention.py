@@ -34,8 +34,18 @@ def ended_before(tx: Tx, cutoff: datetime, most: int) -> list[Old]:
     return [Old(row.id, row.message_id, row.app, row.job) for row in tx.execute(query)]
 
 
-def forget(tx: Tx, numbers: Sequence[int]) -> None:
-    """Delete these executions with all that is theirs, but for those open again."""
+def unsealed(tx: Tx, numbers: Sequence[int]) -> set[int]:
+    """Return which of these executions have an attempt whose log is not sealed yet."""
+    query = select(attempts.c.execution).where(
+        attempts.c.execution.in_(numbers),
+        attempts.c.log_sealed_at.is_(None),
+        attempts.c.first_called_at.is_not(None),
+    )
+    return {row.execution for row in tx.execute(query)} if numbers else set()
+
+
+def forget(tx: Tx, numbers: Sequence[int]) -> int:
+    """Delete these executions with all that is theirs, but for those open again; count them."""
     ended = select(executions.c.id).where(
         executions.c.id.in_(numbers), executions.c.stage == Stage.DONE
     )
@@ -47,6 +57,7 @@ def forget(tx: Tx, numbers: Sequence[int]) -> None:
         tx.execute(delete(attempts).where(attempts.c.execution.in_(old)))
         tx.execute(delete(retries).where(retries.c.execution.in_(old)))
         tx.execute(delete(executions).where(executions.c.id.in_(old)))
+    return len(old)
 
 
 def forget_dead_messages(tx: Tx, age: timedelta, most: int) -> int:

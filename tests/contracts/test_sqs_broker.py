@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from barbeque_py import clock
-from barbeque_py.broker import BATCH, LONGEST_DELAY, Parcel
+from barbeque_py.broker import BATCH, LONGEST_DELAY, Depth, Parcel
 from barbeque_py.brokers import sqs as broker_of_sqs
 from barbeque_py.brokers.sqs import LARGEST, SqsBroker
-from barbeque_py.brokers.sqs_queues import MOST_RECEIVES, Depth, SqsQueues, dead_name
+from barbeque_py.brokers.sqs_queues import MOST_RECEIVES, SqsQueues, dead_name
 from barbeque_py.errors import (
     BrokerUnavailable,
     ConfigurationError,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from barbeque_py.broker import LONGEST_DELAY, Parcel
+from barbeque_py.broker import LONGEST_DELAY, Depth, Parcel
 from barbeque_py.brokers.sqs import SqsBroker
-from barbeque_py.brokers.sqs_queues import MOST_RECEIVES, Depth, SqsQueues, dead_name
+from barbeque_py.brokers.sqs_queues import MOST_RECEIVES, SqsQueues, dead_name
 from barbeque_py.errors import ConfigurationError, RequestError, UnknownQueue
 from tests.cloud.rig import REGION, CloudProcess
 from tests.contracts.sqs_rig import INSTALLATION, SqsRig, cloud_sqs, moto_endpoint, moto_sqs, sqs

@@ -13,8 +13,8 @@ import pytest
 
 from barbeque_py import clock
 from barbeque_py.apps import Queue
+from barbeque_py.broker import Depth
 from barbeque_py.brokers.database import DatabaseBroker
-from barbeque_py.brokers.sqs_queues import Depth
 from barbeque_py.enqueue import TRAVELS, Request, enqueue
 from barbeque_py.errors import LogStoreUnavailable, StoreUnavailable
 from barbeque_py.ids import new_message_id
