@@ -71,7 +71,7 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class JobDefinition:
-    """A command that an app lets others run."""
+    """A command that an app lets others run, or a job that its own backend runs."""
 
     app: str
     name: str
@@ -105,6 +105,8 @@ class JobDefinition:
     """Who is told, over what the app says; see `notices.rules_of`."""
     ecs: dict[str, Any] = field(default_factory=dict)
     """How ECS runs this job, over what its app says; see `ecs_settings`."""
+    callback: str = ""
+    """The address of the app's backend that runs the job itself; empty where a container does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,15 @@ class Client(Asking):
         """Return the app's newest revisions; `before` and `limit` narrow, as `next` tells."""
         return self._dict("GET", f"/v2/apps/{_part(app)}/revisions", params=_given(wanted))
 
+    def signing_secrets(self, app: str) -> list[dict[str, Any]]:
+        """Return the secrets that sign what the app is sent, the newest first."""
+        return list(self._dict("GET", f"/v2/apps/{_part(app)}/signing_secrets")["signing_secrets"])
+
+    def rotate_signing_secret(self, app: str, *, overlap: str = "1d") -> list[dict[str, Any]]:
+        """Make a new secret for the app; the one before signs beside it for `overlap`."""
+        path = f"/v2/apps/{_part(app)}/signing_secrets"
+        return list(self._dict("POST", path, json={"overlap": overlap})["signing_secrets"])
+
     def queues(self) -> list[dict[str, Any]]:
         """Return every queue with what waits and runs."""
         return list(self._dict("GET", "/v2/queues")["queues"])

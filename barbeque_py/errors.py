@@ -15,6 +15,7 @@ BarbequeError
     NoAddress             there is nobody to send a notice to
     UnfitBody             a broker can't carry a message's body
     StillOpen             the execution has not ended, so it can't be retried
+    ForbiddenTarget       an address that we don't send anything to
   OutsideError            another system failed; trying again may help
     StoreUnavailable
     BrokerUnavailable
@@ -23,6 +24,7 @@ BarbequeError
     LogStoreUnavailable
     Undelivered           a receiver did not take a notice
   NoticeRefused           a receiver said a definite no to a notice
+    Unanswered            an address that an app named was sent something, and did not answer
   LaunchRefused           the executor said a definite no: nothing was started
   NoCapacity              the executor said a definite "not now": nothing was started
   NoSuchLog               the log store has no such object
@@ -92,6 +94,10 @@ class StillOpen(RequestError):
     """The execution has not ended yet."""
 
 
+class ForbiddenTarget(RequestError, ValueError):
+    """The address is none that we send anything to; nothing was sent."""
+
+
 class OutsideError(BarbequeError):
     """A system outside barbeque_py failed; the same call may succeed later."""
 
@@ -146,6 +152,14 @@ class NoticeRefused(BarbequeError):
     def __init__(self, answer: str, *, request: str | None = None) -> None:
         super().__init__(answer)
         self.request = request
+
+
+class Unanswered(OutsideError):
+    """An address that an app named gave no answer; `sent` says whether it may have been reached."""
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
 
 
 class LaunchRefused(BarbequeError):

@@ -27,6 +27,8 @@ class Blueprint:
     """What the definition says of ECS, app and job merged."""
     revision: int | None = None
     """The app's revision whose image this is, to be pinned if it is not."""
+    callback: str = ""
+    """Where the app's backend takes the job that it runs itself; empty for a container's."""
 
     @property
     def key(self) -> str:

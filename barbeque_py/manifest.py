@@ -274,7 +274,7 @@ def _app(form: AppForm, base: Path | None) -> App:
     root = base or Path("/")
     return App(
         name=form.name,
-        image=form.image,
+        image=form.image or "",
         description=form.description,
         env=form.env,
         process_path=tuple(os.path.normpath(root / path) for path in form.process.path),
@@ -291,7 +291,8 @@ def _job(app: str, form: JobForm) -> JobDefinition:
         **{name: getattr(form.retry, name) for name in type(form.retry).model_fields}
     )
     for name in ("command", "capabilities"):
-        facts[name] = tuple(facts[name])
+        facts[name] = tuple(facts[name] or ())
+    facts["callback"] = form.callback.url if form.callback else ""
     said = {name: facts[name].model_dump(exclude_unset=True) for name in ("ecs", "notify")}
     return JobDefinition(**facts | {"app": app, "retry": retry, **said})
 
@@ -314,10 +315,14 @@ def _app_facts(app: App, jobs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _job_facts(job: JobDefinition) -> dict[str, Any]:
     plain = JobDefinition(app=job.app, name=job.name, command=job.command)
-    facts: dict[str, Any] = {"name": job.name, "command": list(job.command)}
+    facts: dict[str, Any] = {"name": job.name}
+    if job.callback:
+        facts["callback"] = {"url": job.callback}
+    else:
+        facts["command"] = list(job.command)
     for each in fields(job):
         value = getattr(job, each.name)
-        if each.name not in ("app", "retry") and value != getattr(plain, each.name):
+        if each.name not in ("app", "retry", "callback") and value != getattr(plain, each.name):
             facts[each.name] = _written(value)
     retry = {name: _written(value) for name, value in asdict(job.retry).items()}
     usual = {name: _written(value) for name, value in asdict(RetryPolicy()).items()}

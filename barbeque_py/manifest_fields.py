@@ -20,6 +20,7 @@ from barbeque_py.apps import NAME, QUEUE_NAME, TOPIC
 from barbeque_py.durations import PATTERN, format_duration, parse_duration
 from barbeque_py.images import IMAGE
 from barbeque_py.settings import GIVEN_TO_JOBS
+from barbeque_py.targets import read_target
 
 CAPABILITIES = frozenset(
     (  # noqa: SIM905 - forty quotes and commas less
@@ -180,6 +181,12 @@ def _slack_place(value: object) -> str:
     return text
 
 
+def _callback_url(value: object) -> str:
+    text = read_text(value)
+    read_target(text)
+    return text
+
+
 def distinct(names: list[str]) -> list[str]:
     """Return the entries if none stands twice."""
     if len(set(names)) != len(names):
@@ -206,6 +213,7 @@ Email = Annotated[str, matching(EMAIL, AN_EMAIL), string(format="email")]
 SlackPlace = Annotated[str, PlainValidator(_slack_place), string(examples=["#media"])]
 Url = Annotated[str, matching(_HTTP, "an http:// or https:// address"), like(_HTTP)]
 MentionText = Annotated[str, matching(_MENTION, _A_MENTION), like(_MENTION)]
+CallbackUrl = Annotated[str, PlainValidator(_callback_url), string(format="uri")]
 Command = Annotated[
     list[Text],
     BeforeValidator(split_command, json_schema_input_type=str | list[str]),

@@ -9,6 +9,7 @@ from barbeque_py.apps import DEFAULT_GRACE, DEFAULT_TIMEOUT
 from barbeque_py.durations import format_duration
 from barbeque_py.manifest_ecs import ECS_FORMS, EcsForm
 from barbeque_py.manifest_fields import (
+    CallbackUrl,
     Capability,
     Command,
     Concurrency,
@@ -81,13 +82,22 @@ class RetryForm(Form):
         return self
 
 
+class CallbackForm(Form):
+    """A job that the app's own backend runs."""
+
+    url: CallbackUrl
+    """Where the backend takes the job; a private address must be in BARBEQUE_WEBHOOK_ALLOW."""
+
+
 class JobForm(Form):
-    """A command that an app lets others run."""
+    """A command that an app lets others run, or a job that its own backend runs."""
 
     name: Name
     """What requests call the job."""
-    command: Command
+    command: Command | None = None
     """The program and its arguments; one text is split as a shell would, without running one."""
+    callback: CallbackForm | None = None
+    """In place of a command: the app's backend is sent the job, and says when it is done."""
     queue: QueueName = "default"
     """The queue of requests from the command line that name none."""
     timeout: Timeout = Field(
@@ -129,14 +139,22 @@ class JobForm(Form):
     ecs: EcsForm = Field(default_factory=EcsForm)
     """How ECS runs this job, over what its app says."""
 
+    @model_validator(mode="after")
+    def _one_way_to_run(self) -> "JobForm":
+        if self.command is None and self.callback is None:
+            raise ValueError("this job has no command; write one, or a callback in its place")
+        if self.command is not None and self.callback is not None:
+            raise ValueError("this job has a command and a callback; keep one of them")
+        return self
+
 
 class AppForm(Form):
     """An owner of one image and some jobs."""
 
     name: Name
     """What requests call the app."""
-    image: Image
-    """The image its jobs run in."""
+    image: Image | None = None
+    """The image its jobs run in; needed by those with a command."""
     description: Text = ""
     """A sentence for people."""
     process: ProcessForm = Field(default_factory=ProcessForm)
@@ -153,6 +171,12 @@ class AppForm(Form):
     """How ECS runs its jobs; what a job says goes before it."""
     jobs: list[JobForm] = []
     """The commands it lets others run."""
+
+    @model_validator(mode="after")
+    def _image_for_commands(self) -> "AppForm":
+        if self.image is None and not (self.jobs and all(job.callback for job in self.jobs)):
+            raise ValueError("this app has no image; only jobs with a callback run without one")
+        return self
 
 
 class QueueForm(Form):
@@ -196,6 +220,7 @@ FORMS: dict[tuple[str, ...], type[Form]] = {
     ("apps", "process"): ProcessForm,
     ("apps", "notify"): NotifyForm,
     ("apps", "jobs"): JobForm,
+    ("apps", "jobs", "callback"): CallbackForm,
     ("apps", "jobs", "retry"): RetryForm,
     ("apps", "jobs", "notify"): NotifyForm,
     ("queues",): QueueForm,

@@ -22,6 +22,7 @@ from barbeque_py.setting_values import (
     SlackAccess,
     redact_url,
 )
+from barbeque_py.targets import Allowed, read_allowed
 
 GIVEN_TO_JOBS = frozenset(
     {
@@ -177,6 +178,15 @@ class Settings:
         "Unset: they are at the API's address.",
         example="0.0.0.0:3004",
         read=values.read_address,
+    )
+    webhook_allow: Allowed | None = _setting(
+        "BARBEQUE_WEBHOOK_ALLOW",
+        "",
+        "Hosts (`*.` for all below a name) and networks of your own that webhooks and callbacks "
+        "may reach, by http and at any port, too. Unset: public addresses alone, by https at "
+        "port 443.",
+        example="hooks.internal, 10.20.0.0/16",
+        read=read_allowed,
     )
     url: str = _setting(
         "BARBEQUE_URL",

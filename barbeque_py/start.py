@@ -117,7 +117,8 @@ def claim(
         claims += claiming.record(taken)
         # What is held by one limit may have woken what another held, so that is looked for again.
         seen_all = len(found) < look_at and len(taken) == len(chosen)
-        if lane_full or seen_all:
+        none_prepared = look_at == _FARTHEST and not chosen
+        if lane_full or seen_all or none_prepared:
             break
     if claims:
         quotas.spend(tx, drawn, len(claims))
@@ -173,7 +174,7 @@ class _Claiming:
     def _on_earlier(self, plan: _Plan, image: str, revision: int | None) -> _Plan:
         """Return the plan on the image that the execution's first attempt ran."""
         today = plan.answer.image if isinstance(plan.answer, Preparation) else None
-        if plan.app is None or plan.job is None or image == today:
+        if plan.app is None or plan.job is None or image in (today, "") or plan.job.callback:
             return plan
         app = replace(plan.app, image=image, pinned=image, revision=revision)
         return replace(plan, app=app, answer=self._prepare(blueprint_of(app, plan.job)))
@@ -344,6 +345,9 @@ def _undefined(execution: Ready) -> LaunchRefused:
 
 def blueprint_of(app: App, job: JobDefinition) -> Blueprint:
     """Return what must be ready before an attempt at the job can be launched."""
+    if job.callback:
+        grace = job.grace.total_seconds()
+        return Blueprint(app.name, image="", grace=grace, callback=job.callback)
     return Blueprint(
         app.name,
         app.pinned or app.image,

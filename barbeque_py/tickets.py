@@ -38,6 +38,15 @@ class JobUrls:
             "BARBEQUE_RESULT_URL": self._url(attempt_id, "result"),
         }
 
+    def of_backend(self, attempt_id: str) -> dict[str, str]:
+        """Return where a backend that runs the attempt may post what it has to say of it."""
+        return {
+            "callback_url": self._url(attempt_id, "result"),
+            "heartbeat_url": self._url(attempt_id, "heartbeat"),
+            "progress_url": self._url(attempt_id, "progress"),
+            "log_url": self._url(attempt_id, "log"),
+        }
+
     def _url(self, attempt_id: str, noun: str) -> str:
         token = ticket(self.secret, attempt_id)
         return f"{self.base}/v2/attempts/{attempt_id}/{noun}?token={token}"

@@ -12,6 +12,7 @@ from barbeque_py.brokers.database import DatabaseBroker
 from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.errors import ConfigurationError
 from barbeque_py.executor import Executor
+from barbeque_py.executors.callback import CallbackExecutor
 from barbeque_py.executors.docker import DockerExecutor
 from barbeque_py.executors.engine import Engine, engine_answers
 from barbeque_py.executors.process import ProcessExecutor
@@ -20,6 +21,7 @@ from barbeque_py.logstore import LogStore
 from barbeque_py.logstores.directory import DirectoryLogStore
 from barbeque_py.notices import Channel, Notice
 from barbeque_py.notifier import Notifier, Receipt
+from barbeque_py.outbound import Outbound
 from barbeque_py.registries.asking import Registries
 from barbeque_py.release import Sources
 from barbeque_py.setting_values import ExecutorUrl, MailUrl
@@ -27,6 +29,7 @@ from barbeque_py.settings import Settings, environment_of_jobs
 from barbeque_py.store import Store, apps
 from barbeque_py.store.schema import check_schema
 from barbeque_py.subscriptions import Topics
+from barbeque_py.targets import Allowed
 from barbeque_py.tickets import JobUrls
 from barbeque_py.wake import Bell
 from barbeque_py.watched import Watching
@@ -75,6 +78,12 @@ class Parts(Front):
     executor: Executor
     notifiers: Mapping[Channel, Notifier]
     """What can be told from here; a channel that is not set up is missing."""
+    callbacks: CallbackExecutor
+    """Has jobs run by the backends of their apps, beside the executor."""
+    outbound: Outbound
+    """Sends to addresses that apps have named."""
+    job_urls: JobUrls
+    """Where backends answer."""
 
 
 def open_front(settings: Settings) -> Front:
@@ -128,7 +137,17 @@ def open_parts(settings: Settings) -> Parts:
         raise
     facts = {field.name: getattr(front, field.name) for field in fields(front)}
     facts["closers"] = (close, *front.closers)
-    return Parts(**facts, executor=executor, notifiers=open_notifiers(settings))
+    outbound = Outbound(settings.webhook_allow or Allowed())
+    return Parts(
+        **facts,
+        executor=executor,
+        notifiers=open_notifiers(settings),
+        callbacks=CallbackExecutor(front.store, outbound),
+        outbound=outbound,
+        job_urls=JobUrls(
+            settings.job_url or settings.url, front.store.read(apps.installation_secret)
+        ),
+    )
 
 
 def open_notifiers(settings: Settings) -> dict[Channel, Notifier]:

@@ -25,6 +25,7 @@ from barbeque_api.parts import Served
 from barbeque_api.queues import DeadMessages, Queues
 from barbeque_api.releases import Releases
 from barbeque_api.revisions import Revisions
+from barbeque_api.signing_secrets import SigningSecrets
 from barbeque_api.snapshot import Snapshot
 from barbeque_api.statuses import Statuses
 from barbeque_api.subscriptions import Subscriptions
@@ -97,7 +98,7 @@ def _routes(parts: Served, enqueueing: Enqueueing, *, for_jobs: bool) -> APIRout
     jobs = (Statuses, Executions, Bulk, Waits, AttemptLogs, *((JobRoutes,) if for_jobs else ()))
     images = (Revisions, Releases)
     definitions = (Configuration, Exporting, Queues, Subscriptions, DeadMessages, Tokens)
-    people = (AddressBook, Notices)
+    people = (AddressBook, Notices, SigningSecrets)
     enqueueing.add_to(router)
     for noun in (*jobs, *images, *definitions, *people, Health):
         noun(parts).add_to(router)

@@ -71,7 +71,7 @@ def _put_app(tx: Tx, app: App, making: Making) -> None:
     """Make or change the app; another image is a release of it."""
     before = apps.get_app(tx, app.name)
     apps.put_app(tx, app)
-    if before is None or before.image != app.image:
+    if app.image and (before is None or before.image != app.image):
         release(tx, making.who, app.name, app.image, pinned=making.pins.get(app.image))
 
 

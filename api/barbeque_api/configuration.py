@@ -116,7 +116,7 @@ class Configuration:
         One that its registry does not know may have been built on the worker's machine.
         """
         had = {app.name: app.image for app in self._parts.store.read(apps.all_apps)}
-        new = {app.image for app in manifest.apps if had.get(app.name) != app.image}
+        new = {app.image for app in manifest.apps if app.image != had.get(app.name, "")}
         pins = dict.fromkeys(new)
         for image in new:
             with suppress(UnknownImage):
@@ -176,6 +176,7 @@ def _job(job: JobDefinition) -> dict[str, Any]:
     return {
         "name": job.name,
         "command": list(job.command),
+        "callback": {"url": job.callback} if job.callback else None,
         "queue": job.queue,
         "timeout": format_duration(job.timeout),
         "grace": format_duration(job.grace),

@@ -11,11 +11,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
 from barbeque_api import problems
+from barbeque_api.backends import LINES_LIMIT, Backends
 from barbeque_api.bodies import read_body
 from barbeque_api.gate import JOB_PATHS, Gate
 from barbeque_api.parts import Served
 from barbeque_api.problems import refusal
 from barbeque_api.rights import by_ticket
+from barbeque_py.callbacks import ANSWER_LIMIT
 from barbeque_py.errors import NoSuchLog
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
@@ -58,13 +60,20 @@ class JobRoutes:
 
     def __init__(self, parts: Served) -> None:
         self._parts = parts
+        self._backends = Backends(parts.store, parts.bell)
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
         attempt = f"{JOB_PATHS}{{attempt_id}}"
         rights: dict[str, Any] = {"dependencies": [by_ticket()]}
         router.add_api_route(f"{attempt}/message", self.message, methods=["GET"], **rights)
-        for noun, take in (("progress", self.progress), ("result", self.result)):
+        posts = {
+            "progress": self.progress,
+            "result": self.result,
+            "heartbeat": self.heartbeat,
+            "log": self.lines,
+        }
+        for noun, take in posts.items():
             router.add_api_route(
                 f"{attempt}/{noun}", take, methods=["POST"], status_code=204, **rights
             )
@@ -96,25 +105,47 @@ class JobRoutes:
             told = Report(progress=read_progress(body))
         except ReportFault as fault:
             raise refusal(400, str(fault)) from None
-        return await run_in_threadpool(self._keep, asker, told)
+        return await run_in_threadpool(self._keep_progress, asker, told)
 
     async def result(self, attempt_id: str, request: Request, token: str = "") -> Response:
         """Take the attempt's result: any JSON of up to 64 KiB, whatever the Content-Type.
 
-        While the attempt runs the last one counts, after its end only one that is the first.
+        While the attempt runs the last one counts, after its end only one that is the first. Of
+        an attempt at its app's backend it is how the attempt ends, and taken once.
         """
         asker = await run_in_threadpool(self._check, attempt_id, token)
         body = await read_body(request, RESULT_LIMIT)
+        if await run_in_threadpool(self._backends.hear_verdict, asker, body):
+            return Response(status_code=204)
         try:
             told = Report(result=read_result(body))
         except ReportFault as fault:
             raise refusal(400, str(fault)) from None
         return await run_in_threadpool(self._keep, asker, told)
 
+    async def heartbeat(self, attempt_id: str, request: Request, token: str = "") -> Response:
+        """Let the time of an attempt at its app's backend begin anew."""
+        asker = await run_in_threadpool(self._check, attempt_id, token)
+        body = await read_body(request, ANSWER_LIMIT)
+        await run_in_threadpool(self._backends.hear_life, asker, body)
+        return Response(status_code=204)
+
+    async def lines(self, attempt_id: str, request: Request, token: str = "") -> Response:
+        """Add lines to the log of an attempt at its app's backend."""
+        asker = await run_in_threadpool(self._check, attempt_id, token)
+        body = await read_body(request, LINES_LIMIT)
+        await run_in_threadpool(self._backends.hear_lines, asker, body)
+        return Response(status_code=204)
+
     def _check(self, attempt_id: str, token: str) -> AttemptId:
         if not is_ticket(self._secret, attempt_id, token):
             raise refusal(404, _STRANGE)
         return AttemptId(attempt_id)
+
+    def _keep_progress(self, asker: AttemptId, told: Report) -> Response:
+        kept = self._keep(asker, told)
+        self._backends.hear_progress(asker)
+        return kept
 
     def _keep(self, asker: AttemptId, told: Report) -> Response:
         kept = self._parts.store.write_together(lambda tx: _keep(tx, asker, told))

@@ -1,5 +1,6 @@
 """Places with attempts that have not ended, and what becomes of them when a place is gone."""
 
+from barbeque_py.callbacks import PLACE
 from barbeque_py.cli.exits import Failure
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
@@ -14,8 +15,7 @@ def abandoned(tx: Tx) -> dict[str, int]:
 
     None have where only logs wait to be sealed.
     """
-    served = workers.places(workers.alive(tx))
-    places = {*attempts.live_places(tx), *outbox.places(tx)} - served
+    places = {*attempts.live_places(tx), *outbox.places(tx)} - _served(tx)
     return {place: len(attempts.live_at(tx, [place])) for place in sorted(places)}
 
 
@@ -45,7 +45,13 @@ def _settle(front: Front, attempt: AttemptId, fate: Fate) -> bool:
 
 
 def _is_served(front: Front, place: str) -> bool:
-    return place in front.store.read(lambda tx: workers.places(workers.alive(tx)))
+    return place in front.store.read(_served)
+
+
+def _served(tx: Tx) -> set[str]:
+    """Return the places to which a live worker speaks: to the backends of apps any one does."""
+    alive = workers.alive(tx)
+    return {*workers.places(alive), *([PLACE] if alive else [])}
 
 
 def _why_not(place: str, waiting: dict[str, int], *, served: bool) -> str:

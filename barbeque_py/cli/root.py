@@ -21,6 +21,7 @@ from barbeque_py.cli.processes import api, console, worker
 from barbeque_py.cli.queues import pause, queues, resume
 from barbeque_py.cli.releases import release, releases, rollback
 from barbeque_py.cli.screen import print_line
+from barbeque_py.cli.secret import secret
 from barbeque_py.cli.session import Session
 from barbeque_py.cli.subscriptions import subscribe, subscriptions, unsubscribe
 from barbeque_py.cli.token import token
@@ -87,6 +88,7 @@ _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
         release,
         rollback,
         releases,
+        secret,
         queues,
         pause,
         resume,

@@ -87,7 +87,13 @@ def _app_spec(app: App) -> str:
     return json.dumps(_said(spec))
 
 
-_ADDED: dict[str, Any] = {"ecs": {}, "logs": DEFAULT_LOGS, "notify": {}, "expected": None}
+_ADDED: dict[str, Any] = {
+    "callback": "",
+    "ecs": {},
+    "logs": DEFAULT_LOGS,
+    "notify": {},
+    "expected": None,
+}
 """What a worker of the version before does not know, with what need not be said."""
 
 

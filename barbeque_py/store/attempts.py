@@ -227,6 +227,20 @@ _ACT_AT = case(
 _MARK_RUNNING = _CHANGE_STARTING.values(act_at=_ACT_AT)
 
 
+def extend(tx: Tx, attempt: AttemptId, until: datetime) -> None:
+    """Give the running attempt time until then, unless it is being stopped."""
+    tx.execute(
+        update(attempts)
+        .where(
+            attempts.c.id == attempt,
+            attempts.c.state == AttemptState.RUNNING,
+            attempts.c.stop_requested_at.is_(None),
+            attempts.c.cancel_requested_at.is_(None),
+        )
+        .values(deadline_at=until, act_at=until)
+    )
+
+
 def request_stop(tx: Tx, attempt: AttemptId, reason: str, *, grace: timedelta) -> bool:
     """Record why the attempt is being stopped, once; it is looked at again after the grace."""
     recorded = tx.execute(

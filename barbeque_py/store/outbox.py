@@ -24,6 +24,8 @@ class Item:
     last_error: str | None
     fresh: bool = False
     """Whether nobody else can have begun with it."""
+    place: str | None = None
+    """The only place at which it can be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Kind:
         return failing if self.ailing else not_(failing)
 
 
-_TAKEN = ("id", "kind", "lane", "subject", "tries", "last_error", "owner", "due_at")
+_TAKEN = ("id", "kind", "lane", "place", "subject", "tries", "last_error", "owner", "due_at")
 _MORE = 16
 """How many rows more are looked at, as several may be of one lane."""
 
@@ -147,7 +149,9 @@ def take(  # noqa: PLR0913 - what narrows the choice
 
 
 def _item(row: Any, *, fresh: bool) -> Item:
-    return Item(row.id, row.kind, row.lane, row.subject, row.tries, row.last_error, fresh)
+    return Item(
+        row.id, row.kind, row.lane, row.subject, row.tries, row.last_error, fresh, row.place
+    )
 
 
 def keep(tx: Tx, numbers: Sequence[int], lease: timedelta) -> None:

@@ -493,3 +493,43 @@ failing = Table(
     Column("since", Instant, nullable=False),
     **_BINARY,
 )
+
+signing_secrets = Table(
+    "signing_secrets",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("app", String(128), nullable=False),
+    Column("secret", String(100), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("retires_at", Instant),
+    Index("ix_signing_secrets_app", "app", "id"),
+    **_BINARY,
+)
+
+callbacks = Table(
+    "callbacks",
+    metadata,
+    Column("attempt", String(48), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("sent_at", Instant),
+    Column("answered_at", Instant),
+    Column("ended_at", Instant),
+    Column("reason", String(20)),
+    Column("exit_code", Integer),
+    Column("detail", Text),
+    Column("log_bytes", BigInteger, nullable=False),
+    **_BINARY,
+)
+
+callback_lines = Table(
+    "callback_lines",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("attempt", String(48), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("stream", String(3), nullable=False),
+    Column("text", _Long, nullable=False),
+    Index("ix_callback_lines_attempt", "attempt", "id"),
+    **_BINARY,
+)

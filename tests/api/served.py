@@ -145,8 +145,8 @@ def serving(parts: Served, *, pages: ASGIApp | None = None, **changes: Any) -> I
 
 
 @contextmanager
-def listening(app: FastAPI) -> Iterator[tuple[str, Callable[[], None]]]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def listening(app: FastAPI, *, port: int = 0) -> Iterator[tuple[str, Callable[[], None]]]:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
         thread = threading.Thread(target=server.run, args=([listener],))
 

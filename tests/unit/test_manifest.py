@@ -143,7 +143,10 @@ def test_every_fault_is_told_at_once_in_the_order_of_the_file() -> None:
             "line 9: apps[0].jobs[0].env.B: a switch (true, false, yes, no, on, off) "
             "is not a text; put it in quotes"
         ),
-        "line 10: apps[0].jobs[1].command: this key is missing",
+        (
+            "line 10: apps[0].jobs[1]: this job has no command; "
+            "write one, or a callback in its place"
+        ),
         "line 10: apps[0].jobs[1].name: 'j' is also the name of the one in line 5",
         "line 11: queues[1].name: 'q' is also the name of the one in line 11",
         'line 12: quueues: unknown key; did you mean "queues"?',

@@ -52,6 +52,7 @@ class Office:
             "BARBEQUE_EXECUTOR": executor,
             "BARBEQUE_LEASE": "6s",
             "PATH": os.environ["PATH"],  # noqa: TID251 - the test's own
+            **(more or {}),
         }
         self.environment |= more or {}
         if database:

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from barbeque_py import clock
+from barbeque_py.callbacks import PLACE
 from barbeque_py.errors import LaunchRefused, OutsideError
-from barbeque_py.executor import Blueprint, Preparation
+from barbeque_py.executor import Blueprint, Executor, Preparation
 from barbeque_py.images import is_pinned, with_registry
 from barbeque_py.start import Answer, Prepared, blueprint_of, claim, quotas_of
 from barbeque_py.store import Tx, apps, limits, ready, revisions
 from barbeque_py.store import executions as rows
 from barbeque_worker.crew import Crew
 from barbeque_worker.intake import served_queues
-from barbeque_worker.launching import Launcher
+from barbeque_worker.section import Section
 from barbeque_worker.station import Station
 
 log = logging.getLogger(__name__)
@@ -42,8 +43,11 @@ class _Prepared:
 class Preparing:
     """Makes launches ready before anything is claimed, so that a pull holds no slot."""
 
-    def __init__(self, station: Station, *, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, station: Station, backends: Executor, *, on_ready: Callable[[], None]
+    ) -> None:
         self._station = station
+        self._backends = backends
         self._on_ready = on_ready
         self._crew = Crew(4, "prepare")
         self._ready: dict[str, _Prepared] = {}
@@ -91,7 +95,7 @@ class Preparing:
             self._forget(blueprint)
             return
         except Exception:
-            log.exception("preparing the image %s failed", blueprint.image)
+            log.exception("preparing a launch of %s failed", blueprint.app)
             self._forget(blueprint)
             return
         if answer is not None:
@@ -104,7 +108,8 @@ class Preparing:
 
         None when another worker has pinned it to something else meanwhile: that is what holds.
         """
-        found = replace(self._station.executor.prepare(blueprint), revision=blueprint.revision)
+        executor = self._backends if blueprint.callback else self._station.executor
+        found = replace(executor.prepare(blueprint), revision=blueprint.revision)
         revision, pinned = blueprint.revision, found.image
         if revision is None or is_pinned(blueprint.image) or not is_pinned(pinned):
             return found
@@ -128,10 +133,11 @@ class Dispatch:
     """Claims what may start now, round robin over the queues."""
 
     def __init__(
-        self, station: Station, launcher: Launcher, preparing: Preparing, queues: Sequence[str]
+        self, usual: Section, backends: Section, preparing: Preparing, queues: Sequence[str]
     ) -> None:
-        self._station = station
-        self._launcher = launcher
+        self._station = usual.station
+        self._launcher = usual.launcher
+        self._backends = backends.launcher
         self._preparing = preparing
         self._only = set(queues)
         self._queues: list[str] = []
@@ -192,7 +198,7 @@ class Dispatch:
         )
         self._station.lease.renewed(asked_at)
         for each in claims:
-            self._launcher.submit(each)
+            (self._backends if each.launch.place == PLACE else self._launcher).submit(each)
         self._thirsty |= len(claims) < room and bool(quotas_of(prepared))
         return len(claims)
 
@@ -205,9 +211,13 @@ def _seconds_until_due(tx: Tx) -> float | None:
 def _startable(
     tx: Tx, queue: str, place: str, registry: str | None
 ) -> dict[str, dict[str, Blueprint]]:
-    """Return the jobs of each app with something ready, or nothing when nothing may start."""
+    """Return the jobs of each app with something ready that have room.
+
+    While the place is full, these are the jobs that apps run themselves.
+    """
     lane = limits.read(tx, [f"queue:{queue}", f"place:{place}"])
-    if any(limit.full for limit in lane.values()):
+    full = {limit.scope for limit in lane.values() if limit.full}
+    if f"queue:{queue}" in full:
         return {}
     waiting = {app for _, app in ready.waiting_groups(tx, queue)}
     if not waiting or queue in apps.paused_queues(tx):
@@ -217,6 +227,8 @@ def _startable(
         if app.name in waiting:
             named = replace(app, image=with_registry(app.image, registry))
             wanted[app.name] = {
-                job.name: blueprint_of(named, job) for job in apps.jobs_of(tx, app.name)
+                job.name: blueprint_of(named, job)
+                for job in apps.jobs_of(tx, app.name)
+                if job.callback or not full
             }
-    return wanted
+    return {app: jobs for app, jobs in wanted.items() if jobs or not full}

@@ -21,18 +21,15 @@ from barbeque_worker.dead_letters import DeadLetters
 from barbeque_worker.dispatch import Dispatch, Preparing
 from barbeque_worker.heartbeat import Heartbeat
 from barbeque_worker.intake import Intakes
-from barbeque_worker.launching import Launcher
 from barbeque_worker.loop import Loop
+from barbeque_worker.posting import Posting
 from barbeque_worker.prune import Prune
 from barbeque_worker.relay import Relay
-from barbeque_worker.rescue import Rescue
-from barbeque_worker.shipping import Shippers
+from barbeque_worker.section import Section, beside
 from barbeque_worker.station import Lease, Places, Station, new_owner
-from barbeque_worker.watch import Watch
 
 log = logging.getLogger(__name__)
 
-_MOST_LAUNCH_THREADS = 16
 _TURN = 0.0005
 """Seconds after which a busy thread lets another in: most of ours wait, and wake in a hurry."""
 _LITTLE = 0.02
@@ -48,27 +45,18 @@ class Worker:
     ) -> None:
         self._parts = parts
         self._station = _station(parts)
-        slots = parts.executor.slots() or _MOST_LAUNCH_THREADS
-        threads = min(slots, _MOST_LAUNCH_THREADS)
-        self._shippers = Shippers(self._station)
-        self._launcher = Launcher(
-            self._station,
-            self._shippers,
-            threads=threads,
-            on_free=self._dispatch_soon,
-            on_settled=self._settled,
-        )
+        self._usual = self._section(self._station)
+        self._backends = self._section(beside(self._station, parts.callbacks))
+        self._sections = [self._usual, self._backends]
+        posting = Posting(parts, on_settled=self._settled)
         courier = Courier(
             self._station, parts.notifiers, admins=parts.settings.admin_email or (), backoff=backoff
         )
-        self._relay = Relay(self._station, self._shippers, courier)
-        self._watch = Watch(self._station, self._launcher, self._shippers, on_settled=self._settled)
-        self._rescue = Rescue(self._station, self._launcher, self._shippers)
-        self._preparing = Preparing(self._station, on_ready=self._dispatch_soon)
-        dispatch = Dispatch(self._station, self._launcher, self._preparing, queues)
+        self._relay = Relay(self._usual, self._backends, courier, posting)
+        self._preparing = Preparing(self._station, parts.callbacks, on_ready=self._dispatch_soon)
+        dispatch = Dispatch(self._usual, self._backends, self._preparing, queues)
         self._dispatch = Loop("dispatch", dispatch.step)
         self._outbox = Loop("relay", self._relay.step)
-        self._enforce = Loop("enforce", self._watch.enforce)
         self._intakes = Intakes(
             parts.store,
             Intake(parts.store, parts.broker, parts.logs, parts.topics),
@@ -79,9 +67,10 @@ class Worker:
         self._others = Loop("others", self._wake_others)
         self._loops = [
             Loop("heartbeat", Heartbeat(self._station, self._relay, queues).step),
-            Loop("rescue", self._rescue.step),
-            Loop("sweep", self._watch.sweep),
-            self._enforce,
+            Loop("rescue", self._usual.rescue.step),
+            Loop("rescue of callbacks", self._backends.rescue.look_after),
+            *[Loop("sweep", section.watch.sweep) for section in self._sections],
+            *[section.enforce for section in self._sections],
             self._outbox,
             self._dispatch,
             self._queues,
@@ -90,6 +79,7 @@ class Worker:
             *_loops_of_broker(parts, self._station.owner),
         ]
         self._relay.on_free = self._outbox.nudge
+        parts.callbacks.on_order = self._outbox.nudge
         self._stop = threading.Event()
         self._ear = Ear(parts.settings.home)
 
@@ -106,21 +96,14 @@ class Worker:
 
     def _begin(self) -> None:
         sys.setswitchinterval(_TURN)
-        events = threading.Thread(target=self._follow, name="events", daemon=True)
-        events.start()
+        for section in self._sections:
+            section.start()
         for loop in self._loops:
             loop.start()
         log.info("worker %s is at work", self._station.owner)
 
-    def _follow(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._watch.follow(self._stop)
-            except OutsideError as error:
-                log.warning("following events rests for a second: %s", error)
-            except Exception:
-                log.exception("following events failed; the sweep goes on, events in a second")
-            self._stop.wait(1.0)
+    def _section(self, station: Station) -> Section:
+        return Section(station, on_free=self._dispatch_soon, on_settled=self._settled)
 
     def _wake(self) -> None:
         """Take messages in at once; whatever else the bell may mean comes a little later."""
@@ -131,7 +114,8 @@ class Worker:
         self._stop.wait(_LITTLE)
         self._queues.nudge()
         self._dispatch.nudge()
-        self._enforce.nudge()
+        for section in self._sections:
+            section.enforce.nudge()
         return _PATIENCE
 
     def _dispatch_soon(self) -> None:
@@ -151,8 +135,11 @@ class Worker:
             loop.stop()
         self._preparing.stop()
         self._relay.stop()
-        self._launcher.stop(_PATIENCE - 2)
-        self._shippers.stop(max(0.0, until - clock.monotonic()))
+        for section in self._sections:
+            section.stop()
+            section.launcher.stop(max(0.0, until - 2 - clock.monotonic()))
+        for section in self._sections:
+            section.shippers.stop(max(0.0, until - clock.monotonic()))
         for loop in self._loops:
             loop.join(max(0.0, until - clock.monotonic()))
         self._intakes.join(max(0.0, until - clock.monotonic()))
@@ -160,7 +147,8 @@ class Worker:
 
     def _resign(self) -> None:
         """Give up every lease but those of starts still being called."""
-        owner, under_way = self._station.owner, self._launcher.under_way
+        owner = self._station.owner
+        under_way = [each for section in self._sections for each in section.launcher.under_way]
 
         def resign(tx: Tx) -> None:
             attempts.release(tx, owner, but=under_way)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from barbeque_py import clock
+from barbeque_py.callbacks import CALL_OFF, PLACE, POST
 from barbeque_py.errors import OutsideError, Undelivered
 from barbeque_py.ids import AttemptId
 from barbeque_py.seal import seal_all
@@ -17,8 +18,9 @@ from barbeque_py.store.outbox import Item
 from barbeque_worker.ailing import Ailing
 from barbeque_worker.courier import Courier
 from barbeque_worker.crew import Crew
-from barbeque_worker.shipping import Shippers, Unfinished
-from barbeque_worker.station import Station
+from barbeque_worker.posting import Posting
+from barbeque_worker.section import Section
+from barbeque_worker.shipping import Unfinished
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +34,20 @@ class Relay:
     """Works the outbox off with a small pool; a lane has at most one thread at a time."""
 
     def __init__(
-        self, station: Station, shippers: Shippers, courier: Courier, *, threads: int = 8
+        self,
+        usual: Section,
+        backends: Section,
+        courier: Courier,
+        posting: Posting,
+        *,
+        threads: int = 8,
     ) -> None:
-        self._station = station
-        self._shippers = shippers
+        self._station = usual.station
+        self._usual = usual
+        self._backends = backends
         self._courier = courier
-        self._lease = station.lease.length
+        self._posting = posting
+        self._lease = usual.station.lease.length
         self._threads = threads
         self._most = threads * _AHEAD
         self._crew = Crew(threads, "relay")
@@ -57,7 +67,10 @@ class Relay:
         ):
             return _REST
         items = self._take(busy, room, ailing=False)
-        self._shippers.look_up([AttemptId(item.subject) for item in items if item.kind == SEAL])
+        for section in (self._usual, self._backends):
+            sealing = [item for item in items if item.kind == SEAL]
+            theirs = [each for each in sealing if self._section_of(each) is section]
+            section.shippers.look_up([AttemptId(each.subject) for each in theirs])
         self._submit(items)
         failing = self._take_ailing()
         return 0 if items or failing else _REST
@@ -75,7 +88,7 @@ class Relay:
         return items
 
     def _take(self, busy: Sequence[str], room: int, *, ailing: bool) -> list[Item]:
-        places = [*self._station.places.current(), *self._station.places.former()]
+        places = [PLACE, *self._station.places.current(), *self._station.places.former()]
         owner, kind = self._station.owner, self._ailing.kind(ailing=ailing)
         return self._station.store.write(
             lambda tx: outbox.take(
@@ -122,13 +135,15 @@ class Relay:
                 self.on_free()
 
     def _note(self, item: Item, began: float, *, failed: bool = False, whole: bool = False) -> None:
-        if item.kind == NOTICE:
+        if item.kind in (NOTICE, POST, CALL_OFF):
             seconds = clock.monotonic() - began
             self._ailing.note(item.lane, seconds=seconds, failed=failed, whole=whole)
 
     def _do(self, item: Item) -> None:
         if item.kind == SEAL:
             wait = self._seal(item)
+        elif item.kind in (POST, CALL_OFF):
+            wait = self._post(item)
         elif item.kind == NOTICE:
             wait = self._courier.deliver(item)
         else:
@@ -136,15 +151,27 @@ class Relay:
         if wait is not None:
             self._set_aside(item, wait)
 
+    def _post(self, item: Item) -> timedelta | None:
+        attempt = AttemptId(item.subject)
+        if item.kind == POST:
+            self._posting.order(attempt)
+        else:
+            self._posting.call_off(attempt)
+        self._station.store.write_together(lambda tx: outbox.finish(tx, [item.id]))
+        return None
+
     def _seal(self, item: Item) -> timedelta | None:
         """Seal the log, record it, and only then free what the executor keeps of the attempt."""
-        attempt = AttemptId(item.subject)
-        facts = self._shippers.finish(attempt, fresh=item.fresh)
+        attempt, section = AttemptId(item.subject), self._section_of(item)
+        facts = section.shippers.finish(attempt, fresh=item.fresh)
         if isinstance(facts, Unfinished):
             return facts.wait
         self._station.store.write_each(seal_all, (item, facts))
-        self._station.executor.remove(attempt)
+        section.station.executor.remove(attempt)
         return None
+
+    def _section_of(self, item: Item) -> Section:
+        return self._backends if item.place == PLACE else self._usual
 
     def _set_aside(self, item: Item, wait: timedelta) -> None:
         owner, lease = self._station.owner, self._lease

@@ -33,12 +33,17 @@ class Rescue:
 
     def step(self) -> float:
         """Do one round; return how long to rest, 10 s at the usual lease of 90 s."""
-        self.adopt()
-        self._resume_own()
+        rest = self.look_after()
         self._station.store.write(_free_outbox)
         self._wake_held()
-        self._tidy()
         self._recount()
+        return rest
+
+    def look_after(self) -> float:
+        """Do what concerns this executor's places alone; return how long to rest."""
+        self.adopt()
+        self._resume_own()
+        self._tidy()
         return self._station.lease.length.total_seconds() / 9
 
     def adopt(self) -> None:
@@ -61,7 +66,8 @@ class Rescue:
         station = self._station
         live = station.store.read(lambda tx: attempts.unstarted_of(tx, station.owner))
         for attempt in live:
-            self._launcher.resume(attempt)
+            if station.executor.serves(attempt.place):
+                self._launcher.resume(attempt)
 
     def _go_on(self, attempt: Attempt) -> None:
         if attempt.state is AttemptState.STARTING:
