@@ -1,5 +1,7 @@
 """The page about Python is true: its blocks are run in order, and what they print is compared."""
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.pages import ROOT, blocks
+from tests.flows.pages import ROOT, blocks, commands
 from tests.flows.test_docs import PATIENCE, Desk
 
 PAGE = ROOT / "docs" / "python.md"
@@ -47,13 +49,29 @@ def run(desk: Desk, text: str) -> str:
     return ended.stdout
 
 
+def let_jobs_find_modules(desk: Desk) -> None:
+    """Do for processes what the image does: have the app's modules where Python looks."""
+    path = desk.folder / "shop.json"
+    if path.exists():
+        facts = json.loads(path.read_text())
+        facts["apps"][0]["env"] = {"PYTHONPATH": str(desk.folder)}
+        path.write_text(json.dumps(facts))
+
+
 def test_what_the_page_says_to_write_does_what_the_page_says(desk: Desk) -> None:
     tried = 0
     for block in blocks(PAGE):
+        module = re.match(r"# (\w+\.py)\n", block.text)
         if block.file:
             (desk.folder / block.file).write_text(block.text)
             if block.language == "yaml":
                 desk.run(f"barbeque apply -f {block.file}")
+        elif module:
+            (desk.folder / module[1]).write_text(block.text)
+        elif block.language == "sh":
+            for command in commands(block):
+                desk.run(command)
+                let_jobs_find_modules(desk)
         elif block.language == "python":
             tried += 1
             printed = run(desk, block.text)
