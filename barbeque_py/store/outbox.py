@@ -161,6 +161,16 @@ def keep(tx: Tx, numbers: Sequence[int], lease: timedelta) -> None:
     )
 
 
+def hold(tx: Tx, number: int, owner: str, lease: timedelta) -> bool:
+    """Renew the owner's lease of an item; False when it is done, or another worker's by now."""
+    held = tx.execute(
+        update(outbox)
+        .where(outbox.c.id == number, outbox.c.owner == owner, outbox.c.done_at.is_(None))
+        .values(lease_until=tx.now + lease)
+    )
+    return held.rowcount == 1
+
+
 def finish(tx: Tx, numbers: Sequence[int]) -> None:
     """Mark the items as done."""
     tx.execute(_FINISH, {"ids": list(numbers), "done_at": tx.now})

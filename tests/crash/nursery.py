@@ -29,9 +29,19 @@ from barbeque_py.settle import Told
 from barbeque_py.store import Store, Tx, tables
 from barbeque_py.wiring import Parts, open_parts
 from barbeque_worker import main as worker
+from barbeque_worker.courier import Backoff
 from barbeque_worker.rescue import Rescue
 from barbeque_worker.station import Station
-from tests.crash.points import Fuse, FusedBroker, FusedExecutor, FusedLogs, FusedStore
+from tests.crash.points import (
+    Fuse,
+    FusedBroker,
+    FusedExecutor,
+    FusedLogs,
+    FusedNotifier,
+    FusedStore,
+)
+
+QUICK = Backoff(timedelta(seconds=0.2), timedelta(seconds=2))
 
 
 class Nameless(FusedExecutor):
@@ -106,7 +116,7 @@ def work(order: dict[str, Any]) -> None:
     settings = Settings.from_environment(order["environment"])
     fuse = Fuse(order["probability"], order["journal"], only=order["only"])
     parts = _mutated(_fused(open_parts(settings), fuse), fuse, order["mutant"])
-    worker.run(parts)
+    worker.run(parts, backoff=QUICK)
 
 
 def _fused(parts: Parts, fuse: Fuse) -> Parts:
@@ -121,6 +131,7 @@ def _fused(parts: Parts, fuse: Fuse) -> Parts:
         broker=broker,
         executor=FusedExecutor(parts.executor, fuse),
         logs=FusedLogs(parts.logs, fuse),
+        notifiers={way: FusedNotifier(each, fuse) for way, each in parts.notifiers.items()},
     )
 
 

@@ -16,6 +16,8 @@ from barbeque_py.executor import Blueprint, Executor, Launch, News, Preparation,
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogSource
 from barbeque_py.logstore import LogStore
+from barbeque_py.notices import Notice
+from barbeque_py.notifier import Notifier, Receipt
 from barbeque_py.store import Store, Tx
 
 Result = TypeVar("Result")
@@ -169,3 +171,17 @@ class FusedLogs:
     def remove(self, keys: Iterable[str]) -> None:
         self._logs.remove(keys)
         self._fuse.reach("after a removal of a log")
+
+
+class FusedNotifier:
+    """A notifier that may die before and after each delivery."""
+
+    def __init__(self, notifier: Notifier, fuse: Fuse) -> None:
+        self._notifier = notifier
+        self._fuse = fuse
+
+    def deliver(self, notice: Notice) -> Receipt:
+        self._fuse.reach("before a delivery")
+        receipt = self._notifier.deliver(notice)
+        self._fuse.reach("after a delivery")
+        return receipt

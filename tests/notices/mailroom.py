@@ -23,6 +23,8 @@ from cryptography.x509.oid import NameOID
 from barbeque_py import clock
 from tests.flows.place import free_port
 
+CUT, TAKEN_AND_CUT = "cut", "taken, cut"
+"""Answers that the client never hears."""
 USER, PASSWORD = "barbeque", "s3cret/canary@smtp"
 OK = "250 taken"
 
@@ -99,7 +101,9 @@ class Mailroom:
     posts: list[Post] = field(default_factory=list)
     answer: Callable[[str, str], str] = lambda _recipient, _stage: OK
     """Answers `rcpt` and `data` of a recipient; other than 250 is a fault, raising cuts off."""
-    took: threading.Condition = field(default_factory=threading.Condition)
+    took: threading.Lock = field(default_factory=threading.Lock)
+    lost: int = 0
+    """How many messages were taken without an answer."""
 
     def to(self, recipient: str) -> list[Post]:
         with self.took:
@@ -117,9 +121,9 @@ class Mailroom:
             envelope.rcpt_tos.append(address)
         return answer
 
-    async def handle_DATA(self, _server: Any, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: Any, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         answer = self.answer(envelope.rcpt_tos[0], "data")
-        if answer.startswith("250"):
+        if answer.startswith("250") or answer == TAKEN_AND_CUT:
             raw = cast("bytes", envelope.content)
             message = message_from_bytes(raw, policy=policy.default)
             assert isinstance(message, EmailMessage)
@@ -127,7 +131,10 @@ class Mailroom:
                 self.posts.append(
                     Post(str(envelope.mail_from), tuple(envelope.rcpt_tos), message, raw)
                 )
-                self.took.notify_all()
+                self.lost += answer == TAKEN_AND_CUT
+        if answer.endswith(CUT):
+            server.transport.abort()
+            return "421 gone"
         return answer
 
 
@@ -136,6 +143,26 @@ def _login(_server: Any, _session: Any, _envelope: Any, _mechanism: str, login: 
         USER.encode(), PASSWORD.encode()
     )
     return AuthResult(success=known)
+
+
+class MailServer:
+    """A server that can be away for a while, at one address."""
+
+    def __init__(self, room: Mailroom, **facts: Any) -> None:
+        self.room = room
+        self._facts = facts
+        self._controller: Controller | None = None
+
+    def start(self) -> None:
+        self._controller = Controller(
+            self.room, hostname="127.0.0.1", port=self.room.port, **self._facts
+        )
+        self._controller.start()
+
+    def stop(self) -> None:
+        if self._controller is not None:
+            self._controller.stop()
+        self._controller = None
 
 
 @contextmanager
@@ -153,9 +180,9 @@ def serve_mail(
             if kind == "smtps"
             else {"tls_context": context, "require_starttls": True}
         )
-    controller = Controller(room, hostname="127.0.0.1", port=room.port, **facts)
-    controller.start()
+    server = MailServer(room, **facts)
+    server.start()
     try:
         yield room
     finally:
-        controller.stop()
+        server.stop()

@@ -61,6 +61,8 @@ class SlackPlace:
     answer: Callable[[str], Answer | None] = lambda _channel: None
     asked: list[str] = field(default_factory=list)
     guard: threading.Lock = field(default_factory=threading.Lock)
+    lost: int = 0
+    """How many messages were taken without an answer."""
 
     @property
     def api(self) -> str:
@@ -102,6 +104,7 @@ class _Door(BaseHTTPRequestHandler):
             time.sleep(wanted.seconds)
             if wanted.taken:
                 self.place.take(said)
+                self.place.lost += 1
             if wanted.cut:
                 self.close_connection = True
                 self.connection.close()

@@ -11,7 +11,7 @@ from barbeque_py.errors import LogStoreUnavailable, NoticeRefused, Undelivered
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import Line, read_lines
 from barbeque_py.notices import PATIENCE, Channel, Notice, NoticeState, rules_of
-from barbeque_py.notifier import Notifier, Receipt
+from barbeque_py.notifier import TIMEOUT, Notifier, Receipt
 from barbeque_py.store import Tx, apps, attempts, notices, outbox
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
@@ -28,6 +28,8 @@ _LINE = 300
 """Characters of a line that people are shown."""
 _SEAL_PATIENCE = 60.0
 """Seconds for which an event waits for its log; then it is told without lines."""
+SENDING = timedelta(seconds=3 * TIMEOUT)
+"""How long nobody else sends what is being sent, at least."""
 _LOOK_AGAIN = timedelta(seconds=5)
 _NOT_SET_UP = {
     Channel.EMAIL: "no email is sent from here: set BARBEQUE_MAIL",
@@ -118,6 +120,9 @@ class Courier:
 
     def _take_up(self, tx: Tx, item: Item) -> _Sending | timedelta | None:
         """Return the notice if it is to be sent now, how long it waits, or None when it is over."""
+        lease = max(self._station.lease.length, SENDING)
+        if not outbox.hold(tx, item.id, self._station.owner, lease):
+            return None  # this worker was too slow: another one has it
         kept = notices.get(tx, item.subject, lock=True)
         if kept is None or kept.state is not NoticeState.WAITING:
             outbox.finish(tx, [item.id])
@@ -126,7 +131,7 @@ class Courier:
         job = apps.get_job(tx, kept.app, kept.job)
         rules = rules_of(of_app.notify if of_app else {}, job.notify if job else {})
         count = 1
-        if kept.same is not None:
+        if kept.same is not None and rules.window:
             told_at = notices.told_of_same(tx, kept, rules.window)
             if told_at is not None:
                 return told_at + rules.window - tx.now

@@ -16,7 +16,7 @@ from barbeque_py.store import outbox
 from barbeque_py.store.notices import NOTICE
 from barbeque_py.store.outbox import Item
 from barbeque_worker.ailing import Ailing
-from barbeque_worker.courier import Courier
+from barbeque_worker.courier import SENDING, Courier
 from barbeque_worker.crew import Crew
 from barbeque_worker.posting import Posting
 from barbeque_worker.section import Section
@@ -47,7 +47,7 @@ class Relay:
         self._backends = backends
         self._courier = courier
         self._posting = posting
-        self._lease = usual.station.lease.length
+        self._lease = max(usual.station.lease.length, SENDING)
         self._threads = threads
         self._most = threads * _AHEAD
         self._crew = Crew(threads, "relay")

@@ -1,0 +1,239 @@
+"""Notices exactly as promised: receivers fail, are away, and workers are killed all the while."""
+
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from barbeque_py import ids
+from barbeque_py.apps import App, JobDefinition, Queue
+from barbeque_py.backoff import RetryPolicy
+from barbeque_py.enqueue import Request, enqueue
+from barbeque_py.errors import StoreUnavailable
+from barbeque_py.executions import ENDED
+from barbeque_py.messages import JobMessage, Options
+from barbeque_py.notices import User
+from barbeque_py.settings import Settings
+from barbeque_py.store import Store, Tx, address_book, apps, notices, outbox, schema
+from barbeque_py.store import executions as rows
+from barbeque_py.store.notices import Kept
+from barbeque_py.wiring import Front, open_front
+from tests.crash.workers import Workers
+from tests.flows.place import free_port
+from tests.notices.mailroom import CUT, OK, TAKEN_AND_CUT, Mailroom, MailServer
+from tests.notices.slack_place import TOKEN, Answer, SlackPlace, serve_slack
+
+USERS = 20
+FAILING = 0.2
+THREADS = 8
+"""How many deliveries a worker has under way at most."""
+
+
+@dataclass
+class Receivers:
+    """A mail server and a Slack that fail a fifth of the time, and are both away for a while."""
+
+    mail: MailServer
+    slack: SlackPlace
+    chance: random.Random = field(default_factory=lambda: random.Random(4))
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    away: bool = False
+    failures: Counter[str] = field(default_factory=Counter)
+
+    def answer_mail(self, _recipient: str, stage: str) -> str:
+        with self.guard:
+            if stage == "rcpt" or self.chance.random() >= FAILING:
+                return OK
+            fault = self.chance.choice(["451 later", CUT, TAKEN_AND_CUT])
+            self.failures[f"mail: {fault}"] += 1
+            return fault
+
+    def answer_slack(self, _channel: str) -> Answer | None:
+        with self.guard:
+            if self.away:
+                self.failures["slack: away"] += 1
+                return Answer(cut=True)
+            if self.chance.random() >= FAILING:
+                return None
+            kind = self.chance.choice(["503", "429", "cut", "taken, cut"])
+            self.failures[f"slack: {kind}"] += 1
+        match kind:
+            case "503":
+                return Answer(503, "busy")
+            case "429":
+                return Answer(429, "ratelimited", {"Retry-After": "1"})
+            case _:
+                return Answer(cut=True, taken=kind != "cut")
+
+    def go_away(self, seconds: float) -> None:
+        self.mail.stop()
+        self.away = True
+        time.sleep(seconds)
+        self.away = False
+        self.mail.start()
+
+    def received(self) -> Counter[str]:
+        """Count how often each notice came."""
+        return self.mail.room.counts() + Counter(each.id for each in self.slack.messages)
+
+
+@contextmanager
+def receiving() -> Iterator[Receivers]:
+    room = Mailroom(free_port())
+    with serve_slack() as slack:
+        receivers = Receivers(MailServer(room), slack)
+        room.answer = receivers.answer_mail
+        slack.answer = receivers.answer_slack
+        receivers.mail.start()
+        try:
+            yield receivers
+        finally:
+            receivers.mail.stop()
+
+
+def define(tx: Tx) -> None:
+    apps.put_queue(tx, Queue("default"))
+    rules: dict[str, object] = {
+        "email": ["team@example.com"],
+        "slack": "#media",
+        "digest": "0s",
+    }
+    apps.put_app(tx, App("drill", "", notify=rules))
+    once = RetryPolicy(limit=0)
+    apps.put_job(tx, JobDefinition("drill", "good", ("sh", "-c", "echo fine"), retry=once))
+    apps.put_job(tx, JobDefinition("drill", "bad", ("sh", "-c", "echo no; exit 3"), retry=once))
+    for number in range(USERS):
+        address_book.put(tx, User("drill", f"u-{number}", (f"user{number}@example.com",)))
+
+
+def ask(front: Front, number: int) -> tuple[str, int]:
+    """Enqueue a job; return its id, and how many are to be told."""
+    message_id, name = ids.new_message_id(), "bad" if number % 10 < 3 else "good"
+    options = Options(user_id=f"u-{number % USERS}")
+    job = JobMessage(message_id, "drill", name, "default", "{}", options=options)
+    enqueue(front.broker, front.logs, [Request(job, "default")])
+    front.bell.ring()
+    return message_id, 3 if name == "bad" else 1
+
+
+def is_all_over(store: Store, wanted: dict[str, int]) -> bool:
+    try:
+        undone = store.read(outbox.oldest_due)
+        found = store.read(lambda tx: rows.many_by_message_id(tx, wanted))
+    except StoreUnavailable:
+        return False
+    ended = all(each.state in ENDED for each in found.values())
+    return undone is None and len(found) == len(wanted) and ended
+
+
+@pytest.mark.parametrize(
+    ("jobs", "kills"),
+    [
+        pytest.param(100, 5, id="short"),
+        pytest.param(1000, 50, id="whole", marks=[pytest.mark.soak, pytest.mark.timeout(0)]),
+    ],
+)
+def test_every_notice_comes_once_or_twice_where_an_answer_was_lost(
+    tmp_path: Path, jobs: int, kills: int
+) -> None:
+    with receiving() as receivers:
+        environment = environment_of(tmp_path, receivers)
+        settings = Settings.from_environment(environment)
+        with closing(Store(settings.database, create=True)) as store:
+            schema.migrate(store)
+            store.write(define)
+            with closing(open_front(settings)) as front:
+                wanted, killed = drill(front, receivers, environment, jobs, kills)
+            judge(store, receivers, wanted, killed)
+    assert killed >= kills
+
+
+def environment_of(home: Path, receivers: Receivers) -> dict[str, str]:
+    return {
+        "BARBEQUE_HOME": str(home),
+        "BARBEQUE_LEASE": "3s",
+        "BARBEQUE_EXECUTOR": "process:?slots=4",
+        "BARBEQUE_MAIL": f"smtp://127.0.0.1:{receivers.mail.room.port}",
+        "BARBEQUE_MAIL_FROM": "jobs@example.com",
+        "BARBEQUE_SLACK": TOKEN,
+        "BARBEQUE_SLACK_API": receivers.slack.api,
+        "PATH": os.environ["PATH"],  # noqa: TID251 - the test's own
+    }
+
+
+def drill(
+    front: Front, receivers: Receivers, environment: dict[str, str], jobs: int, kills: int
+) -> tuple[dict[str, int], int]:
+    """Enqueue, kill and be away, all at once; return how many each execution is to tell."""
+    workers, wanted = Workers(), dict[str, int]()
+    home = front.settings.home
+    order: dict[str, Any] = {
+        "environment": environment,
+        "journal": str(home / "points"),
+        "log": str(home / "workers.log"),
+        "mutant": "",
+        "only": "deliver",
+        "seed": 7,
+    }
+    until, next_kill, away = time.monotonic() + 1200, time.monotonic() + 1, False
+    while time.monotonic() < until:
+        workers.listen()
+        killing = workers.killed < kills
+        while len(workers.alive) < 2:
+            workers.order(**order, probability=0.02 if killing else 0.0)
+        if len(wanted) < jobs * (workers.killed + 1) / kills if killing else len(wanted) < jobs:
+            wanted |= dict([ask(front, len(wanted))])
+        if killing and time.monotonic() > next_kill:
+            workers.kill_one()
+            next_kill = time.monotonic() + random.uniform(0.4, 1.6)
+        if not away and workers.killed >= kills // 2:
+            away = True
+            threading.Thread(target=receivers.go_away, args=(4.0,)).start()
+        if len(wanted) == jobs and not killing and is_all_over(front.store, wanted):
+            break
+        time.sleep(0.01)
+    assert workers.end() == []
+    return wanted, workers.killed
+
+
+def judge(store: Store, receivers: Receivers, wanted: dict[str, int], killed: int) -> None:
+    """Compare what was to be told, what is recorded, and what came."""
+    received = receivers.received()
+    for message_id, count in wanted.items():
+        made = made_of(store, message_id)
+        assert len(made) == count, f"of {message_id} {count} are to be told, not {made}"
+        for each in made:
+            assert each.state == "delivered", each
+            assert received[each.notice_id] >= 1, f"{each} never came"
+            record = store.read(lambda tx, number=each.id: notices.deliveries_of(tx, number))  # type: ignore[misc]
+            outcomes = [sent.outcome for sent in record]
+            assert (outcomes.count("delivered"), outcomes[-1]) == (1, "delivered"), outcomes
+    doubles = sum(received.values()) - len(received)
+    by_receivers = receivers.mail.room.lost + receivers.slack.lost
+    by_kills = doubles - by_receivers
+    print(
+        f"{len(wanted)} executions, {killed} kills, {sum(wanted.values())} notices to be told, "
+        f"{len(received)} came, 0 lost; {sum(received.values())} deliveries were taken: "
+        f"{doubles} doubles, each with its id, for {by_receivers} answers that receivers lost and "
+        f"{by_kills} that killed workers did not keep; "
+        f"failures of the receivers: {dict(sorted(receivers.failures.items()))}"
+    )
+    assert len(received) == sum(wanted.values()), "nothing came that nobody was to be told"
+    assert 0 <= by_kills <= killed * THREADS, "a double is an answer that was lost, and no other"
+
+
+def made_of(store: Store, message_id: str) -> list[Kept]:
+    def read(tx: Tx) -> list[Kept]:
+        execution = rows.by_message_id(tx, message_id)
+        assert execution is not None
+        return notices.of_execution(tx, execution.id)
+
+    return store.read(read)
