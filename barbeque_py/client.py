@@ -103,12 +103,28 @@ class Client(Asking):
         return self._dict("POST", f"/v2/apps/{_part(app)}/revisions", json=body)
 
     def roll_back(
-        self, app: str, *, to: int | None = None, note: str | None = None
+        self,
+        app: str,
+        *,
+        to: int | None = None,
+        current: int | None = None,
+        note: str | None = None,
     ) -> dict[str, Any]:
-        """Bring back revision `to` of the app, or the one before, as its newest revision."""
-        wanted = {"to": to, "note": note}
+        """Bring back revision `to` of the app, or the one before, as its newest revision.
+
+        With `current` it is refused (409) unless that is the app's current revision.
+        """
+        wanted = {"to": to, "current": current, "note": note}
         body = {name: value for name, value in wanted.items() if value is not None}
         return self._dict("POST", f"/v2/apps/{_part(app)}/rollback", json=body)
+
+    def outcomes(
+        self, app: str, number: int, *, limit: int = 100, newest: bool = False
+    ) -> dict[str, Any]:
+        """Return how the first executions on the revision fared, or the newest."""
+        path = f"/v2/apps/{_part(app)}/revisions/{number}/outcomes"
+        flag = {"newest": "1"} if newest else {}
+        return self._dict("GET", path, params={"limit": str(limit)} | flag)
 
     def revisions(self, app: str, **wanted: Any) -> dict[str, Any]:
         """Return the app's newest revisions; `before` and `limit` narrow, as `next` tells."""

@@ -14,6 +14,7 @@ BarbequeError
     UnknownNotice
     NoAddress             there is nobody to send a notice to
     UnfitBody             a broker can't carry a message's body
+    Outrun                somebody else has changed it since
     StillOpen             the execution has not ended, so it can't be retried
     ForbiddenTarget       an address that we don't send anything to
   OutsideError            another system failed; trying again may help
@@ -72,6 +73,10 @@ class ImageRefused(RequestError):
 
 class UnknownToken(RequestError):
     """No token has this id."""
+
+
+class Outrun(RequestError):
+    """What was to be changed is not as it was said to be: somebody else was first."""
 
 
 class NoDeadMessage(RequestError):

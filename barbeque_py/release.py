@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from barbeque_py.apps import Revision
-from barbeque_py.errors import ImageRefused, RequestError, UnknownApp, UnknownRevision
+from barbeque_py.errors import ImageRefused, Outrun, RequestError, UnknownApp, UnknownRevision
 from barbeque_py.identity import Identity
 from barbeque_py.images import is_allowed, is_pinned, with_digest, with_registry
 from barbeque_py.registry import Registry
@@ -71,17 +71,27 @@ def release(
     return made
 
 
-def roll_back(
-    tx: Tx, who: Identity, app: str, sources: Sources, *, to: int | None, note: str | None = None
+def roll_back(  # noqa: PLR0913 - who goes back where, and from where
+    tx: Tx,
+    who: Identity,
+    app: str,
+    sources: Sources,
+    *,
+    to: int | None,
+    current: int | None = None,
+    note: str | None = None,
 ) -> Revision:
     """Bring an earlier revision's image back as the newest one: `to`, or the one before this.
 
     The one before is the newest with another image; of a revision that was brought back, the one
-    before that. Raises `UnknownApp`, `UnknownRevision` and `RequestError`.
+    before that. With `current`, the number of the revision to be left, nothing happens unless the
+    app is there. Raises `UnknownApp`, `UnknownRevision`, `Outrun` and `RequestError`.
     """
-    now = revisions.current(tx, app)
+    now = revisions.current(tx, app, lock=True)
     if now is None:
         raise UnknownApp(f"no app is called {app!r}, or it has no revision yet: release an image")
+    if current not in (None, now.number):
+        raise Outrun(f"revision {now.number} is the app's current one, not {current}")
     found = _before(tx, now) if to is None else revisions.get(tx, app, to)
     if found is None:
         raise UnknownRevision(

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from barbeque_py.errors import (
+    Outrun,
     OutsideError,
     RequestError,
     StillOpen,
@@ -90,7 +91,7 @@ def translate(error: Exception) -> Refusal:
             return error
         case ManifestError():
             return _refuse_manifest(error)
-        case StillOpen():
+        case StillOpen() | Outrun():
             return refusal(409, str(error))
         case RequestError():
             return refusal(404 if isinstance(error, _UNKNOWN) else 400, str(error))

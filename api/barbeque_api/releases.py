@@ -1,8 +1,9 @@
 """`/v2/apps/{app}/revisions`: an app's images, released one after the other, and brought back."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
@@ -13,14 +14,18 @@ from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
 from barbeque_api.times import written
 from barbeque_py.apps import Revision
-from barbeque_py.errors import UnknownApp
+from barbeque_py.errors import UnknownApp, UnknownRevision
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.images import IMAGE
 from barbeque_py.release import release, roll_back
 from barbeque_py.store import Tx, apps, revisions
+from barbeque_py.verdicts import Outcomes
 
 MOST = 200
 """The most revisions that one answer lists."""
+
+MOST_WATCHED = 10_000
+"""The most executions whose outcomes one answer counts."""
 
 _PATH = "/v2/apps/{app}/revisions"
 _LARGEST = (1 << 31) - 1
@@ -37,6 +42,9 @@ class Releases:
         """Add the routes."""
         reading, deploying = [needs(Scope.READ)], [needs(Scope.DEPLOY)]
         router.add_api_route(_PATH, self.history, methods=["GET"], dependencies=reading)
+        router.add_api_route(
+            f"{_PATH}/{{number}}/outcomes", self.outcomes, methods=["GET"], dependencies=reading
+        )
         router.add_api_route(
             _PATH,
             self.release,
@@ -73,6 +81,33 @@ class Releases:
         listed = [show(each, current) for each in found]
         return answer({"app": app, "revisions": listed, "next": following})
 
+    def outcomes(
+        self,
+        app: str,
+        number: Annotated[int, Path(ge=1, le=_LARGEST)],
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=MOST_WATCHED)] = 100,
+        *,
+        newest: bool = False,
+    ) -> Response:
+        """Tell how executions fared on the revision: the first ones, or the newest.
+
+        `succeeded` are those with a success on it, `failed` those with a failed attempt and no
+        success; the others have begun and not ended.
+        """
+        check_app(caller_of(request), Scope.READ, app)
+
+        def look(tx: Tx) -> tuple[Outcomes, bool]:
+            found, current = revisions.get(tx, app, number), _current(tx, app)
+            if found is None:
+                raise UnknownRevision(f"the app {app} has no revision {number}")
+            seen = revisions.outcomes(tx, found.id, most=limit, newest=newest)
+            return seen, current is not None and current.id == found.id
+
+        seen, is_current = self._parts.store.read(look)
+        facts = {"app": app, "number": number, "current": is_current}
+        return answer(facts | asdict(seen))
+
     async def release(self, app: str, request: Request) -> Response:
         """Run this image from the next execution on; those that have begun go on as they were.
 
@@ -91,18 +126,20 @@ class Releases:
         return answer(show(made, made), status=201 if is_new else 200)
 
     async def roll_back(self, app: str, request: Request) -> Response:
-        """Bring back the image of revision `to`, by default the one before, as a new revision."""
+        """Bring back the image of revision `to`, by default the one before, as a new revision.
+
+        With `current` it is 409 unless that is the app's current revision.
+        """
         who = caller_of(request)
         check_app(who, Scope.DEPLOY, app)
         facts = await read_object(
-            request, self._parts.max_body, known=("to", "note"), may_be_empty=True
+            request, self._parts.max_body, known=("to", "current", "note"), may_be_empty=True
         )
-        to, note = facts.get("to"), _read_note(facts)
-        if to is not None and (type(to) is not int or not 1 <= to <= _LARGEST):
-            raise refusal(400, f"to: {shown(to)} is not a revision's number")
-        sources = self._parts.sources
+        to, current = (_read_number(facts, name) for name in ("to", "current"))
+        note, sources = _read_note(facts), self._parts.sources
         made = await run_in_threadpool(
-            self._parts.store.write, lambda tx: roll_back(tx, who, app, sources, to=to, note=note)
+            self._parts.store.write,
+            lambda tx: roll_back(tx, who, app, sources, to=to, current=current, note=note),
         )
         self._parts.bell.ring()
         return answer(show(made, made), status=201)
@@ -144,6 +181,13 @@ def _current(tx: Tx, app: str) -> Revision | None:
     if apps.get_app(tx, app) is None:
         raise UnknownApp(f"no app is called {shown(app)}")
     return revisions.current(tx, app)
+
+
+def _read_number(facts: dict[str, Any], name: str) -> int | None:
+    value = facts.get(name)
+    if value is not None and (type(value) is not int or not 1 <= value <= _LARGEST):
+        raise refusal(400, f"{name}: {shown(value)} is not a revision's number")
+    return value
 
 
 def _read_note(facts: dict[str, Any]) -> str | None:

@@ -107,6 +107,7 @@ ROLLBACK: dict[str, Any] = {
     "additionalProperties": False,
     "properties": {
         "to": {"type": ["integer", "null"], "minimum": 1},
+        "current": {"type": ["integer", "null"], "minimum": 1},
         "note": {"type": ["string", "null"], "maxLength": 1000},
     },
 }

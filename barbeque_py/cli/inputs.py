@@ -20,6 +20,18 @@ def read_length(option: str, text: str) -> timedelta:
         raise Failure(f"{option}: {error}", Code.USAGE) from None
 
 
+def read_share(option: str, text: str) -> float:
+    """Read a share such as `0.2` or `20%`."""
+    number, percent = text.removesuffix("%"), text.endswith("%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise Failure(f"{option}: {text[:_SHOWN]!r} is no share: write 0.2 or 20%", Code.USAGE)
+    return share
+
+
 def read_instant(option: str, text: str) -> datetime:
     """Read RFC 3339; a time without an offset is this machine's local time."""
     try:

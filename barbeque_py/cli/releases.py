@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from barbeque_py.cli.exits import Code
+from barbeque_py.cli.inputs import read_length, read_share
 from barbeque_py.cli.options import Json
 from barbeque_py.cli.screen import print_json, print_line, print_table, short_time, shown
 from barbeque_py.cli.session import client_of
@@ -21,18 +23,55 @@ def release(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image, as in media:v7.")],
     *,
     note: Note = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow its first executions; 1 if it does worse.")
+    ] = False,
+    auto_rollback: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Watch, and go back if more than this share of them fail, as 0.2 or 20%.",
+        ),
+    ] = None,
+    executions: Annotated[
+        int, typer.Option(min=1, max=10_000, help="How many executions are watched.")
+    ] = 20,
+    within: Annotated[
+        str, typer.Option("--for", metavar="DURATION", help="How long they are waited for.")
+    ] = "10m",
     as_json: Json = False,
 ) -> None:
     """Run this image from the next execution on, as a new revision of the app.
 
     Executions that have begun go on with the image they began with. A tag means what it means now:
     the server asks the image's registry where it can, else the first worker finds out.
+
+    A watched release ends with 1 if it fails more often than the revision before, beyond chance, or
+    was rolled back. Nothing is said of fewer than five executions (or --executions): that is 0.
     """
-    made = client_of(context).release(app, image, note=note)
-    if as_json:
-        print_json(made)
-    else:
+    from barbeque_py.cli import release_watch
+
+    allowed = None if auto_rollback is None else read_share("--auto-rollback", auto_rollback)
+    terms = release_watch.Terms(executions, read_length("--for", within), allowed)
+    client = client_of(context)
+    newest = client.revisions(app, limit=1)["revisions"]
+    made = client.release(app, image, note=note)
+    if not as_json:
         print_line(_sentence(made))
+    if not watch and allowed is None:
+        if as_json:
+            print_json(made)
+        return
+    before = next((each["number"] for each in newest if each["number"] != made["number"]), None)
+    seen = release_watch.watch(client, made, before, terms)
+    if as_json:
+        print_json({"revision": made} | seen.facts())
+    else:
+        print_line(seen.sentence)
+        if seen.rollback is not None:
+            print_line(_sentence(seen.rollback))
+    if seen.verdict in (release_watch.Verdict.WORSE, release_watch.Verdict.BAD):
+        raise typer.Exit(Code.FAILED)
 
 
 def rollback(

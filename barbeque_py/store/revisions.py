@@ -3,11 +3,13 @@
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, and_, case, func, insert, select, update
 
 from barbeque_py.apps import Revision
+from barbeque_py.outcomes import Reason
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import apps, revisions
+from barbeque_py.store.tables import apps, attempts, revisions
+from barbeque_py.verdicts import Outcomes
 
 _COLUMNS = [revisions.c[each.name] for each in fields(Revision)]
 
@@ -57,10 +59,11 @@ def pin(tx: Tx, revision: int, pinned: str) -> str | None:
     return tx.execute(query).scalar_one_or_none()
 
 
-def current(tx: Tx, app: str) -> Revision | None:
-    """Return the revision that the app's jobs run."""
+def current(tx: Tx, app: str, *, lock: bool = False) -> Revision | None:
+    """Return the revision that the app's jobs run; locked, it stays that till the commit."""
     query = select(*_COLUMNS).join(apps, apps.c.revision == revisions.c.id)
-    return _one(tx.execute(query.where(apps.c.name == app)).one_or_none())
+    query = query.where(apps.c.name == app)
+    return _one(tx.execute(query.with_for_update() if lock else query).one_or_none())
 
 
 def get(tx: Tx, app: str, number: int) -> Revision | None:
@@ -75,6 +78,25 @@ def history(tx: Tx, app: str, *, before: int | None = None, most: int = 50) -> l
     if before is not None:
         query = query.where(revisions.c.number < before)
     return [_read(row) for row in tx.execute(query.limit(most))]
+
+
+def outcomes(tx: Tx, revision: int, *, most: int, newest: bool) -> Outcomes:
+    """Say how up to `most` executions fared on the revision: the oldest, or the newest of them."""
+    succeeded = and_(attempts.c.reason == Reason.EXITED, attempts.c.exit_code == 0)
+    order = attempts.c.execution.desc() if newest else attempts.c.execution
+    query = (
+        select(
+            func.max(case((succeeded, 1), else_=0)).label("succeeded"),
+            func.max(case((attempts.c.counted.is_(True), 1), else_=0)).label("ended"),
+        )
+        .where(attempts.c.revision == revision)
+        .group_by(attempts.c.execution)
+        .order_by(order)
+        .limit(most)
+    )
+    rows = tx.execute(query).all()
+    good = sum(row.succeeded for row in rows)
+    return Outcomes(len(rows), good, sum(row.ended for row in rows) - good)
 
 
 def _one(row: Row[Any] | None) -> Revision | None:

@@ -77,8 +77,10 @@ class Running:
     def start(self) -> AttemptId:
         """Claim the one execution that is ready."""
         prepared: dict[str, dict[str, Preparation]] = {"media": {}, "other": {}}
+        current = {app.name: app.revision for app in self.store.read(apps.all_apps)}
         for job in self.store.read(apps.all_jobs):
-            prepared[job.app][job.name] = Preparation(f"{job.app}:1", "here")
+            ready = Preparation(f"{job.app}:1", "here", revision=current[job.app])
+            prepared[job.app][job.name] = ready
         claimant = Claimant("worker", "here", timedelta(minutes=1))
         claims = self.store.write(
             lambda tx: claim(tx, claimant, "default", most=1, prepared=prepared)

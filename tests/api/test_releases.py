@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from barbeque_py.registries.asking import Registries
 from barbeque_py.release import Sources
 from barbeque_py.store import Store, revisions
-from tests.api.served import Running, define, error_code, parts_of, serving
+from tests.api.served import FAILURE, SUCCESS, Running, define, error_code, parts_of, serving
 from tests.contracts.registry import Registry, digest_of
 
 REVISIONS = "/v2/apps/media/revisions"
@@ -163,6 +164,8 @@ def test_a_revision_lock_is_a_release_of_its_tag(asking: Running, registry: Regi
         (ROLLBACK, {"to": "1"}, 400),
         (ROLLBACK, {"to": True}, 400),
         (ROLLBACK, {"to": 0}, 400),
+        (ROLLBACK, {"current": "1"}, 400),
+        (ROLLBACK, {"current": 2}, 409),
         (ROLLBACK, {"to": 1 << 31}, 400),
         (ROLLBACK, {"to": 5}, 404),
     ],
@@ -175,6 +178,35 @@ def test_what_can_not_be_a_release_is_refused(
     assert answer.status_code == status, answer.text
     error_code(answer)
     assert small_api.get("/v2/apps/nothing/revisions").status_code == 404
+
+
+def test_outcomes_tell_of_the_first_executions_and_of_the_newest(api: Running) -> None:
+    api.post(REVISIONS, {"image": "media:1"})
+    for fate in (SUCCESS, FAILURE, SUCCESS):
+        api.enqueue_and_run(fate)
+    api.enqueue()
+    api.take_in()
+    api.start()
+
+    def told(**params: Any) -> dict[str, Any]:
+        found: dict[str, Any] = api.get(f"{REVISIONS}/1/outcomes", params=params).json()
+        return found
+
+    assert told() == {
+        "app": "media",
+        "number": 1,
+        "current": True,
+        "begun": 4,
+        "succeeded": 2,
+        "failed": 1,
+    }
+    assert [told(limit=2)[name] for name in ("begun", "succeeded", "failed")] == [2, 1, 1]
+    newest = told(limit=2, newest="1")
+    assert [newest[name] for name in ("begun", "succeeded", "failed")] == [2, 1, 0]
+    api.post(REVISIONS, {"image": "media:2"})
+    assert told()["current"] is False
+    assert api.get(f"{REVISIONS}/2/outcomes").json()["begun"] == 0
+    assert api.get(f"{REVISIONS}/3/outcomes").status_code == 404
 
 
 def test_a_retry_may_ask_for_the_image_of_today(small_api: Running) -> None:
