@@ -47,6 +47,11 @@ class Seen:
         }
 
     @property
+    def is_bad(self) -> bool:
+        """Whether it fails more than it may."""
+        return self.verdict in (Verdict.WORSE, Verdict.BAD)
+
+    @property
     def sentence(self) -> str:
         """Say it to people."""
         number = self.before

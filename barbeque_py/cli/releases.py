@@ -70,7 +70,7 @@ def release(
         print_line(seen.sentence)
         if seen.rollback is not None:
             print_line(_sentence(seen.rollback))
-    if seen.verdict in (release_watch.Verdict.WORSE, release_watch.Verdict.BAD):
+    if seen.is_bad:
         raise typer.Exit(Code.FAILED)
 
 
