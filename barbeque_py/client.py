@@ -167,6 +167,13 @@ class Client(Asking):
         """Let the queue hear the topic no more; an answer with content asks to try again."""
         return self._dict("DELETE", f"/v2/subscriptions/{number}")
 
+    def audit(self, **wanted: Any) -> dict[str, Any]:
+        """Return the newest changes that were asked for; `audit` lists them, `next` goes on.
+
+        `app`, `subject`, `actor`, `action`, `before`, `limit` narrow.
+        """
+        return self._dict("GET", "/v2/audit", params=_given(wanted))
+
     def dead_messages(self, **wanted: Any) -> dict[str, Any]:
         """Return the newest messages that can't become executions; `before`, `limit` narrow."""
         return self._dict("GET", "/v2/dead_messages", params=_given(wanted))

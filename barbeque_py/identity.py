@@ -33,6 +33,10 @@ class Identity:
             return False
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
+    def may_touch(self, scope: Scope, owner: str | None) -> bool:
+        """Tell whether they may do that to what is this app's; what is nobody's is for no app."""
+        return self.may(scope, owner) and (self.app is None or owner is not None)
+
 
 NOBODY = Identity("nobody", frozenset())
 """Who asks where nothing was shown that says more."""

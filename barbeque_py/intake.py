@@ -26,6 +26,7 @@ from barbeque_py.messages import (
     RetryMessage,
     TooNew,
     Unreadable,
+    app_of,
     parse,
     write_options,
 )
@@ -421,7 +422,8 @@ def _put_off_unknown(tx: Tx, outcome: Sorting, delivery: Delivery, job: JobMessa
 
 
 def _bury(tx: Tx, delivery: Delivery, reason: str) -> None:
-    dead.bury(tx, delivery, reason=reason, message_id=public_id_of(delivery))
+    owner = app_of(delivery.body)
+    dead.bury(tx, delivery, reason=reason, message_id=public_id_of(delivery), app=owner)
 
 
 def public_id_of(delivery: Delivery) -> str:

@@ -6,13 +6,14 @@ else is ignored, as Barbeque does. Beside `V` an unknown key can only come from 
 would not have written it were it safe to ignore: such a body waits for a newer worker (`TooNew`).
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from barbeque_py import strict_json
-from barbeque_py.apps import QUEUE_NAME
+from barbeque_py.apps import NAME, QUEUE_NAME
 from barbeque_py.ids import is_message_id
 from barbeque_py.options import (
     HIGHEST_PRIORITY,
@@ -115,6 +116,15 @@ class Confirmation:
 
     topic: str
     token: str | None
+
+
+def app_of(body: str) -> str | None:
+    """Return the app that the body names, as far as that can be told of what can't be read."""
+    try:
+        named = json.loads(body)["Application"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return named if isinstance(named, str) and NAME.fullmatch(named) else None
 
 
 Parsed = JobMessage | RetryMessage | Notification | Confirmation

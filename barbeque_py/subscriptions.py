@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from barbeque_py.apps import Subscription
 from barbeque_py.errors import BarbequeError, OutsideError, RequestError, UnknownJob, UnknownQueue
+from barbeque_py.identity import Identity, Scope
 from barbeque_py.ids import notified_id
 from barbeque_py.messages import Confirmation, JobMessage, Notification
-from barbeque_py.store import Store, Tx, apps
+from barbeque_py.store import Store, Tx, apps, audit
 from barbeque_py.store import subscriptions as rows
 from barbeque_py.store.subscriptions import Subscribed
 
@@ -60,33 +61,35 @@ class Unfinished:
     """Whether SNS or SQS said no; else they could not be asked."""
 
 
-def subscribe(store: Store, topics: Topics | None, wanted: Subscription) -> tuple[Subscribed, bool]:
+def subscribe(
+    store: Store, topics: Topics | None, who: Identity, wanted: Subscription
+) -> tuple[Subscribed, bool]:
     """Subscribe the queue, and say whether it was not before; again it is brought right.
 
     Raises `RequestError` when SNS says no, and nothing is kept; while SNS is away the answer has a
-    `fault`, and the same call finishes it. Raises `UnknownQueue`, `UnknownJob`, `StillSubscribed`.
+    `fault`, and the same call finishes it. Raises `UnknownQueue`, `UnknownJob`, also for an app
+    that is not theirs, and `StillSubscribed`.
     """
     there = _there(topics)
-    row, new = store.write(lambda tx: _put(tx, wanted))
+    row, new = store.write(lambda tx: _put(tx, who, wanted))
     left = {each.number: each for each in bring_right(store, there, wanted.queue)}
     fault = left.get(row.id)
     if new and fault is not None and fault.definite:
-        store.write(lambda tx: _forget(tx, row.id))
+        store.write(lambda tx: _forget(tx, who, row))
         bring_right(store, there, wanted.queue)
         raise RequestError(fault.reason)
     return store.read(lambda tx: rows.get(tx, row.id)) or row, new
 
 
-def unsubscribe(store: Store, topics: Topics | None, number: int) -> Subscribed | None:
+def unsubscribe(
+    store: Store, topics: Topics | None, who: Identity, number: int
+) -> Subscribed | None:
     """Let the subscription go; return what is left of it while SNS can't be asked.
 
-    Raises `RequestError` when there is no such subscription.
+    Raises `UnknownSubscription`, of another app's too.
     """
     there = _there(topics)
-    row = store.read(lambda tx: rows.get(tx, number))
-    if row is None:
-        raise UnknownSubscription(f"there is no subscription {number}")
-    store.write(lambda tx: rows.retire(tx, [number]))
+    row = store.write(lambda tx: _retire(tx, who, number))
     bring_right(store, there, row.queue)
     return store.read(lambda tx: rows.get(tx, number))
 
@@ -148,24 +151,46 @@ def _there(topics: Topics | None) -> Topics:
     return topics
 
 
-def _put(tx: Tx, wanted: Subscription) -> tuple[Subscribed, bool]:
+def _put(tx: Tx, who: Identity, wanted: Subscription) -> tuple[Subscribed, bool]:
     if apps.get_queue(tx, wanted.queue) is None:
         raise UnknownQueue(f"no queue is called {wanted.queue}")
-    if apps.get_job(tx, wanted.app, wanted.job) is None:
+    if not who.may(Scope.DEPLOY, wanted.app) or apps.get_job(tx, wanted.app, wanted.job) is None:
         raise UnknownJob(f"no job {wanted.job} is defined in the app {wanted.app}")
     found = rows.find(tx, wanted.queue, wanted.topic)
     if found is not None and found.wanted != wanted:
+        if not who.may(Scope.DEPLOY, found.app):
+            raise StillSubscribed(f"the queue {wanted.queue} hears this topic for another app")
         raise StillSubscribed(
             f"the queue {wanted.queue} hears this topic for {found.app}/{found.job} already "
             f"(subscription {found.id}): remove that one first"
         )
-    return rows.put(tx, wanted), found is None
+    row = rows.put(tx, wanted)
+    if found is None:
+        _record(tx, who, "create", row)
+    return row, found is None
 
 
-def _forget(tx: Tx, number: int) -> None:
+def _retire(tx: Tx, who: Identity, number: int) -> Subscribed:
+    row = rows.get(tx, number)
+    if row is None or not who.may(Scope.DEPLOY, row.app):
+        raise UnknownSubscription(f"there is no subscription {number}")
+    if row.removed_at is None:
+        rows.retire(tx, [number])
+        _record(tx, who, "remove", row)
+    return row
+
+
+def _forget(tx: Tx, who: Identity, row: Subscribed) -> None:
     """Forget a subscription that SNS never had."""
-    rows.retire(tx, [number])
-    rows.drop(tx, number)
+    _retire(tx, who, row.id)
+    rows.drop(tx, row.id)
+
+
+def _record(tx: Tx, who: Identity, verb: str, row: Subscribed) -> None:
+    facts = {"topic": row.topic, "queue": row.queue, "app": row.app, "job": row.job}
+    sides: dict[str, Any] = {"after" if verb == "create" else "before": facts}
+    subject = f"subscription:{row.queue} {row.topic}"
+    audit.record(tx, who, f"subscription.{verb}", subject, app=row.app, **sides)
 
 
 def _reason(ask: Callable[[], None]) -> BarbequeError | None:

@@ -30,6 +30,7 @@ from barbeque_api.snapshot import Snapshot
 from barbeque_api.statuses import Statuses
 from barbeque_api.subscriptions import Subscriptions
 from barbeque_api.tokens import Tokens
+from barbeque_api.trail import Trail
 from barbeque_api.waits import Waits
 
 __all__ = ["Served", "create_app"]
@@ -98,7 +99,7 @@ def _routes(parts: Served, enqueueing: Enqueueing, *, for_jobs: bool) -> APIRout
     jobs = (Statuses, Executions, Bulk, Waits, AttemptLogs, *((JobRoutes,) if for_jobs else ()))
     images = (Revisions, Releases)
     definitions = (Configuration, Exporting, Queues, Subscriptions, DeadMessages, Tokens)
-    people = (AddressBook, Notices, SigningSecrets)
+    people = (AddressBook, Notices, SigningSecrets, Trail)
     enqueueing.add_to(router)
     for noun in (*jobs, *images, *definitions, *people, Health):
         noun(parts).add_to(router)

@@ -12,16 +12,16 @@ from fastapi.responses import Response, StreamingResponse
 
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
-from barbeque_api.rights import needs
+from barbeque_api.rights import caller_of, needs
 from barbeque_api.statuses import check_id
 from barbeque_py import clock
+from barbeque_py.acts import own_execution
 from barbeque_py.attempt_log import LogReader
 from barbeque_py.errors import UnknownExecution
 from barbeque_py.executions import ENDED, AttemptState
-from barbeque_py.identity import Scope
+from barbeque_py.identity import Identity, Scope
 from barbeque_py.logs import Page
 from barbeque_py.store import Tx, attempts
-from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
 
@@ -85,7 +85,13 @@ class AttemptLogs:
         until = clock.monotonic() + wait
         while True:
             place, page = await run_in_threadpool(
-                self._look, message_id, attempt, first=first, count=count, stream=stream
+                self._look,
+                caller_of(request),
+                message_id,
+                attempt,
+                first=first,
+                count=count,
+                stream=stream,
             )
             if page.lines or page.sealed or clock.monotonic() >= until:
                 return answer(_facts(place, page))
@@ -95,10 +101,18 @@ class AttemptLogs:
                 return answer(_facts(place, page))
             await asyncio.sleep(min(_PAUSE, max(0.0, until - clock.monotonic())))
 
-    def raw(self, message_id: str, attempt: _Number = None, stream: _Stream = None) -> Response:
+    def raw(
+        self,
+        message_id: str,
+        request: Request,
+        attempt: _Number = None,
+        stream: _Stream = None,
+    ) -> Response:
         """Download what the attempt wrote, byte for byte."""
         check_id(message_id)
-        place = self._parts.store.read(lambda tx: _place(tx, message_id, attempt))
+        place = self._parts.store.read(
+            lambda tx: _place(tx, caller_of(request), message_id, attempt)
+        )
         if place.attempt is None:
             raise refusal(404, "no attempt at this execution has been made yet")
         chunks = self._reader.chunks(place.execution, place.attempt, stream=stream)
@@ -110,9 +124,16 @@ class AttemptLogs:
         )
 
     def _look(
-        self, message_id: str, attempt: int | None, *, first: int, count: int, stream: str | None
+        self,
+        who: Identity,
+        message_id: str,
+        attempt: int | None,
+        *,
+        first: int,
+        count: int,
+        stream: str | None,
     ) -> tuple[_Place, Page]:
-        place = self._parts.store.read(lambda tx: _place(tx, message_id, attempt))
+        place = self._parts.store.read(lambda tx: _place(tx, who, message_id, attempt))
         if place.attempt is None:
             return place, Page([], max(first, 0), sealed=place.ended, total=None)
         page = self._reader.lines(
@@ -126,10 +147,8 @@ def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
     return chain(list(islice(chunks, 1)), chunks)
 
 
-def _place(tx: Tx, message_id: str, number: int | None) -> _Place:
-    execution = rows.by_message_id(tx, message_id)
-    if execution is None or execution.tombstone:
-        raise UnknownExecution(f"no worker has seen an execution {message_id}")
+def _place(tx: Tx, who: Identity, message_id: str, number: int | None) -> _Place:
+    execution = own_execution(tx, who, Scope.READ, message_id)
     tries = {each.number: each for each in attempts.of_execution(tx, execution.id)}
     if number is None and not tries:
         return _Place(execution, None)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from barbeque_api.applying import Thing, check_change, find, note
 from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.ecs_faults import faults
 from barbeque_py.errors import ImageRefused
@@ -16,7 +17,6 @@ from barbeque_py.subscriptions import NO_TOPICS
 from barbeque_py.yaml_tree import Path, Tree, read_yaml
 
 T = TypeVar("T")
-Thing = App | JobDefinition | Queue | Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,25 @@ class Making:
 
 def make(tx: Tx, manifest: Manifest, text: str, making: Making, *, prune: bool) -> list[Change]:
     """Make what the file says and return what that changed; raises what `compare` raises."""
+    changes = plan(tx, making.who, manifest, text, prune=prune)
+    for each in changes:
+        if each.change == "unchanged":
+            continue
+        before = find(tx, each.thing)
+        removed = each.change == "removed"
+        note(tx, making.who, each.change, before, None if removed else each.thing)
+        if removed:
+            _remove(tx, each.thing)
+        else:
+            _put(tx, each.thing, making)
+    return changes
+
+
+def plan(tx: Tx, who: Identity, manifest: Manifest, text: str, *, prune: bool) -> list[Change]:
+    """Compare, and refuse (403) what the caller may not change; raises what `compare` raises."""
     changes = compare(tx, manifest, text, prune=prune)
     for each in changes:
-        if each.change == "removed":
-            _remove(tx, each.thing)
-        elif each.change != "unchanged":
-            _put(tx, each.thing, making)
+        check_change(tx, who, each.kind, each.change, each.thing)
     return changes
 
 

@@ -8,14 +8,15 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
+from barbeque_api.applying import check_named
 from barbeque_api.bodies import read_body
 from barbeque_api.changes import (
     Change,
     Making,
     check_images,
-    compare,
     make,
     name_of,
+    plan,
     refuse_topics,
 )
 from barbeque_api.parts import Served
@@ -78,10 +79,12 @@ class Configuration:
         told = [{"name": name_of(each.wanted), "reason": each.reason} for each in left]
         return answer({"changes": shown, "dry_run": dry_run, "unfinished": told})
 
-    def apps(self) -> Response:
-        """List the apps with their jobs."""
+    def apps(self, request: Request) -> Response:
+        """List the apps with their jobs; an app's token is shown its own."""
+        who = caller_of(request)
         found, jobs = self._parts.store.read(lambda tx: (apps.all_apps(tx), apps.all_jobs(tx)))
-        shown = [_app(app, [job for job in jobs if job.app == app.name]) for app in found]
+        own = [app for app in found if who.may(Scope.READ, app.name)]
+        shown = [_app(app, [job for job in jobs if job.app == app.name]) for app in own]
         return answer({"apps": shown})
 
     async def _read_text(self, request: Request) -> str:
@@ -98,13 +101,14 @@ class Configuration:
         self, who: Identity, text: str, base: Path | None, *, prune: bool, dry_run: bool
     ) -> tuple[list[Change], list[Unfinished]]:
         manifest = parse(text, base=base)
+        check_named(who, manifest)
         if manifest.subscriptions and self._parts.topics is None:
             raise refuse_topics(text)
         check_images(manifest, text, self._parts.sources)
         store = self._parts.store
         if dry_run:
-            return store.read(lambda tx: compare(tx, manifest, text, prune=prune)), []
-        self._make_queues(manifest, text, prune=prune)
+            return store.read(lambda tx: plan(tx, who, manifest, text, prune=prune)), []
+        self._make_queues(who, manifest, text, prune=prune)
         making = Making(who, self._pins(manifest))
         changes = store.write(lambda tx: make(tx, manifest, text, making, prune=prune))
         self._parts.bell.ring()
@@ -123,7 +127,7 @@ class Configuration:
                 pins[image] = self._parts.sources.pin(image)
         return pins
 
-    def _make_queues(self, manifest: Manifest, text: str, *, prune: bool) -> None:
+    def _make_queues(self, who: Identity, manifest: Manifest, text: str, *, prune: bool) -> None:
         """Make the broker's queues that the file names, before the rows that send to them.
 
         A queue without a row is found by the next apply, and nobody sends to it until then.
@@ -131,7 +135,7 @@ class Configuration:
         queues = self._parts.queues
         if queues is None:
             return
-        self._parts.store.read(lambda tx: compare(tx, manifest, text, prune=prune))
+        self._parts.store.read(lambda tx: plan(tx, who, manifest, text, prune=prune))
         named = {queue.name for queue in manifest.queues} | {job.queue for job in manifest.jobs}
         for name in sorted(named):
             try:

@@ -19,13 +19,12 @@ from barbeque_api.rights import caller_of, needs
 from barbeque_api.statuses import check_id, page_url, read_message, status_of
 from barbeque_api.times import written
 from barbeque_api.waits import waiting_of
-from barbeque_py.cancel import ANY_APP, Cancelled, cancel
-from barbeque_py.errors import UnknownExecution
+from barbeque_py.acts import cancel_execution, own_execution
+from barbeque_py.cancel import ANY_APP, Cancelled
 from barbeque_py.executions import barbeque_status
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.ids import AttemptId
 from barbeque_py.store import Tx, attempts, lists, notices, reports
-from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
 from barbeque_py.store.lists import Entry, Filter, Page
@@ -122,7 +121,8 @@ class Executions:
         )
         app = read_text(facts, "application") or ANY_APP
         outcome = await run_in_threadpool(
-            self._parts.store.write, lambda tx: _cancel(tx, message_id, app)
+            self._parts.store.write,
+            lambda tx: cancel_execution(tx, caller_of(request), message_id, app=app),
         )
         self._parts.bell.ring()
         status = 202 if outcome is Cancelled.REQUESTED else 200
@@ -136,13 +136,6 @@ def _wanted(asked: Listed, request: Request) -> Filter | None:
         raise refusal(400, str(error)) from None
 
 
-def _cancel(tx: Tx, message_id: str, app: str) -> Cancelled:
-    found = rows.by_message_id(tx, message_id)
-    if found is not None and not found.tombstone and app not in (ANY_APP, found.app):
-        raise UnknownExecution(f"the app {app} has no execution {message_id}")
-    return cancel(tx, message_id, app=app)
-
-
 @dataclass(frozen=True, slots=True)
 class _Found:
     now: datetime
@@ -153,9 +146,7 @@ class _Found:
 
 
 def _read(tx: Tx, message_id: str, caller: Identity) -> _Found:
-    execution = rows.by_message_id(tx, message_id)
-    if execution is None or execution.tombstone or not caller.may(Scope.READ, execution.app):
-        raise UnknownExecution(f"no worker has seen an execution {message_id}")
+    execution = own_execution(tx, caller, Scope.READ, message_id)
     tries = attempts.of_execution(tx, execution.id)
     told = reports.of_attempts(tx, [each.id for each in tries])
     return _Found(tx.now, execution, tries, told, waiting_of(tx, execution, caller))

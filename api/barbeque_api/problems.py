@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from barbeque_py.errors import (
+    NoDeadMessage,
     Outrun,
     OutsideError,
     RequestError,
@@ -37,6 +38,7 @@ _CODES = {
     422: "invalid_manifest",
 }
 _UNKNOWN = (
+    NoDeadMessage,
     UnknownApp,
     UnknownExecution,
     UnknownJob,

@@ -9,24 +9,23 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from barbeque_api import schemas
-from barbeque_api.bodies import read_object, read_text, shown
+from barbeque_api.bodies import read_object, read_text
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
-from barbeque_api.rights import needs
+from barbeque_api.rights import caller_of, needs
 from barbeque_api.times import written
 from barbeque_py import clock
+from barbeque_py.acts import drop_dead_message, pause_queue
 from barbeque_py.broker import Depth
 from barbeque_py.broker import Queues as BrokerQueues
 from barbeque_py.errors import (
     ConfigurationError,
-    NoDeadMessage,
     OutsideError,
     RequestError,
-    UnknownQueue,
 )
-from barbeque_py.identity import Scope
+from barbeque_py.identity import Identity, Scope
 from barbeque_py.messages import Unreadable
-from barbeque_py.resend import resend
+from barbeque_py.resend import NotTheirs, resend
 from barbeque_py.store import Tx, apps, dead, lists, queries
 from barbeque_py.store.dead import DeadMessage
 from barbeque_py.store.queries import QueueState
@@ -63,10 +62,11 @@ class Queues:
                 ),
             )
 
-    def all(self) -> Response:
-        """List the queues and what is on them."""
-        now, found = self._parts.store.read(lambda tx: (tx.now, queries.queue_states(tx)))
-        depths = self._look(each.name for each in found)
+    def all(self, request: Request) -> Response:
+        """List the queues and what is on them; an app's token is told of its own executions."""
+        app = caller_of(request).app
+        now, found = self._parts.store.read(lambda tx: (tx.now, queries.queue_states(tx, app=app)))
+        depths = None if app is not None else self._look(each.name for each in found)
         return answer({"queues": [_queue(each, now, depths) for each in found]})
 
     def _look(self, names: Iterable[str]) -> dict[str, Depth | None] | None:
@@ -87,19 +87,19 @@ class Queues:
         reason = read_text(facts, "reason") or ""
         if len(reason) > _LONGEST_REASON:
             raise refusal(400, f"reason: it is longer than {_LONGEST_REASON} characters")
-        return await run_in_threadpool(self._answer, name, pausing=True, reason=reason)
+        return await run_in_threadpool(
+            self._answer, caller_of(request), name, pausing=True, reason=reason
+        )
 
-    def resume(self, name: str) -> Response:
+    def resume(self, name: str, request: Request) -> Response:
         """Start from the queue again."""
-        response = self._answer(name, pausing=False)
+        response = self._answer(caller_of(request), name, pausing=False)
         self._parts.bell.ring()
         return response
 
-    def _answer(self, name: str, *, pausing: bool, reason: str = "") -> Response:
+    def _answer(self, who: Identity, name: str, *, pausing: bool, reason: str = "") -> Response:
         def change(tx: Tx) -> dict[str, Any]:
-            done = apps.pause_queue(tx, name, reason) if pausing else apps.resume_queue(tx, name)
-            if not done:
-                raise UnknownQueue(f"no queue is called {shown(name)}")
+            pause_queue(tx, who, name, pausing=pausing, reason=reason)
             since, why = apps.pause_of(tx, name) or (None, "")
             return {"name": name, "paused_at": written(since), "pause_reason": why or None}
 
@@ -134,11 +134,14 @@ class DeadMessages:
 
     def newest(
         self,
+        request: Request,
         before: Annotated[int | None, Query(ge=1, le=_LARGEST_ID)] = None,
         limit: Annotated[int, Query(ge=1, le=lists.MOST)] = 50,
     ) -> Response:
         """List dead messages, the newest first; `next` is the `before` of the following page."""
-        found = self._parts.store.read(lambda tx: dead.newest(tx, before=before, most=limit))
+        found = self._parts.store.read(
+            lambda tx: dead.newest(tx, app=caller_of(request).app, before=before, most=limit)
+        )
         following = found[-1].id if len(found) == limit else None
         return answer({"dead_messages": list(map(_dead, found)), "next": following})
 
@@ -146,29 +149,24 @@ class DeadMessages:
         """Send the message again, edited or as it is, under the public id it had."""
         facts = await read_object(request, self._parts.max_body, known=("body",), may_be_empty=True)
         edited = read_text(facts, "body")
-        message_id = await run_in_threadpool(self._send, number, edited)
+        message_id = await run_in_threadpool(self._send, caller_of(request), number, edited)
         return answer({"message_id": message_id, "status": "pending", "id": None}, status=201)
 
-    def drop(self, number: _Number) -> Response:
+    def drop(self, number: _Number, request: Request) -> Response:
         """Forget the message."""
-        if not self._parts.store.write(lambda tx: dead.drop(tx, number)):
-            raise _unknown(number)
+        self._parts.store.write(lambda tx: drop_dead_message(tx, caller_of(request), number))
         return Response(status_code=204)
 
-    def _send(self, number: int, edited: str | None) -> str:
+    def _send(self, who: Identity, number: int, edited: str | None) -> str:
         try:
-            message_id = resend(self._parts.store, self._parts.broker, number, body=edited)
-        except NoDeadMessage:
-            raise _unknown(number) from None
+            message_id = resend(self._parts.store, self._parts.broker, who, number, body=edited)
+        except NotTheirs as error:
+            raise refusal(403, str(error)) from None
         except Unreadable as error:
             fault = f"the message can't be a job yet: {error}; send a `body`"
             raise refusal(400, fault) from None
         self._parts.bell.ring()
         return message_id
-
-
-def _unknown(number: int) -> Exception:
-    return refusal(404, f"there is no dead message {number}")
 
 
 def _depth_of(queues: BrokerQueues, name: str) -> Depth | None:

@@ -11,16 +11,17 @@ from barbeque_api import schemas
 from barbeque_api.bodies import read_delay, read_object, shown
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
-from barbeque_api.rights import needs
+from barbeque_api.rights import caller_of, needs
 from barbeque_py import strict_json
-from barbeque_py.errors import NoSuchLog, UnknownExecution
+from barbeque_py.acts import own_execution, retry_execution
+from barbeque_py.errors import NoSuchLog
 from barbeque_py.executions import barbeque_status
-from barbeque_py.identity import Scope
+from barbeque_py.identity import Identity, Scope
 from barbeque_py.ids import is_message_id, new_message_id
 from barbeque_py.intake import INLINE
 from barbeque_py.logs import message_key
 from barbeque_py.logstore import LogStore
-from barbeque_py.retry import NewMessage, retry
+from barbeque_py.retry import NewMessage
 from barbeque_py.store import Tx, dead
 from barbeque_py.store import executions as rows
 from barbeque_py.store.executions import Execution
@@ -64,10 +65,10 @@ class Statuses:
                 openapi_extra=schemas.body(schemas.RETRY, required=False),
             )
 
-    def get(self, message_id: str, fields: str = "__default__") -> Response:
+    def get(self, message_id: str, request: Request, fields: str = "__default__") -> Response:
         """Tell how the execution stands; `pending` too while no worker has seen it."""
         check_id(message_id)
-        found = self._parts.store.read(lambda tx: _find(tx, message_id))
+        found = self._parts.store.read(lambda tx: _find(tx, caller_of(request), message_id))
         wanted = [name.strip() for name in fields.split(",")]
         return answer(self._facts(message_id, found, _expand(wanted)))
 
@@ -86,11 +87,14 @@ class Statuses:
         if image not in ("same", "current"):
             raise refusal(400, f"image: {shown(image)} is neither same nor current")
         retry_id, current = new_message_id(), image == "current"
-        message = await run_in_threadpool(self._message, facts, message_id, retry_id)
+        message = await run_in_threadpool(
+            self._message, caller_of(request), facts, message_id, retry_id
+        )
         await run_in_threadpool(
             self._parts.store.write,
-            lambda tx: retry(
+            lambda tx: retry_execution(
                 tx,
+                caller_of(request),
                 message_id,
                 retry_id=retry_id,
                 delay=delay,
@@ -101,7 +105,9 @@ class Statuses:
         self._parts.bell.ring()
         return answer({"message_id": retry_id, "status": "pending"}, status=201)
 
-    def _message(self, facts: dict[str, Any], message_id: str, retry_id: str) -> NewMessage | None:
+    def _message(
+        self, who: Identity, facts: dict[str, Any], message_id: str, retry_id: str
+    ) -> NewMessage | None:
         """Return the message that takes the old one's place; a large one is put where it is kept.
 
         Its key is the retry's own: what earlier attempts were given stays as it was.
@@ -113,9 +119,7 @@ class Statuses:
         text = strict_json.dumps(facts["message"])
         if len(text) <= INLINE:
             return NewMessage(text, None)
-        found = self._parts.store.read(lambda tx: rows.by_message_id(tx, message_id))
-        if found is None or found.tombstone:
-            raise UnknownExecution(f"no worker has seen an execution {message_id}")
+        found = self._parts.store.read(lambda tx: own_execution(tx, who, Scope.ENQUEUE, message_id))
         folder = message_key(found.app, found.job, found.message_id).rpartition("/")[0]
         key = f"{folder}/message-{retry_id}.json"
         self._parts.logs.put(key, [text.encode()])
@@ -169,9 +173,12 @@ def status_of(execution: Execution) -> str:
     )
 
 
-def _find(tx: Tx, message_id: str) -> _Found:
+def _find(tx: Tx, who: Identity, message_id: str) -> _Found:
+    """Look for the id; another app's is one that nobody knows."""
     execution = rows.by_message_id(tx, message_id)
-    return _Found(execution, dead=execution is None and dead.is_dead(tx, message_id))
+    if execution is not None:
+        return _Found(execution if who.may(Scope.READ, execution.app or None) else None)
+    return _Found(None, dead=dead.is_dead(tx, message_id, app=who.app))
 
 
 def _status(found: _Found) -> str:

@@ -10,10 +10,10 @@ from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
-from barbeque_api.rights import needs
+from barbeque_api.rights import caller_of, needs
 from barbeque_api.times import written
 from barbeque_py.apps import TOPIC, Subscription
-from barbeque_py.identity import Scope
+from barbeque_py.identity import Identity, Scope
 from barbeque_py.store import subscriptions
 from barbeque_py.store.subscriptions import Subscribed
 from barbeque_py.subscriptions import (
@@ -54,10 +54,12 @@ class Subscriptions:
             dependencies=[needs(Scope.DEPLOY)],
         )
 
-    def all(self) -> Response:
+    def all(self, request: Request) -> Response:
         """List the subscriptions, and what is not as it should be in SNS."""
+        who = caller_of(request)
         found = self._parts.store.read(subscriptions.everything)
-        return answer({"subscriptions": list(map(_shown, found))})
+        own = [each for each in found if who.may(Scope.READ, each.app)]
+        return answer({"subscriptions": list(map(_shown, own))})
 
     async def subscribe(self, request: Request) -> Response:
         """Let a queue hear a topic, whose messages start the job from now on.
@@ -67,13 +69,16 @@ class Subscriptions:
         """
         facts = await read_object(request, _LARGEST, known=_FIELDS)
         wanted = self._wanted({name: read_text(facts, name) for name in _FIELDS})
-        row, new = await run_in_threadpool(self._subscribe, wanted)
+        row, new = await run_in_threadpool(self._subscribe, caller_of(request), wanted)
         return answer(_shown(row), status=201 if new else 200)
 
-    def unsubscribe(self, number: Annotated[int, Path(ge=1, le=_LARGEST_ID)]) -> Response:
+    def unsubscribe(
+        self, number: Annotated[int, Path(ge=1, le=_LARGEST_ID)], request: Request
+    ) -> Response:
         """Let a queue hear a topic no more; 202 while SNS could not be told, to be repeated."""
         try:
-            left = unsubscribe(self._parts.store, self._parts.topics, number)
+            who = caller_of(request)
+            left = unsubscribe(self._parts.store, self._parts.topics, who, number)
         except UnknownSubscription as error:
             raise refusal(404, str(error)) from None
         return Response(status_code=204) if left is None else answer(_shown(left), status=202)
@@ -89,9 +94,9 @@ class Subscriptions:
             raise refusal(400, "topic: write an SNS topic's ARN")
         return Subscription(**said)
 
-    def _subscribe(self, wanted: Subscription) -> tuple[Subscribed, bool]:
+    def _subscribe(self, who: Identity, wanted: Subscription) -> tuple[Subscribed, bool]:
         try:
-            return subscribe(self._parts.store, self._parts.topics, wanted)
+            return subscribe(self._parts.store, self._parts.topics, who, wanted)
         except StillSubscribed as error:
             raise refusal(409, str(error)) from None
 

@@ -47,14 +47,12 @@ def waiting_of(tx: Tx, execution: Execution, caller: Identity) -> Waiting | None
 
 def _explain(tx: Tx, message_id: str, caller: Identity) -> dict[str, Any]:
     execution = rows.by_message_id(tx, message_id)
-    if execution is None:
+    if execution is None or not caller.may(Scope.READ, execution.app or None):
         unseen = standings.of_unseen(tx, message_id, mark=WAITING_MARK)
         if unseen.dead is not None and caller.app is not None:
             raise UnknownExecution(f"no worker has seen an execution {message_id}")
         why = explain_unseen(unseen)
         return {"message_id": message_id, "state": None, "waiting": why.to_json()}
-    if not caller.may(Scope.READ, execution.app or None):
-        raise UnknownExecution(f"no worker has seen an execution {message_id}")
     found = waiting_of(tx, execution, caller)
     return {
         "message_id": execution.message_id,

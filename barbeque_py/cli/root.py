@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from barbeque_py.cli.apply import apply, export
+from barbeque_py.cli.audit import audit
 from barbeque_py.cli.check import check
 from barbeque_py.cli.dead import dead
 from barbeque_py.cli.enqueue import enqueue
@@ -95,6 +96,7 @@ _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
         subscriptions,
         subscribe,
         unsubscribe,
+        audit,
     ),
 }
 for panel, verbs in _VERBS.items():

@@ -1,9 +1,11 @@
 """Who changed what, and when: rows are only ever added."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from barbeque_py import strict_json
 from barbeque_py.identity import Identity
@@ -55,3 +57,41 @@ def _text(facts: Mapping[str, Any] | None) -> str | None:
         return None
     text = strict_json.dumps(dict(facts))
     return text if len(text) <= _LONGEST else strict_json.dumps({"cut": text[:1000]})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change that was asked for."""
+
+    id: int
+    at: datetime
+    actor: str
+    origin: str
+    action: str
+    subject: str
+    app: str | None
+    before: str | None
+    """What there was, as JSON."""
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows are asked for; None is any."""
+
+    app: str | None = None
+    subject: str | None = None
+    actor: str | None = None
+    action: str | None = None
+
+
+def newest(tx: Tx, wanted: Wanted, *, before: int | None = None, most: int = 50) -> list[Entry]:
+    """Return rows, the newest first, those with an id below `before` only."""
+    query = select(audit).order_by(audit.c.id.desc()).limit(most)
+    for name in Wanted.__slots__:
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(audit.c[name] == value)
+    if before is not None:
+        query = query.where(audit.c.id < before)
+    return [Entry(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - public name

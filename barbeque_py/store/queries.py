@@ -33,8 +33,9 @@ class QueueState:
     waiting: int
     """Executions that will be started: due, due later, or held by a limit."""
     running: int
-    messages: int
-    """Messages that no worker has taken in yet, delayed ones included."""
+    messages: int | None
+    """Messages that no worker has taken in yet, delayed ones included; None where it is asked what
+    is one app's, as that is not known before."""
     pause_reason: str | None = None
     oldest_at: datetime | None = None
     """Since when the oldest execution that may start now is due."""
@@ -48,15 +49,15 @@ def job_names(tx: Tx) -> list[tuple[str, str]]:
     return [(row.app, row.name) for row in tx.execute(query)]
 
 
-def queue_states(tx: Tx) -> list[QueueState]:
-    """Return every queue and what is on it, by name."""
+def queue_states(tx: Tx, *, app: str | None = None) -> list[QueueState]:
+    """Return every queue and what is on it, by name; of this app's executions only."""
     most = {limit.scope: limit.max for limit in limits.read_all(tx, "queue:")}
     counted = select(messages.c.queue, func.count().label("found")).group_by(messages.c.queue)
     travelling = {row.queue: row.found for row in tx.execute(counted)}
-    dead = _count_dead(tx)
+    dead = _count_dead(tx, app)
     found = []
     for row in tx.execute(select(queues).order_by(queues.c.name)).all():
-        stages = _count_open(tx, row.name)
+        stages = _count_open(tx, row.name, app)
         found.append(
             QueueState(
                 name=row.name,
@@ -64,26 +65,31 @@ def queue_states(tx: Tx) -> list[QueueState]:
                 paused_at=row.paused_at,
                 waiting=sum(stages.get(stage, 0) for stage in _WAITING),
                 running=stages.get(Stage.ACTIVE, 0),
-                messages=travelling.get(row.name, 0),
+                messages=travelling.get(row.name, 0) if app is None else None,
                 pause_reason=row.pause_reason,
-                oldest_at=_oldest(tx, row.name),
+                oldest_at=_oldest(tx, row.name, app),
                 dead=dead.get(row.name, 0),
             )
         )
     return found
 
 
-def _count_dead(tx: Tx) -> dict[str, int]:
-    some = select(dead_messages.c.queue).limit(MOST_COUNTED).subquery()
+def _count_dead(tx: Tx, app: str | None) -> dict[str, int]:
+    asked = select(dead_messages.c.queue)
+    if app is not None:
+        asked = asked.where(dead_messages.c.app == app)
+    some = asked.limit(MOST_COUNTED).subquery()
     query = select(some.c.queue, func.count().label("found")).group_by(some.c.queue)
     return {row.queue: row.found for row in tx.execute(query)}
 
 
-def _oldest(tx: Tx, queue: str) -> datetime | None:
+def _oldest(tx: Tx, queue: str, own: str | None) -> datetime | None:
     """Return since when the oldest of each app's first ready execution is due."""
     columns = executions.c
     found = []
     for rank, app in ready.waiting_groups(tx, queue, most=_GROUPS):
+        if own not in (None, app):
+            continue
         group = (
             columns.queue == queue,
             columns.stage == Stage.READY,
@@ -95,13 +101,15 @@ def _oldest(tx: Tx, queue: str) -> datetime | None:
     return min((each for each in found if each is not None), default=None)
 
 
-def _count_open(tx: Tx, queue: str) -> dict[str, int]:
+def _count_open(tx: Tx, queue: str, app: str | None) -> dict[str, int]:
     """Count the queue's executions that have not ended, by stage, along the claim index."""
     query = (
         select(executions.c.stage, func.count().label("found"))
         .where(executions.c.queue == queue, executions.c.stage.in_([*_WAITING, Stage.ACTIVE]))
         .group_by(executions.c.stage)
     )
+    if app is not None:
+        query = query.where(executions.c.app == app)
     return {row.stage: row.found for row in tx.execute(query)}
 
 

@@ -270,7 +270,9 @@ dead_messages = Table(
     Column("reason", Text, nullable=False),
     Column("sent_at", Instant, nullable=False),
     Column("died_at", Instant, nullable=False),
+    Column("app", String(128)),
     Index("ix_dead_messages_died", "died_at"),
+    Index("ix_dead_messages_app", "app", "id"),
     **_BINARY,
 )
 

@@ -9,13 +9,19 @@ from starlette.responses import Response
 from barbeque_console.executions import find
 from barbeque_console.pages import redirect
 from barbeque_console.parts import Shown
-from barbeque_py.cancel import Cancelled, cancel
+from barbeque_py.acts import (
+    cancel_execution,
+    drop_dead_message,
+    pause_queue,
+    retry_execution,
+)
+from barbeque_py.cancel import Cancelled
 from barbeque_py.errors import NoDeadMessage, UnknownQueue
+from barbeque_py.identity import EVERYBODY, Identity
 from barbeque_py.ids import new_message_id
 from barbeque_py.messages import Unreadable
 from barbeque_py.resend import resend
-from barbeque_py.retry import retry
-from barbeque_py.store import Tx, apps, dead
+from barbeque_py.store import Tx
 
 log = logging.getLogger("barbeque.console")
 
@@ -54,7 +60,7 @@ class Actions:
 
         def start_round(tx: Tx) -> str:
             found = find(tx, message_id).execution.message_id
-            retry(tx, found, retry_id=new_message_id())
+            retry_execution(tx, _asker(request), found, retry_id=new_message_id())
             return found
 
         own = self._parts.store.write(start_round)
@@ -65,22 +71,27 @@ class Actions:
 
         def stop(tx: Tx) -> tuple[str, Cancelled]:
             found = find(tx, message_id).execution.message_id
-            return found, cancel(tx, found)
+            return found, cancel_execution(tx, _asker(request), found)
 
         own, done = self._parts.store.write(stop)
         return self._leave(request, f"/job_executions/{own}", _CANCELLED[done])
 
     def pause(self, request: Request, name: str) -> Response:
         """Start nothing more from the queue."""
-        if not self._parts.store.write(lambda tx: apps.pause_queue(tx, name)):
-            raise UnknownQueue("There is no such queue.")
+        self._pause(request, name, pausing=True)
         return self._leave(request, "/queues", "paused")
 
     def resume(self, request: Request, name: str) -> Response:
         """Start from the queue again."""
-        if not self._parts.store.write(lambda tx: apps.resume_queue(tx, name)):
-            raise UnknownQueue("There is no such queue.")
+        self._pause(request, name, pausing=False)
         return self._leave(request, "/queues", "resumed")
+
+    def _pause(self, request: Request, name: str, *, pausing: bool) -> None:
+        who = _asker(request)
+        try:
+            self._parts.store.write(lambda tx: pause_queue(tx, who, name, pausing=pausing))
+        except UnknownQueue:
+            raise UnknownQueue("There is no such queue.") from None
 
     def send_again(self, request: Request, number: int) -> Response:
         """Put the dead message back on its queue, then forget it.
@@ -88,7 +99,7 @@ class Actions:
         It keeps its id, so one that is sent twice is one execution.
         """
         try:
-            resend(self._parts.store, self._parts.broker, number)
+            resend(self._parts.store, self._parts.broker, _asker(request), number)
         except NoDeadMessage:
             raise HTTPException(404, _GONE) from None
         except UnknownQueue:
@@ -99,8 +110,10 @@ class Actions:
 
     def drop(self, request: Request, number: int) -> Response:
         """Forget the dead message."""
-        if not self._parts.store.write(lambda tx: dead.drop(tx, number)):
-            raise HTTPException(404, _GONE)
+        try:
+            self._parts.store.write(lambda tx: drop_dead_message(tx, _asker(request), number))
+        except NoDeadMessage:
+            raise HTTPException(404, _GONE) from None
         return self._leave(request, "/dead_messages", "dropped")
 
     def _leave(self, request: Request, path: str, notice: str) -> Response:
@@ -109,3 +122,9 @@ class Actions:
         asker = request.client.host if request.client else "-"
         log.info("%s by %s: %s", ascii(request.url.path)[1:-1], asker, notice)
         return redirect(request.scope, f"{path}?notice={notice}")
+
+
+def _asker(request: Request) -> Identity:
+    """Return who asks, as far as it is known: the console has no login yet."""
+    origin = request.client.host if request.client else ""
+    return Identity(EVERYBODY.name, EVERYBODY.scopes, origin=origin)

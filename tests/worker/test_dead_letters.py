@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from barbeque_py.apps import App, JobDefinition, Queue
 from barbeque_py.broker import Parcel
+from barbeque_py.identity import EVERYBODY
 from barbeque_py.ids import new_message_id
 from barbeque_py.intake import Intake
 from barbeque_py.logstores.directory import DirectoryLogStore
@@ -117,7 +118,7 @@ def test_what_was_received_too_often_is_a_dead_message_that_can_be_sent_again(
     assert "received 20 times and never recorded" in found.reason
     assert post.left() == 0
 
-    assert resend(post.store, post.broker, found.id) == message_id
+    assert resend(post.store, post.broker, EVERYBODY, found.id) == message_id
     intake = Intake(post.store, post.broker, DirectoryLogStore(tmp_path))
     wait_until(lambda: intake.take(QUEUE, wait=SOON) == 1, "it is taken in")
     row = post.store.read(lambda tx: rows.by_message_id(tx, message_id))

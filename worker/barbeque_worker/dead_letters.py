@@ -11,7 +11,7 @@ from datetime import timedelta
 from barbeque_py.broker import Broker, Delivery, Queues
 from barbeque_py.errors import OutsideError, RequestError, StoreUnavailable
 from barbeque_py.intake import public_id_of
-from barbeque_py.messages import JobMessage, Notification, Parsed, parse
+from barbeque_py.messages import JobMessage, Notification, Parsed, app_of, parse
 from barbeque_py.store import Store, Tx, apps, dead, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.subscriptions import job_of
@@ -88,7 +88,13 @@ class DeadLetters:
         for letter in letters:
             delivery = replace(letter, queue=queue)
             if not _is_recorded(tx, delivery):
-                dead.bury(tx, delivery, reason=self._reason, message_id=public_id_of(delivery))
+                dead.bury(
+                    tx,
+                    delivery,
+                    reason=self._reason,
+                    message_id=public_id_of(delivery),
+                    app=app_of(delivery.body),
+                )
 
     @property
     def _reason(self) -> str:

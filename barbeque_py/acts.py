@@ -1,0 +1,94 @@
+"""What somebody asks for: done if it is theirs, and written into the audit trail with it."""
+
+from datetime import timedelta
+
+from barbeque_py.cancel import ANY_APP, Cancelled, cancel
+from barbeque_py.errors import NoDeadMessage, UnknownExecution, UnknownQueue
+from barbeque_py.identity import Identity, Scope
+from barbeque_py.retry import NewMessage, retry
+from barbeque_py.store import Tx, apps, audit, dead
+from barbeque_py.store import executions as rows
+from barbeque_py.store.executions import Execution
+
+
+def own_execution(tx: Tx, who: Identity, scope: Scope, message_id: str) -> Execution:
+    """Return the execution, for one who may do that with it.
+
+    Raises `UnknownExecution`, of another app's execution too.
+    """
+    found = rows.by_message_id(tx, message_id)
+    if found is None or found.tombstone or not who.may(scope, found.app):
+        raise UnknownExecution(f"no worker has seen an execution {message_id}")
+    return found
+
+
+def retry_execution(  # noqa: PLR0913 - what may be asked of a retry
+    tx: Tx,
+    who: Identity,
+    message_id: str,
+    *,
+    retry_id: str,
+    delay: timedelta = timedelta(0),
+    current_image: bool = False,
+    message: NewMessage | None = None,
+) -> None:
+    """Give the execution another round; raises what `retry` raises."""
+    found = own_execution(tx, who, Scope.ENQUEUE, message_id)
+    retry(
+        tx,
+        message_id,
+        retry_id=retry_id,
+        delay=delay,
+        current_image=current_image,
+        message=message,
+    )
+    after = {
+        "retry_id": retry_id,
+        "delay": delay.total_seconds(),
+        "current_image": current_image,
+        "another_message": message is not None,
+    }
+    subject = f"execution:{found.message_id}"
+    before = {"state": found.state, "round": found.round}
+    audit.record(tx, who, "execution.retry", subject, app=found.app, before=before, after=after)
+
+
+def cancel_execution(tx: Tx, who: Identity, message_id: str, *, app: str = ANY_APP) -> Cancelled:
+    """Cancel the execution, also one that no worker has seen; `app` is whose it is said to be.
+
+    Raises `UnknownExecution` for another app's.
+    """
+    if app is ANY_APP and who.app is not None:
+        app = who.app
+    found = rows.by_message_id(tx, message_id)
+    strange = found is not None and ANY_APP not in (app, found.app) and app != found.app
+    if strange or not who.may(Scope.ENQUEUE, app or None):
+        raise UnknownExecution(f"the app {app} has no execution {message_id}")
+    outcome = cancel(tx, message_id, app=app)
+    if outcome is not Cancelled.TOO_LATE:
+        subject = f"execution:{message_id if found is None else found.message_id}"
+        owner = (app if found is None else found.app) or None
+        before = None if found is None else {"state": found.state}
+        after = {"outcome": outcome}
+        audit.record(tx, who, "execution.cancel", subject, app=owner, before=before, after=after)
+    return outcome
+
+
+def pause_queue(tx: Tx, who: Identity, name: str, *, pausing: bool, reason: str = "") -> None:
+    """Pause the queue, or resume it. Raises `UnknownQueue`."""
+    paused = name in apps.paused_queues(tx)
+    done = apps.pause_queue(tx, name, reason) if pausing else apps.resume_queue(tx, name)
+    if not done:
+        raise UnknownQueue(f"no queue is called {name[:60]!r}")
+    before, after = {"paused": paused}, {"paused": pausing, "reason": reason or None}
+    action = "queue.pause" if pausing else "queue.resume"
+    audit.record(tx, who, action, f"queue:{name}", before=before, after=after)
+
+
+def drop_dead_message(tx: Tx, who: Identity, number: int) -> None:
+    """Forget the dead message. Raises `NoDeadMessage`, of another app's too."""
+    found = dead.get(tx, number)
+    if found is None or not who.may_touch(Scope.ENQUEUE, found.app) or not dead.drop(tx, number):
+        raise NoDeadMessage(f"there is no dead message {number}")
+    subject, before = f"dead_message:{number}", dead.facts(found)
+    audit.record(tx, who, "dead_message.drop", subject, app=found.app, before=before)
