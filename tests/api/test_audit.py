@@ -24,6 +24,9 @@ UNWRITTEN = {
     "POST /v2/job_executions/batch": "the same",
     "POST /v2/attempts/{attempt_id}/progress": "what jobs tell of themselves",
     "POST /v2/attempts/{attempt_id}/result": "the same",
+    "POST /v2/attempts/{attempt_id}/heartbeat": "what an app's backend tells of its own run",
+    "POST /v2/attempts/{attempt_id}/log": "the same",
+    "POST /v2/job_executions/bulk/{number}": "goes on with what was asked for and recorded",
 }
 
 
@@ -95,6 +98,12 @@ def _token_id(api: Running) -> str:
     return str(_token(api).json()["id"])
 
 
+def _test_notice(api: Running) -> httpx.Response:
+    wanted = {"app": "media", "channel": "email", "target": "a@example.com"}
+    return api.post("/v2/notices/test", wanted)
+
+
+_USER = "/v2/apps/media/users/u1"
 _LOCK = "/v1/apps/media/revision_lock"
 
 Ready = Callable[[Running], Callable[[Running], httpx.Response]]
@@ -112,6 +121,28 @@ WAYS: dict[str, Ready] = {
     ),
     "POST /v2/apps/{app}/rollback": lambda api: lambda api: api.post("/v2/apps/media/rollback"),
     "POST /v2/apply": _apply,
+    "POST /v2/job_executions/bulk": lambda api: _later(
+        api.enqueue(),
+        lambda api, _: api.post(
+            "/v2/job_executions/bulk",
+            {"action": "cancel", "filter": {"app": "media"}, "expected": 1000},
+        ),
+    ),
+    "PUT /v2/apps/{app}/users/{user_id:path}": lambda api: (
+        lambda api: api.client.put(_USER, json={"emails": ["a@example.com"]})
+    ),
+    "DELETE /v2/apps/{app}/users/{user_id:path}": lambda api: _later(
+        api.client.put(_USER, json={"emails": ["b@example.com"]}),
+        lambda api, _: api.client.delete(_USER),
+    ),
+    "POST /v2/notices/test": lambda api: _test_notice,
+    "POST /v2/notices/{notice_id}/resend": lambda api: _later(
+        _test_notice(api).json()["notices"][0],
+        lambda api, notice_id: api.client.post(f"/v2/notices/{notice_id}/resend"),
+    ),
+    "POST /v2/apps/{app}/signing_secrets": lambda api: (
+        lambda api: api.post("/v2/apps/media/signing_secrets")
+    ),
     "POST /v2/queues/{name}/pause": lambda api: lambda api: api.post("/v2/queues/slow/pause"),
     "POST /v2/queues/{name}/resume": lambda api: lambda api: api.post("/v2/queues/slow/resume"),
     "POST /v2/subscriptions": lambda api: _subscribe,

@@ -70,6 +70,8 @@ NOBODYS: dict[str, Any] = {
     "token_id": "nothing",
     "app": "nothing",
     "name": "nothing",
+    "user_id": "u1",
+    "notice_id": UNSEEN,
 }
 
 
@@ -136,6 +138,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "token_id": "nothing",
             "app": "theirs",
             "name": "theirs",
+            "user_id": "u1",
+            "notice_id": UNSEEN,
         }
         yield World(api, identities, theirs)
 
@@ -193,7 +197,7 @@ def test_another_app_s_thing_is_answered_as_one_that_nobody_knows(
     unknown = world.ask(route, "mine", nobodys)
     assert found.status_code == unknown.status_code
     told = found.text
-    for name in re.findall(r"{(\w+)}", route.path):
+    for name in re.findall(r"{(\w+)(?::\w+)?}", route.path):
         told = told.replace(str(world.theirs[name]), str(nobodys[name]))
     assert told == unknown.text
 
