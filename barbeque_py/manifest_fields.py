@@ -33,7 +33,6 @@ CAPABILITIES = frozenset(
 )
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-_HTTP = re.compile(r"https?://[^\s/?#@]+(/[^\s]*)?")
 _MENTION = re.compile(r"[^\x00-\x1f\x7f]{0,300}")
 _A_MENTION = "a line of up to 300 characters"
 _SHOWN = 60
@@ -181,7 +180,7 @@ def _slack_place(value: object) -> str:
     return text
 
 
-def _callback_url(value: object) -> str:
+def _target_url(value: object) -> str:
     text = read_text(value)
     read_target(text)
     return text
@@ -211,9 +210,8 @@ Topic = Annotated[str, matching(TOPIC, "an SNS topic's ARN"), like(TOPIC)]
 Image = Annotated[str, matching(IMAGE, _AN_IMAGE), like(IMAGE)]
 Email = Annotated[str, matching(EMAIL, AN_EMAIL), string(format="email")]
 SlackPlace = Annotated[str, PlainValidator(_slack_place), string(examples=["#media"])]
-Url = Annotated[str, matching(_HTTP, "an http:// or https:// address"), like(_HTTP)]
 MentionText = Annotated[str, matching(_MENTION, _A_MENTION), like(_MENTION)]
-CallbackUrl = Annotated[str, PlainValidator(_callback_url), string(format="uri")]
+TargetUrl = Annotated[str, PlainValidator(_target_url), string(format="uri")]
 Command = Annotated[
     list[Text],
     BeforeValidator(split_command, json_schema_input_type=str | list[str]),

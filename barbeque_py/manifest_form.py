@@ -9,7 +9,6 @@ from barbeque_py.apps import DEFAULT_GRACE, DEFAULT_TIMEOUT
 from barbeque_py.durations import format_duration
 from barbeque_py.manifest_ecs import ECS_FORMS, EcsForm
 from barbeque_py.manifest_fields import (
-    CallbackUrl,
     Capability,
     Command,
     Concurrency,
@@ -26,10 +25,10 @@ from barbeque_py.manifest_fields import (
     Regex,
     SlackPlace,
     SomeText,
+    TargetUrl,
     Text,
     Timeout,
     Topic,
-    Url,
     Window,
     distinct,
 )
@@ -49,7 +48,7 @@ class NotifyForm(Form):
     """A Slack channel, as in "#media", a channel's or member's id, or an incoming webhook."""
     email: list[Email] = []
     """Email addresses."""
-    webhook: Url | None = None
+    webhook: TargetUrl | None = None
     """An address that is sent a signed request."""
     on: Annotated[
         list[Literal["success", "failure", "attempt", "cancelled"]], AfterValidator(distinct)
@@ -85,7 +84,7 @@ class RetryForm(Form):
 class CallbackForm(Form):
     """A job that the app's own backend runs."""
 
-    url: CallbackUrl
+    url: TargetUrl
     """Where the backend takes the job; a private address must be in BARBEQUE_WEBHOOK_ALLOW."""
 
 

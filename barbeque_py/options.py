@@ -12,6 +12,7 @@ from barbeque_py.apps import NAME
 from barbeque_py.clock import rfc3339
 from barbeque_py.durations import parse_duration
 from barbeque_py.errors import RequestError
+from barbeque_py.targets import read_target
 
 LONGEST_TIMEOUT = timedelta(days=30)
 HIGHEST_PRIORITY = 100
@@ -169,11 +170,18 @@ def _notify(value: object) -> dict[str, object]:
     if unknown:
         raise TooNew(f"Options.notify.{unknown[0]} is not a way to tell people this version knows")
     if "webhook" in value:
-        _short(value["webhook"])
+        _within("webhook", _target, value["webhook"])
     if "slack" in value:
         _within("slack", _slack, value["slack"])
     _emails(value.get("email", []))
     return value
+
+
+def _target(value: object) -> str:
+    """Return the address of the web that something may be sent to, if it can be one."""
+    text = _short(value)
+    read_target(text)
+    return text
 
 
 def _within(key: str, read: Callable[[object], str], value: object) -> None:

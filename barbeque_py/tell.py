@@ -111,9 +111,11 @@ def tell(tx: Tx, item: Item, tail: Tail, *, admins: Sequence[str] = ()) -> int:
     made = notices_of(occasion, rules, asked, user, admins=admins)
     if occasion.event in FAILURES and rules.hears(occasion.event):
         notices.set_failing(tx, execution.app, execution.job)
-    first: dict[tuple[str, str], Notice] = {}
+    first: dict[tuple[str, str, str], Notice] = {}
     for each in (*_recovery(tx, occasion, rules, admins), *made):
-        first.setdefault((each.channel, each.target), each)
+        # People are told once; programs wait for the event that they know.
+        event = each.occasion.event if each.channel is Channel.WEBHOOK else ""
+        first.setdefault((each.channel, each.target, event), each)
     put(tx, execution.id, list(first.values()))
     outbox.finish(tx, [item.id])
     return len(first)

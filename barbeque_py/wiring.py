@@ -141,7 +141,8 @@ def open_parts(settings: Settings) -> Parts:
     return Parts(
         **facts,
         executor=executor,
-        notifiers=open_notifiers(settings),
+        notifiers=open_notifiers(settings)
+        | {Channel.WEBHOOK: _open_webhooks(front.store, outbound, settings)},
         callbacks=CallbackExecutor(front.store, outbound),
         outbound=outbound,
         job_urls=JobUrls(
@@ -181,6 +182,12 @@ def _open_slack(settings: Settings) -> Notifier:
     from barbeque_py.notifiers.slack import SlackNotifier  # noqa: PLC0415
 
     return SlackNotifier(settings.slack, settings.slack_api, host_url=settings.host_url)
+
+
+def _open_webhooks(store: Store, outbound: Outbound, settings: Settings) -> Notifier:
+    from barbeque_py.notifiers.webhook import WebhookNotifier  # noqa: PLC0415
+
+    return WebhookNotifier(store, outbound, host_url=settings.host_url)
 
 
 def _open_email(url: MailUrl, settings: Settings) -> Notifier:

@@ -15,6 +15,7 @@ from barbeque_api.app import create_app
 from barbeque_py.apps import JobDefinition
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.store import apps, signing_secrets
+from barbeque_worker.courier import Backoff
 from tests.api.served import listening, parts_of
 from tests.receiver import Received, Receiver
 from tests.waiting import wait_until
@@ -63,7 +64,7 @@ class Site:
 
 
 @contextmanager
-def site(home: Path) -> Iterator[Site]:
+def site(home: Path, *, backoff: Backoff | None = None) -> Iterator[Site]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     more = {"BARBEQUE_WEBHOOK_ALLOW": "127.0.0.1", "BARBEQUE_JOB_URL": f"http://127.0.0.1:{port}"}
@@ -71,7 +72,7 @@ def site(home: Path) -> Iterator[Site]:
     parts = parts_of(office.store, home)
     with Receiver() as backend, listening(create_app(parts), port=port) as (url, _):
         made = Site(office, backend, url)
-        office.work()
+        office.work(backoff=backoff)
         try:
             yield made
         finally:

@@ -34,7 +34,6 @@ _LOOK_AGAIN = timedelta(seconds=5)
 _NOT_SET_UP = {
     Channel.EMAIL: "no email is sent from here: set BARBEQUE_MAIL",
     Channel.SLACK: "nothing is sent to Slack from here: set BARBEQUE_SLACK",
-    Channel.WEBHOOK: "nothing is sent to webhooks from here",
 }
 
 
