@@ -95,13 +95,19 @@ class Asking(ABC):
             yield from reading.take(self.ask(reading.call()))
 
     def retry(
-        self, message_id: str, *, delay: timedelta | None = None, image: str | None = None
+        self,
+        message_id: str,
+        *,
+        delay: timedelta | None = None,
+        image: str | None = None,
+        message: Any = None,
     ) -> Enqueued:
         """Give an execution that has ended another round; Conflict while it is open.
 
-        `image` is `same`, the one it ran, unless given, or `current`, the app's of today.
+        `image` is `same`, the one it ran, unless given, or `current`, the app's of today; a
+        `message` takes the place of the one it had.
         """
-        return self.ask(calls.retry(message_id, delay=delay, image=image))
+        return self.ask(calls.retry(message_id, delay=delay, image=image, message=message))
 
     def cancel(self, message_id: str) -> Cancelled:
         """Stop the execution wherever it stands, also one that no worker has seen yet."""

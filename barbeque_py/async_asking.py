@@ -98,13 +98,19 @@ class AsyncAsking(ABC):
                 yield line
 
     async def retry(
-        self, message_id: str, *, delay: timedelta | None = None, image: str | None = None
+        self,
+        message_id: str,
+        *,
+        delay: timedelta | None = None,
+        image: str | None = None,
+        message: Any = None,
     ) -> Enqueued:
         """Give an execution that has ended another round; Conflict while it is open.
 
-        `image` is `same`, the one it ran, unless given, or `current`, the app's of today.
+        `image` is `same`, the one it ran, unless given, or `current`, the app's of today; a
+        `message` takes the place of the one it had.
         """
-        return await self.ask(calls.retry(message_id, delay=delay, image=image))
+        return await self.ask(calls.retry(message_id, delay=delay, image=image, message=message))
 
     async def cancel(self, message_id: str) -> Cancelled:
         """Stop the execution wherever it stands, also one that no worker has seen yet."""

@@ -262,9 +262,13 @@ def of_execution(message_id: str) -> str:
     return f"{EXECUTIONS}/{part(message_id)}"
 
 
-def given(wanted: Mapping[str, Any]) -> dict[str, str]:
-    """Return the parameters that are not None, as text."""
-    return {name: str(value) for name, value in wanted.items() if value is not None}
+def given(wanted: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """Return the parameters that are not None, as text; one that is a list comes several times."""
+    return {
+        name: [str(each) for each in value] if isinstance(value, list) else str(value)
+        for name, value in wanted.items()
+        if value is not None
+    }
 
 
 def as_is(answer: Any) -> Any:

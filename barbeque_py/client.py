@@ -53,11 +53,24 @@ class Client(Asking):
         return self._dict("GET", f"{calls.of_execution(message_id)}/waiting")
 
     def executions(self, **wanted: Any) -> dict[str, Any]:
-        """Return the newest executions; `app`, `job`, `state`, `queue`, `before`, `limit` narrow.
+        """Return the newest executions, narrowed by what the API's list takes, `tag` as a list.
 
         `job_executions` lists them, `next` is what to give as `before` to go on, None at the end.
         """
         return self._dict("GET", calls.EXECUTIONS, params=_given(wanted))
+
+    def bulk(self, action: str, wanted: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """Cancel, retry or delete those that are wanted; `dry_run` counts, `expected` guards.
+
+        Where `finished_at` is None there is more to do: `go_on` does it.
+        """
+        said = {name: value for name, value in more.items() if value is not None}
+        body = {"action": action, "filter": dict(wanted)} | said
+        return self._dict("POST", f"{calls.EXECUTIONS}/bulk", json=body)
+
+    def go_on(self, number: int) -> dict[str, Any]:
+        """Go on with a bulk change, for some seconds, and tell how far it has come."""
+        return self._dict("POST", f"{calls.EXECUTIONS}/bulk/{number}")
 
     def log(self, message_id: str, *, wait: timedelta = timedelta(0), **wanted: Any) -> Any:
         """Return a page of an attempt's log, waiting up to `wait` for it to have something new.
@@ -143,9 +156,10 @@ class Client(Asking):
         """Return every queue with what waits and runs."""
         return list(self._dict("GET", "/v2/queues")["queues"])
 
-    def pause(self, queue: str) -> Any:
+    def pause(self, queue: str, reason: str | None = None) -> Any:
         """Start nothing more from the queue, which still takes in."""
-        return self._call("POST", f"/v2/queues/{_part(queue)}/pause")
+        body = {} if reason is None else {"reason": reason}
+        return self._call("POST", f"/v2/queues/{_part(queue)}/pause", json=body)
 
     def resume(self, queue: str) -> Any:
         """Start from the queue again."""

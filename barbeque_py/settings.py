@@ -53,6 +53,9 @@ _FORMER = {
 """Barbeque's settings that we have not, with what takes their place."""
 
 
+_FOR_OTHERS = 0o077
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """What a setting is called, what it means, and how its text is read."""
@@ -329,15 +332,23 @@ class Settings:
 
     @classmethod
     def from_environment(
-        cls, mapping: Mapping[str, str] | None = None, *, env_file: Path | None = None
+        cls,
+        mapping: Mapping[str, str] | None = None,
+        *,
+        env_file: Path | None = None,
+        login: Path | None = None,
     ) -> "Settings":
         """Read the settings; what is unset or empty has the laptop's default.
 
-        The environment wins over the file. Raises `ConfigurationError` naming the variable, its
+        The environment wins over the file, and both over what `login` kept, whose token is for its
+        own URL only. Raises `ConfigurationError` naming the variable, its
         value unless that is a secret, and the cure.
         """
         read_from_file = {} if env_file is None else read_env_file(env_file)
         given = read_from_file | dict(os.environ if mapping is None else mapping)
+        if login is not None and not given.get("BARBEQUE_URL"):
+            said = {name: text for name, text in given.items() if text}
+            given = _read_login(login) | said
         home: Path = _value(_VARIABLES["home"], given, home="")
         texts = {name: _text(each, given, home=str(home)) for name, each in _VARIABLES.items()}
         read = {name: _value(each, given, home=str(home)) for name, each in _VARIABLES.items()}
@@ -356,6 +367,25 @@ _VARIABLES: dict[str, Variable] = {
     each.name: each.metadata["variable"] for each in fields(Settings) if each.metadata
 }
 """By the name of their field."""
+
+
+def login_file() -> Path:
+    """Return where `barbeque login` keeps this user's server and token."""
+    configuration = os.environ.get("XDG_CONFIG_HOME", "")
+    folder = Path(configuration) if configuration.startswith("/") else Path.home() / ".config"
+    return folder / "barbeque" / "login"
+
+
+def _read_login(path: Path) -> dict[str, str]:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return {}
+    if mode & _FOR_OTHERS:
+        raise ConfigurationError(
+            f"{path} holds a token and others may read it: `chmod 600 {path}`, and make a new token"
+        )
+    return read_env_file(path)
 
 
 def environment_of_jobs() -> dict[str, str]:

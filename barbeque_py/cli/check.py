@@ -1,7 +1,7 @@
 """`barbeque check`: every setting and connection, with the cure for what is wrong."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,7 +9,9 @@ from barbeque_py.cli.exits import Code
 from barbeque_py.cli.options import Json
 from barbeque_py.cli.screen import print_finding, print_json, print_line, print_table
 from barbeque_py.cli.session import session_of
-from barbeque_py.settings import Settings, describe
+
+if TYPE_CHECKING:
+    from barbeque_py.settings import Settings
 
 
 def check(
@@ -49,13 +51,17 @@ def check(
             print_finding(each.level, each.subject, each.sentence)
     _tell("")
     if as_json:
+        from barbeque_py.settings import describe
+
         shown = {row.variable: row.value for row in describe(settings)}
         print_json({"settings": shown, "findings": [each.facts() for each in findings]})
     if any(each.level == FAULT for each in findings):
         raise typer.Exit(Code.FAILED)
 
 
-def _print_settings(settings: Settings) -> None:
+def _print_settings(settings: "Settings") -> None:
+    from barbeque_py.settings import describe
+
     rows = [
         (row.variable, row.value or "not set", "" if row.value else row.default)
         for row in describe(settings)
@@ -71,7 +77,7 @@ def _tell(part: str) -> None:
         sys.stderr.flush()
 
 
-def _forget(settings: Settings, place: str, *, as_json: bool) -> None:
+def _forget(settings: "Settings", place: str, *, as_json: bool) -> None:
     from barbeque_py.cli.places import forget
     from barbeque_py.wiring import open_front
 

@@ -10,7 +10,6 @@ from barbeque_py.cli.inputs import read_instant, read_length, read_message
 from barbeque_py.cli.options import Json
 from barbeque_py.cli.screen import print_json, print_line
 from barbeque_py.cli.session import client_of
-from barbeque_py.setting_values import nearest
 
 if TYPE_CHECKING:
     from barbeque_py.client import Client
@@ -101,6 +100,8 @@ def _queue_of(client: "Client", app: str, job: str) -> str:
 
 
 def _meant(name: str, known: dict[str, Any]) -> str:
+    from barbeque_py.setting_values import nearest
+
     close = nearest(name, known)
     if close:
         return f": did you mean {close}?"

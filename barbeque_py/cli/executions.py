@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from barbeque_py.cli import choosing
 from barbeque_py.cli.exits import Code, Failure
-from barbeque_py.cli.inputs import read_length
+from barbeque_py.cli.inputs import read_length, read_message
 from barbeque_py.cli.options import Json, MessageId
 from barbeque_py.cli.screen import print_json, print_line, print_table, short_time, shown
 from barbeque_py.cli.session import client_of
@@ -27,7 +28,6 @@ _FACTS = (
     ("message", "message"),
     ("page", "html_url"),
 )
-_STATES = "queued, running, retrying, succeeded, failed or cancelled"
 _LONGEST_DELAY = timedelta(seconds=900)
 
 
@@ -53,6 +53,8 @@ def print_execution(execution: Mapping[str, Any]) -> None:
         if value is not None:
             text = f"{short_time(value)} UTC" if name.endswith("_at") else shown(value)
             print_line(f"{title:10}{text}")
+    if execution.get("waiting"):
+        print_line(f"{'waiting':10}{shown(execution['waiting']['sentence'])}")
     _print_report(execution)
     attempts = execution.get("attempts") or []
     if attempts:
@@ -87,10 +89,16 @@ def _row(attempt: Mapping[str, Any]) -> tuple[object, ...]:
 def list_executions(
     context: typer.Context,
     *,
-    app: Annotated[str | None, typer.Option(help="Of this app only.")] = None,
-    job: Annotated[str | None, typer.Option(help="Of this job only.")] = None,
-    state: Annotated[str | None, typer.Option(help=f"In this state only: {_STATES}.")] = None,
-    queue: Annotated[str | None, typer.Option(help="From this queue only.")] = None,
+    app: choosing.App = None,
+    job: choosing.Job = None,
+    state: choosing.State = None,
+    status: choosing.Status = None,
+    queue: choosing.Queue = None,
+    user: choosing.User = None,
+    tag: choosing.Tag = None,
+    since: choosing.Since = None,
+    until: choosing.Until = None,
+    start: choosing.Start = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many at most.")] = 20,
     before: Annotated[
         int | None, typer.Option(help="Go on after this number, the page before's `next`.")
@@ -98,9 +106,11 @@ def list_executions(
     as_json: Json = False,
 ) -> None:
     """List executions, the newest first."""
-    answer = client_of(context).executions(
-        app=app, job=job, state=state, queue=queue, limit=limit, before=before
-    )
+    del app, job, state, status, queue, user, tag, since, until, start
+    wanted, client = choosing.filter_of(context), client_of(context)
+    answer = client.executions(**wanted, limit=limit, before=before)
+    while not answer["job_executions"] and answer["next"] is not None:
+        answer = client.executions(**wanted, limit=limit, before=answer["next"])
     if as_json:
         print_json(answer)
         return
@@ -122,7 +132,8 @@ def list_executions(
 
 def retry(
     context: typer.Context,
-    message_id: MessageId,
+    message_ids: choosing.Ids = None,
+    *,
     delay: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Wait so long first, at most 15m.")
     ] = None,
@@ -132,32 +143,117 @@ def retry(
             metavar="same|current", help="The image it ran (same), or the app's of today."
         ),
     ] = None,
+    message: Annotated[
+        str | None,
+        typer.Option(help="Another message: JSON, @FILE, or - for standard input."),
+    ] = None,
+    app: choosing.App = None,
+    job: choosing.Job = None,
+    state: choosing.State = None,
+    status: choosing.Status = None,
+    queue: choosing.Queue = None,
+    user: choosing.User = None,
+    tag: choosing.Tag = None,
+    since: choosing.Since = None,
+    until: choosing.Until = None,
+    start: choosing.Start = None,
+    dry_run: choosing.DryRun = False,
+    yes: choosing.Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Run an execution that has ended again, with all its retries given anew.
+    """Run executions that have ended again, with all their retries given anew.
 
-    Its attempts' numbers go on. Ends with 1 while the execution is still open.
+    Their attempts' numbers go on. Ends with 1 while one is still open. With options in place of
+    ids, all that have ended and match: they are counted first.
+
+    barbeque retry --app media --status failed --since 2h
     """
+    del app, job, state, status, queue, user, tag, since, until, start, dry_run, yes
     wait = None if delay is None else read_length("--delay", delay)
     if wait is not None and (wait > _LONGEST_DELAY or wait % timedelta(seconds=1)):
         raise Failure("--delay: a retry waits whole seconds, at most 15m", Code.USAGE)
-    answer = client_of(context).retry(message_id, delay=wait, image=image)
+    wanted, client = choosing.chosen(context, message_ids), client_of(context)
+    if wanted:
+        if delay is not None or message is not None:
+            raise Failure("--delay and --message: for ids only", Code.USAGE)
+        choosing.change_many(context, client, "retry", wanted, image=image)
+        return
+    changed = {} if message is None else {"message": read_message(message)}
+    answers = []
+    for each in message_ids or ():
+        answers.append(client.retry(each, delay=wait, image=image, **changed).facts)
+        if not as_json:
+            print_line(f"{each} is queued again")
     if as_json:
-        print_json(answer.facts)
-    else:
-        print_line(f"{message_id} is queued again")
+        print_json(answers[0] if len(answers) == 1 else answers)
 
 
-def cancel(context: typer.Context, message_id: MessageId, as_json: Json = False) -> None:
-    """Stop an execution wherever it stands.
+def cancel(
+    context: typer.Context,
+    message_ids: choosing.Ids = None,
+    *,
+    app: choosing.App = None,
+    job: choosing.Job = None,
+    state: choosing.State = None,
+    status: choosing.Status = None,
+    queue: choosing.Queue = None,
+    user: choosing.User = None,
+    tag: choosing.Tag = None,
+    since: choosing.Since = None,
+    until: choosing.Until = None,
+    start: choosing.Start = None,
+    dry_run: choosing.DryRun = False,
+    yes: choosing.Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Stop executions wherever they stand.
 
     One that waits is cancelled at once; one that runs is asked to end (SIGTERM, after its grace
-    period SIGKILL). Ends with 1 when the execution has ended already.
+    period SIGKILL). Ends with 1 when one has ended already. With options in place of ids, all that
+    are open and match: they are counted first.
+
+    barbeque cancel --queue default --state queued --dry-run
     """
-    answer = client_of(context).cancel(message_id)
+    del app, job, state, status, queue, user, tag, since, until, start, dry_run, yes
+    wanted, client = choosing.chosen(context, message_ids), client_of(context)
+    if wanted:
+        choosing.change_many(context, client, "cancel", wanted)
+        return
+    answers = []
+    for each in message_ids or ():
+        answer = client.cancel(each)
+        answers.append(answer.facts)
+        if not as_json:
+            print_line(f"{each}: {answer.outcome}")
     if as_json:
-        print_json(answer.facts)
-    else:
-        print_line(f"{message_id}: {answer.outcome}")
-    if answer.outcome == "already ended":
+        print_json(answers[0] if len(answers) == 1 else answers)
+    if any(each["outcome"] == "already ended" for each in answers):
         raise typer.Exit(Code.FAILED)
+
+
+def delete(
+    context: typer.Context,
+    *,
+    app: choosing.App = None,
+    job: choosing.Job = None,
+    state: choosing.State = None,
+    status: choosing.Status = None,
+    queue: choosing.Queue = None,
+    user: choosing.User = None,
+    tag: choosing.Tag = None,
+    since: choosing.Since = None,
+    until: choosing.Until = None,
+    start: choosing.Start = None,
+    dry_run: choosing.DryRun = False,
+    yes: choosing.Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Delete executions that have ended, with their logs and results, for good.
+
+    All that match: they are counted first. What is old goes by itself (BARBEQUE_RETENTION).
+
+    barbeque delete --app media --tag env=test --dry-run
+    """
+    del app, job, state, status, queue, user, tag, since, until, start, dry_run, yes, as_json
+    wanted = choosing.chosen(context, None)
+    choosing.change_many(context, client_of(context), "delete", wanted)

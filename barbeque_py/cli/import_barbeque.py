@@ -9,10 +9,10 @@ from barbeque_py.cli.exits import Code, Failure
 from barbeque_py.cli.options import Json
 from barbeque_py.cli.screen import print_json, print_line, shown
 from barbeque_py.cli.session import session_of
-from barbeque_py.settings import Settings
 
 if TYPE_CHECKING:
     from barbeque_py.move_in import Report, Tally, Terms
+    from barbeque_py.settings import Settings
 
 
 def import_barbeque(
@@ -68,7 +68,7 @@ def _read_url(given: str) -> str:
     return url
 
 
-def _terms(settings: Settings, *, dry_run: bool) -> "Terms":
+def _terms(settings: "Settings", *, dry_run: bool) -> "Terms":
     from barbeque_py.identity import Identity, Scope
     from barbeque_py.move_in import Terms
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from barbeque_py.cli.exits import Code, Failure
-from barbeque_py.durations import parse_duration
 
 _SHOWN = 40
 
 
 def read_length(option: str, text: str) -> timedelta:
     """Read a duration such as `90s` or `15m`."""
+    from barbeque_py.durations import parse_duration
+
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -42,6 +43,17 @@ def read_instant(option: str, text: str) -> datetime:
             "or 2026-11-30T08:00 for this machine's local time",
             Code.USAGE,
         ) from None
+
+
+def read_past(option: str, text: str) -> datetime:
+    """Read a time, or a length of time before now, as in `2h`."""
+    from barbeque_py import clock
+    from barbeque_py.durations import parse_duration
+
+    try:
+        return clock.now() - parse_duration(text)
+    except (ValueError, OverflowError):
+        return read_instant(option, text)
 
 
 def read_message(text: str | None) -> Any:

@@ -34,6 +34,9 @@ def logs(
     timestamps: Annotated[
         bool, typer.Option("--timestamps", "-t", help="Each line with its time and stream.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each line as a JSON object, for programs.")
+    ] = False,
 ) -> None:
     """Print the log of an execution's attempt, as the job wrote it.
 
@@ -44,7 +47,7 @@ def logs(
     from barbeque_py.cli.tail import Tail, Wanted
     from barbeque_py.cli.waiting import code_of
 
-    wanted = Wanted(stream=stream, timestamps=timestamps, tail=tail)
+    wanted = Wanted(stream=stream, timestamps=timestamps, tail=tail, as_json=as_json)
     printing = Tail(client_of(context), message_id, wanted)
     if not follow:
         printing.show(attempt)

@@ -9,9 +9,9 @@ from barbeque_py.cli.folders import make_folder
 from barbeque_py.cli.options import Json
 from barbeque_py.cli.screen import print_json, print_line
 from barbeque_py.cli.session import session_of
-from barbeque_py.settings import Settings
 
 if TYPE_CHECKING:
+    from barbeque_py.settings import Settings
     from barbeque_py.store import Store
 
 
@@ -32,7 +32,7 @@ def migrate(context: typer.Context, as_json: Json = False) -> None:
         print_line(f"{store.shown_url} has schema {revision}; the installation is {installation}")
 
 
-def make_tables(settings: Settings) -> "tuple[Store, str]":
+def make_tables(settings: "Settings") -> "tuple[Store, str]":
     """Return the database with its tables, and the installation's name."""
     from barbeque_py.store import Store, schema
 

@@ -11,6 +11,19 @@ from barbeque_py.cli.session import client_of
 Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
 
 
+_TITLES = (
+    "queue",
+    "limit",
+    "running",
+    "waiting",
+    "messages",
+    "oldest",
+    "dead",
+    "paused (UTC)",
+    "why",
+)
+
+
 def queues(context: typer.Context, as_json: Json = False) -> None:
     """List the queues: their limit, what runs and waits, and since when one is paused."""
     found = client_of(context).queues()
@@ -24,16 +37,36 @@ def queues(context: typer.Context, as_json: Json = False) -> None:
             each["running"],
             each["waiting"],
             each["messages"],
+            _age(each["oldest_seconds"]),
+            each["dead"],
             short_time(each["paused_at"]),
+            each["pause_reason"],
         )
         for each in found
     ]
-    print_table(("queue", "limit", "running", "waiting", "messages", "paused (UTC)"), rows)
+    print_table(_TITLES, rows)
 
 
-def pause(context: typer.Context, queue: Name, as_json: Json = False) -> None:
+def _age(seconds: float | None) -> str:
+    """Write how long the oldest waits, in its largest unit."""
+    if seconds is None:
+        return ""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def pause(
+    context: typer.Context,
+    queue: Name,
+    reason: Annotated[
+        str | None, typer.Option(help="Why; told to whoever asks why an execution waits.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Start nothing more from a queue, until `resume`; it still takes in, and what runs goes on."""
-    answer = client_of(context).pause(queue)
+    answer = client_of(context).pause(queue, reason)
     if as_json:
         print_json(answer)
     else:

@@ -12,9 +12,10 @@ from barbeque_py.cli.audit import audit
 from barbeque_py.cli.check import check
 from barbeque_py.cli.dead import dead
 from barbeque_py.cli.enqueue import enqueue
-from barbeque_py.cli.executions import cancel, list_executions, retry, status
+from barbeque_py.cli.executions import cancel, delete, list_executions, retry, status
 from barbeque_py.cli.exits import LEGEND, Code, explain, quit_quietly
 from barbeque_py.cli.import_barbeque import import_barbeque
+from barbeque_py.cli.login import login, logout
 from barbeque_py.cli.logs import logs
 from barbeque_py.cli.migrate import migrate
 from barbeque_py.cli.notices import notices
@@ -82,7 +83,7 @@ app.callback(help=_flow(root.__doc__))(root)
 
 _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run it": (up, api, worker, console, migrate, check, import_barbeque),
-    "Jobs": (enqueue, status, logs, list_executions, retry, cancel),
+    "Jobs": (enqueue, status, logs, list_executions, retry, cancel, delete),
     "Definitions and queues": (
         apply,
         export,
@@ -98,6 +99,7 @@ _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
         unsubscribe,
         audit,
     ),
+    "Who you are": (login, logout),
 }
 for panel, verbs in _VERBS.items():
     for verb in verbs:

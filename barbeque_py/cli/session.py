@@ -1,5 +1,6 @@
 """What every command gets: the settings, and the client that speaks to the server."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,10 +8,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from barbeque_py.cli.exits import warn
-from barbeque_py.settings import Settings
 
 if TYPE_CHECKING:
     from barbeque_py.client import Client
+    from barbeque_py.settings import Settings
 
 
 @dataclass(slots=True)
@@ -19,18 +20,24 @@ class Session:
 
     env_file: Path | None = None
 
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """Read the settings, and warn about variables that look like settings and are none."""
+        from barbeque_py.settings import Settings
+
         settings = Settings.from_environment(env_file=self.env_file)
         for warning in settings.warnings:
             warn(warning)
         return settings
 
     def client(self) -> "Client":
-        """Return a client of BARBEQUE_URL with BARBEQUE_TOKEN."""
-        from barbeque_py.client import Client
+        """Return a client of BARBEQUE_URL with BARBEQUE_TOKEN, or of what `login` kept."""
+        # httpx's own command line, for which it loads rich, is half of what httpx takes to load.
+        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
-        settings = Settings.from_environment(env_file=self.env_file)
+        from barbeque_py.client import Client
+        from barbeque_py.settings import Settings, login_file
+
+        settings = Settings.from_environment(env_file=self.env_file, login=login_file())
         return Client(settings.url, settings.token, retries=0)
 
 

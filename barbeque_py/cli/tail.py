@@ -1,14 +1,15 @@
 """Prints logs while they are written, from one attempt to the next."""
 
+import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from barbeque_py import clock
 from barbeque_py.answers import ENDED
-from barbeque_py.cli.screen import short_time
+from barbeque_py.cli.screen import print_line, short_time
 from barbeque_py.cli.waiting import Patience, Pause, Ticker, look, note
 from barbeque_py.client import Client
 
@@ -26,6 +27,7 @@ class Wanted:
     stream: str | None = None
     timestamps: bool = False
     tail: int | None = None
+    as_json: bool = False
 
 
 class Tail:
@@ -45,7 +47,7 @@ class Tail:
         while True:
             page = self._page(attempt, first, wait=timedelta(0))
             attempt = page["attempt"]
-            self._print(page["lines"])
+            self._print(page)
             if page["next"] == first or not self._goes_on(page):
                 return
             first = page["next"]
@@ -142,7 +144,12 @@ class Tail:
     def _execution(self) -> dict[str, Any]:
         return self._patience.call(lambda: look(self._client, self._id))
 
-    def _print(self, lines: Sequence[Mapping[str, Any]]) -> None:
+    def _print(self, page: Mapping[str, Any]) -> None:
+        if self._wanted.as_json:
+            for line in page["lines"]:
+                print_line(json.dumps({"attempt": page["attempt"], **line}, ensure_ascii=False))
+            return
+        lines = page["lines"]
         for line in lines:
             stamp = f"{line['at']} {line['stream']} " if self._wanted.timestamps else ""
             before = "" if self._open_line else stamp

@@ -8,10 +8,11 @@ from barbeque_py.cli.folders import make_folder
 from barbeque_py.cli.options import Host, Port
 from barbeque_py.cli.screen import print_line
 from barbeque_py.cli.session import Session, session_of
-from barbeque_py.settings import Settings
 
 if TYPE_CHECKING:
     import socket
+
+    from barbeque_py.settings import Settings
 
 
 def up(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> None:
@@ -38,7 +39,7 @@ def up(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> N
 
 def _stay(
     session: Session,
-    settings: Settings,
+    settings: "Settings",
     listening: "socket.socket",
     asking: "socket.socket | None",
     *,
@@ -68,7 +69,7 @@ def _stay(
         front.close()
 
 
-def prepare(settings: Settings) -> str:
+def prepare(settings: "Settings") -> str:
     """Make home and database where they are missing; return a sentence about where jobs run."""
     from barbeque_py.cli.migrate import make_tables
     from barbeque_py.wiring import settle_executor

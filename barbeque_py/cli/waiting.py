@@ -3,12 +3,15 @@
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from barbeque_py import clock
 from barbeque_py.answers import ENDED
 from barbeque_py.cli.exits import Code, plain, warn
-from barbeque_py.client import Client, Faulty, Unreachable
+from barbeque_py.faults import Faulty, Unreachable
+
+if TYPE_CHECKING:
+    from barbeque_py.client import Client
 
 Result = TypeVar("Result")
 
@@ -80,12 +83,12 @@ def describe_progress(progress: dict[str, Any]) -> str:
     return text if percent is None else f"{percent:g}% {text}".rstrip()
 
 
-def look(client: Client, message_id: str) -> dict[str, Any]:
+def look(client: "Client", message_id: str) -> dict[str, Any]:
     """Return the execution; of one that no worker has seen, what v1 says, in the same shape."""
     return dict(client.look(message_id).facts)
 
 
-def explain(client: Client, message_id: str) -> dict[str, Any]:
+def explain(client: "Client", message_id: str) -> dict[str, Any]:
     """Return the execution as `look` does, and why it does not run, seen or unseen."""
     execution = look(client, message_id)
     if execution["state"] in ENDED or "waiting" in execution:
@@ -93,7 +96,7 @@ def explain(client: Client, message_id: str) -> dict[str, Any]:
     return execution | {"waiting": client.waiting(message_id)["waiting"]}
 
 
-def wait_for_end(client: Client, message_id: str) -> dict[str, Any]:
+def wait_for_end(client: "Client", message_id: str) -> dict[str, Any]:
     """Return the execution once it has ended, however long that takes; tell its progress."""
     patience, pause, progress = Patience(), Pause(), Ticker()
     while True:

@@ -11,6 +11,7 @@ from barbeque_py.broker import Parcel
 from barbeque_py.brokers.database import DatabaseBroker
 from barbeque_py.store import Store
 from tests.flows.place import (
+    BARBEQUE,
     FILE,
     PATIENCE,
     Place,
@@ -90,6 +91,89 @@ def test_cancel_ends_a_running_job(shop: Place) -> None:
     assert (ended.returncode, ended.stdout) == (1, "")
     wait_until(lambda: not is_alive(int(handle.split(":")[0])))
     assert shop.call("cancel", message_id).returncode == 1
+
+
+def test_many_are_cancelled_retried_and_deleted_by_what_they_have_in_common(shop: Place) -> None:
+    shop.say("pause", "other", "--reason", "a test of many")
+    ids = [shop.enqueue("Echo", "--queue", "other") for _ in range(3)]
+    wait_until(lambda: all(shop.ask("status", each).get("stage") == "ready" for each in ids))
+    assert "is paused since" in shop.say("status", ids[0])
+    assert "(a test of many)" in shop.say("status", ids[0])
+    words = ("--queue", "other", "--state", "queued")
+    assert shop.say("cancel", *words, "--dry-run") == "3 would be changed"
+    unsure = shop.call("cancel", *words)
+    assert unsure.returncode == 2
+    assert "3 match: say --yes to cancel them, or --dry-run" in one_line(unsure)
+    assert shop.say("cancel", *words, "--yes") == "3 changed"
+    listed = shop.ask("list", "--queue", "other", "--status", "cancelled", "--since", "1h")
+    assert {each["message_id"] for each in listed["job_executions"]} == set(ids)
+    assert shop.ask("retry", "--queue", "other", "--state", "cancelled", "--yes")["changed"] == 3
+    assert shop.say("cancel", *ids).count("cancelled") == 3
+    assert shop.ask("delete", "--id", ids[0], "--dry-run")["found"] == 1
+    assert shop.ask("delete", "--queue", "other", "--state", "cancelled", "-y")["changed"] == 3
+    assert shop.ask("list", "--queue", "other", "--state", "cancelled")["job_executions"] == []
+    shop.say("resume", "other")
+    assert shop.call("cancel").returncode == 2
+    assert shop.call("cancel", ids[0], "--app", "shop").returncode == 2
+
+
+def test_retry_may_change_the_message(shop: Place) -> None:
+    message_id = shop.enqueue("Echo", '{"n": 1}', "--wait").splitlines()[0]
+    shop.say("retry", message_id, "--message", '{"n": 2}')
+    wait_until(lambda: len(shop.ask("status", message_id)["attempts"]) == 2)
+    shop.until(message_id, "succeeded")
+    lines = [json.loads(line) for line in shop.say("logs", message_id, "--json").splitlines()]
+    assert {"n": 2} in [json.loads(each["text"]) for each in lines if each["stream"] == "out"]
+    assert {each["attempt"] for each in lines} == {2}
+
+
+def test_completion_knows_the_verbs(alone: Place) -> None:
+    ended = subprocess.run(
+        [BARBEQUE],
+        env={
+            **alone.environment,
+            "_BARBEQUE_COMPLETE": "complete_bash",
+            "COMP_WORDS": "barbeque enq",
+            "COMP_CWORD": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.stdout.split() == ["enqueue"]
+
+
+def test_a_login_is_kept_for_this_user_alone_and_the_environment_wins(shop: Place) -> None:
+    elsewhere = {name: text for name, text in shop.environment.items() if name != "BARBEQUE_URL"}
+    home = shop.home.parent
+
+    def call(*words: str, given: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [BARBEQUE, *words],
+            env=elsewhere | more,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    assert call("queues").returncode == 3
+    assert call("login", f"http://127.0.0.1:{free_port()}").returncode == 3
+    assert not (home / ".config" / "barbeque" / "login").exists()
+    kept = call("login", shop.url, given="")
+    assert kept.returncode == 0, kept.stderr
+    path = home / ".config" / "barbeque" / "login"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert call("queues").returncode == 0
+    assert call("queues", BARBEQUE_URL=f"http://127.0.0.1:{free_port()}").returncode == 3
+    path.chmod(0o644)
+    spoilt = call("queues")
+    assert (spoilt.returncode, "chmod 600" in spoilt.stderr) == (2, True)
+    assert call("logout").returncode == 0
+    assert call("queues").returncode == 3
+    assert "nobody is logged in" in call("logout").stdout
 
 
 def test_a_paused_queue_takes_in_and_starts_nothing_until_it_is_resumed(shop: Place) -> None:
@@ -215,6 +299,21 @@ def test_a_verb_over_http_loads_no_server_and_no_database() -> None:
     assert "httpx" in loaded
     heavy = {"fastapi", "starlette", "sqlalchemy", "alembic", "uvicorn", "boto3", "yaml", "jinja2"}
     assert loaded & heavy == set()
+
+
+SERVERS = {"fastapi", "starlette", "sqlalchemy", "alembic", "uvicorn", "boto3", "jinja2", "pymysql"}
+
+
+def test_help_and_enqueue_load_nothing_that_takes_its_time() -> None:
+    """Each of these takes longer to load than a person would wait for a word of help."""
+    shown = loaded_by("from barbeque_py.cli.root import run\nassert run(['--help']) == 0")
+    late = {"httpx", "yaml", "pydantic", "barbeque_py.settings", "barbeque_py.client"}
+    assert shown & (SERVERS | late) == set()
+    typed = loaded_by(
+        "from barbeque_py.cli.root import run\nassert run(['enqueue', 'shop', 'Echo']) == 3"
+    )
+    assert "httpx" in typed
+    assert typed & (SERVERS | {"yaml", "rich.markdown", "rich.table", "pygments"}) == set()
 
 
 def test_importing_the_package_loads_nothing_and_the_client_httpx_only() -> None:
