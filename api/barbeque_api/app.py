@@ -1,11 +1,13 @@
 """Assembles the API of its parts."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.concurrency import run_in_threadpool
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from barbeque_api import problems
@@ -14,6 +16,7 @@ from barbeque_api.admission import Admission
 from barbeque_api.attempt_logs import AttemptLogs
 from barbeque_api.bulk import Bulk
 from barbeque_api.configuration import Configuration
+from barbeque_api.docs_page import DocsPage
 from barbeque_api.enqueue import Enqueueing
 from barbeque_api.executions import Executions
 from barbeque_api.exporting import Exporting
@@ -21,6 +24,7 @@ from barbeque_api.gate import Endpoint, Gate
 from barbeque_api.health import Health
 from barbeque_api.job_routes import JobRoutes
 from barbeque_api.notices import Notices
+from barbeque_api.openapi import TITLE, describe
 from barbeque_api.parts import Served
 from barbeque_api.queues import DeadMessages, Queues
 from barbeque_api.releases import Releases
@@ -52,13 +56,16 @@ def create_app(parts: Served, *, pages: ASGIApp | None = None, for_jobs: bool = 
         await run_in_threadpool(snapshot.close)
 
     app = _Api(
-        title="barbeque_py",
+        title=TITLE,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.include_router(_routes(parts, enqueueing, for_jobs=for_jobs))
+    router = _routes(parts, enqueueing, for_jobs=for_jobs)
+    DocsPage(app).add_to(router)
+    app.described = router.routes
+    app.include_router(router)
     problems.install(app)
     gate = partial(
         Gate,
@@ -77,6 +84,11 @@ class _Api(FastAPI):
 
     _before: ASGIApp | None = None
     _direct: Mapping[tuple[str, str], Endpoint] = {}
+    described: Sequence[BaseRoute] = ()
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        return describe(self, self.described)
 
     def serve_directly(
         self, gate: Callable[..., Gate], direct: Mapping[tuple[str, str], Endpoint]

@@ -27,7 +27,7 @@ request_id: ContextVar[str] = ContextVar("barbeque_request_id", default="-")
 API_PATHS = ("/v1/", "/v2/")
 JOB_PATHS = "/v2/attempts/"
 """What jobs ask for, under whatever name they reach us: their tickets are all that counts."""
-API_PAGES = frozenset({"/livez", "/readyz", "/openapi.json", "/v1", "/v2"})
+API_PAGES = frozenset({"/livez", "/readyz", "/openapi.json", "/docs", "/v1", "/v2"})
 
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _chance = random.Random()  # noqa: S311 - tells log lines apart, keeps no secret

@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from barbeque_api.problems import refusal
 from barbeque_py.identity import NOBODY, Identity, Scope
 
-OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/openapi.json"})
+OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/openapi.json", "/docs"})
 """What the gate lets in without a token."""
 
 
