@@ -4,7 +4,6 @@ from html import escape
 
 from barbeque_py.letters import Letter
 from barbeque_py.notices import Event
-from barbeque_py.phrases import say
 
 _COLOURS = {
     Event.SUCCEEDED: "#1a7f4b",
@@ -22,8 +21,8 @@ def colour_of(event: Event) -> str:
     return _COLOURS[event]
 
 
-def as_text(letter: Letter, *, locale: str, stop_url: str | None = None) -> str:
-    """Return the letter as plain text; `stop_url` is where its reader can end such messages."""
+def as_text(letter: Letter) -> str:
+    """Return the letter as plain text."""
     parts = [letter.subject, "\n".join(letter.sentences)]
     parts.append("\n".join(f"{fact.label}: {fact.value}" for fact in letter.facts))
     if letter.lines or letter.lines_note:
@@ -31,29 +30,25 @@ def as_text(letter: Letter, *, locale: str, stop_url: str | None = None) -> str:
         lines = [f"{letter.lines_title}{note}:", *[f"    {line}" for line in letter.lines]]
         parts.append("\n".join(lines))
     parts.append("\n".join(f"{link.label}: {link.url}" for link in letter.links))
-    if stop_url:
-        parts.append("-- \n" + say(locale, "Stop these messages: {url}", url=stop_url))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def as_html(letter: Letter, event: Event, *, locale: str, stop_url: str | None = None) -> str:
+def as_html(letter: Letter, event: Event, *, locale: str) -> str:
     """Return the letter as a page for mail programs, which know no style sheets of ours."""
     rows = "".join(
         f'<tr><td class="dim" style="{_LABEL}">{escape(fact.label)}</td>'
         f'<td style="{_VALUE}">{escape(fact.value)}</td></tr>'
         for fact in letter.facts
     )
-    sentences = "".join(f'<p style="{_TEXT}">{escape(each)}</p>' for each in letter.sentences)
+    sentences = "".join(
+        f'<p style="{_TEXT}">{escape(each).replace(_NEWLINE, "<br>")}</p>'
+        for each in letter.sentences
+    )
     links = "".join(
         f'<a class="{"plain" if number else "button"}" href="{escape(link.url)}" '
         f'style="{_LINK if number else _BUTTON}">{escape(link.label)}</a> '
         for number, link in enumerate(letter.links)
     )
-    stop = ""
-    if stop_url:
-        said = escape(say(locale, "Stop these messages"))
-        link = f'<a class="dim" href="{escape(stop_url)}">{said}</a>'
-        stop = f'<p class="dim" style="{_SMALL}">{link}</p>'
     return _PAGE.format(
         locale=escape(locale),
         subject=escape(letter.subject),
@@ -62,7 +57,6 @@ def as_html(letter: Letter, event: Event, *, locale: str, stop_url: str | None =
         rows=rows,
         lines=_lines(letter),
         links=f'<p style="margin:20px 0 0">{links}</p>' if links else "",
-        stop=stop,
     )
 
 
@@ -75,6 +69,7 @@ def _lines(letter: Letter) -> str:
     return title + (f'<pre class="lines" style="{_PRE}">{text}</pre>' if letter.lines else "")
 
 
+_NEWLINE = "\n"
 _TEXT = "margin:0 0 8px;font-size:15px;line-height:1.5"
 _LABEL = "padding:3px 16px 3px 0;font-size:14px;color:#5b6472;vertical-align:top;white-space:nowrap"
 _VALUE = "padding:3px 0;font-size:14px;word-break:break-word;overflow-wrap:anywhere"
@@ -89,7 +84,6 @@ _BUTTON = (
     "background:#1f2937;color:#ffffff;text-decoration:none;font-weight:600"
 )
 _LINK = "display:inline-block;margin:0 12px 8px 0;padding:9px 0;font-size:14px;color:#1d4ed8"
-_SMALL = "margin:16px 0 0;font-size:12px;color:#5b6472"
 
 _PAGE = """<!DOCTYPE html>
 <html lang="{locale}">
@@ -124,7 +118,6 @@ text-align:left">
 <table role="presentation" cellpadding="0" cellspacing="0" style="margin:12px 0 0">{rows}</table>
 {lines}
 {links}
-{stop}
 </td></tr></table>
 </td></tr></table>
 </body>

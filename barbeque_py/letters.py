@@ -1,14 +1,18 @@
 """A notice in words: its subject, its sentences, the facts, the last lines of the log."""
 
+import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from barbeque_py.notices import FAILURES, Event, Notice, Occasion
 from barbeque_py.outcomes import Reason
 from barbeque_py.phrases import say
+from barbeque_py.templates import render
+
+log = logging.getLogger(__name__)
 
 _HEADLINES = {
     Event.SUCCEEDED: "{name} succeeded",
@@ -74,7 +78,7 @@ class Letter:
 def write(notice: Notice, host_url: str | None) -> Letter:
     """Put the notice into words; links are made where the console's address is known."""
     occasion, locale = notice.occasion, notice.locale
-    return Letter(
+    letter = Letter(
         subject=headline(notice),
         sentences=tuple(_sentences(occasion, locale)),
         facts=tuple(_facts(notice)),
@@ -83,6 +87,40 @@ def write(notice: Notice, host_url: str | None) -> Letter:
         lines_note=_note_on_lines(occasion, locale),
         links=_links(occasion, locale, host_url),
     )
+    return _own_words(letter, notice) if notice.templates else letter
+
+
+def _own_words(letter: Letter, notice: Notice) -> Letter:
+    """Put the app's own words in place of ours where it has a template that can be filled in."""
+    facts = _for_templates(letter, notice)
+    changes: dict[str, Any] = {}
+    try:
+        if subject := notice.templates.get("subject"):
+            said = " ".join(render(subject, facts).split())
+            changes["subject"] = clean(said)[:_SUBJECT] or letter.subject
+        if body := notice.templates.get("body"):
+            paragraphs = [clean_lines(each) for each in render(body, facts).split("\n\n")]
+            if sentences := tuple(filter(None, paragraphs)):
+                changes |= {"sentences": sentences, "facts": (), "lines": (), "lines_note": ""}
+    except ValueError as error:
+        log.warning("a notice of %s is told in our words: %s", notice.occasion.app, error)
+        return letter
+    return replace(letter, **changes)
+
+
+def _for_templates(letter: Letter, notice: Notice) -> dict[str, Any]:
+    urls = [link.url for link in letter.links]
+    return notice.occasion.to_facts() | {
+        "locale": notice.locale,
+        "subject": letter.subject,
+        "url": urls[0] if urls else "",
+        "log_url": urls[-1] if urls else "",
+    }
+
+
+def clean_lines(text: str) -> str:
+    """Return the text of several lines, each cleaned."""
+    return "\n".join(clean(line) for line in text.strip().split("\n"))
 
 
 def headline(notice: Notice) -> str:

@@ -21,6 +21,7 @@ from barbeque_py.durations import PATTERN, format_duration, parse_duration
 from barbeque_py.images import IMAGE
 from barbeque_py.settings import GIVEN_TO_JOBS
 from barbeque_py.targets import read_target
+from barbeque_py.templates import check_template
 
 CAPABILITIES = frozenset(
     (  # noqa: SIM905 - forty quotes and commas less
@@ -186,6 +187,12 @@ def _target_url(value: object) -> str:
     return text
 
 
+def _template(value: object) -> str:
+    text = _read_some_text(value)
+    check_template(text)
+    return text
+
+
 def distinct(names: list[str]) -> list[str]:
     """Return the entries if none stands twice."""
     if len(set(names)) != len(names):
@@ -210,6 +217,7 @@ Topic = Annotated[str, matching(TOPIC, "an SNS topic's ARN"), like(TOPIC)]
 Image = Annotated[str, matching(IMAGE, _AN_IMAGE), like(IMAGE)]
 Email = Annotated[str, matching(EMAIL, AN_EMAIL), string(format="email")]
 SlackPlace = Annotated[str, PlainValidator(_slack_place), string(examples=["#media"])]
+Template = Annotated[str, PlainValidator(_template), string(minLength=1)]
 MentionText = Annotated[str, matching(_MENTION, _A_MENTION), like(_MENTION)]
 TargetUrl = Annotated[str, PlainValidator(_target_url), string(format="uri")]
 Command = Annotated[

@@ -26,6 +26,7 @@ from barbeque_py.manifest_fields import (
     SlackPlace,
     SomeText,
     TargetUrl,
+    Template,
     Text,
     Timeout,
     Topic,
@@ -39,6 +40,15 @@ class ProcessForm(Form):
 
     path: list[SomeText] = []
     """Directories in which commands are found, relative to this file."""
+
+
+class TemplatesForm(Form):
+    """An app's own words, as Jinja templates; what they may show is in docs/notices.md."""
+
+    subject: Template | None = None
+    """The first line of every notice."""
+    body: Template | None = None
+    """The rest, in place of our sentences, facts and lines; an empty line parts paragraphs."""
 
 
 class NotifyForm(Form):
@@ -60,6 +70,8 @@ class NotifyForm(Form):
     """How long the same failure is gathered before it is told again, up to 1d; 0s tells each."""
     locale: Literal["en", "ja"] = "en"
     """The language they are told in."""
+    templates: TemplatesForm = Field(default_factory=TemplatesForm)
+    """Your own words in place of ours."""
 
 
 class RetryForm(Form):
@@ -218,10 +230,12 @@ FORMS: dict[tuple[str, ...], type[Form]] = {
     ("apps",): AppForm,
     ("apps", "process"): ProcessForm,
     ("apps", "notify"): NotifyForm,
+    ("apps", "notify", "templates"): TemplatesForm,
     ("apps", "jobs"): JobForm,
     ("apps", "jobs", "callback"): CallbackForm,
     ("apps", "jobs", "retry"): RetryForm,
     ("apps", "jobs", "notify"): NotifyForm,
+    ("apps", "jobs", "notify", "templates"): TemplatesForm,
     ("queues",): QueueForm,
     ("subscriptions",): SubscriptionForm,
 }

@@ -30,7 +30,6 @@ _JA = {
     "It was running, and then it was gone without a trace.": (
         "実行中でしたが、痕跡なく消えました。"
     ),
-    "Reason": "理由",
     "Exit code": "終了コード",
     "Attempts": "試行回数",
     "{attempts} of {tries}": "{attempts} / {tries}",
@@ -40,14 +39,11 @@ _JA = {
     "User": "ユーザー",
     "Queue": "キュー",
     "Message id": "メッセージ ID",
-    "Result": "結果",
     "Last lines of the log": "ログの末尾",
     "{count} lines before these": "これより前に {count} 行",
     "The log was not ready in time.": "ログは間に合いませんでした。",
     "Open the execution": "実行を開く",
     "Open the log": "ログを開く",
-    "Stop these messages: {url}": "この通知を止める: {url}",
-    "Stop these messages": "この通知を止める",
     "{hours} h {minutes} min": "{hours} 時間 {minutes} 分",
     "{minutes} min {seconds} s": "{minutes} 分 {seconds} 秒",
     "{seconds} s": "{seconds} 秒",

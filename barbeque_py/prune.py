@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from barbeque_py.logs import message_key
 from barbeque_py.logstore import LogStore
-from barbeque_py.store import Store, Tx, outbox, retention, workers
+from barbeque_py.store import Store, Tx, notices, outbox, retention, workers
 
 REMEMBERED = timedelta(days=45)
 """How long an id is known at least, so that a late duplicate is still recognised."""
@@ -26,12 +26,13 @@ def prune(store: Store, logs: LogStore, keep: timedelta) -> int:
             continue
         folder = message_key(execution.app, execution.job, execution.message_id)
         logs.remove(logs.names(folder.rpartition("/")[0] + "/"))
-    store.write(lambda tx: _forget(tx, [execution.id for execution in old]))
+    store.write(lambda tx: _forget(tx, [execution.id for execution in old], keep))
     return len(old)
 
 
-def _forget(tx: Tx, numbers: Sequence[int]) -> None:
+def _forget(tx: Tx, numbers: Sequence[int], keep: timedelta) -> None:
     retention.forget(tx, numbers)
+    notices.forget(tx, keep, _BATCH)
     outbox.forget_done(tx, _OUTBOX_AGE, _BATCH)
     retention.forget_dead_messages(tx, REMEMBERED, _BATCH)
     workers.forget_silent(tx, _SILENT_WORKER)

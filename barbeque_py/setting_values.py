@@ -114,12 +114,8 @@ class Sender:
     """In whose name email is sent."""
 
     address: str
+    """Also where what can't be delivered comes back."""
     name: str = ""
-
-    @property
-    def bounces(self) -> str:
-        """Where what can't be delivered comes back."""
-        return self.address
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -21,15 +21,15 @@ def as_message(letter: Letter, notice: Notice) -> dict[str, Any]:
     """
     occasion = notice.occasion
     headline = f"{occasion.mention} *{escape(letter.subject)}*".strip()
-    blocks = [_facts(letter.facts, notice.id)]
-    if letter.sentences:
-        blocks.insert(0, _section("\n".join(map(escape, letter.sentences))))
-        blocks[0]["block_id"], blocks[1]["block_id"] = notice.id, f"{notice.id}-facts"
+    blocks = [_section("\n".join(map(escape, letter.sentences)))] if letter.sentences else []
+    if letter.facts:
+        blocks.append(_facts(letter.facts))
     if letter.lines:
         note = f" ({letter.lines_note})" if letter.lines_note else ""
         blocks.append(_section(_fenced(f"*{escape(letter.lines_title + note)}*", letter.lines)))
     if letter.links:
         blocks.append(_buttons(letter, occasion.event))
+    blocks[0]["block_id"] = notice.id
     fallback = clean(letter.subject)[:_FALLBACK]
     bar = {"color": colour_of(occasion.event), "blocks": blocks, "fallback": fallback}
     return {"text": headline[:_HEADLINE], "attachments": [bar]}
@@ -58,9 +58,9 @@ def _cut(text: str, most: int) -> str:
     return (kept if entity < 0 or ";" in kept[entity:] else kept[:entity]) + "…"
 
 
-def _facts(facts: Sequence[Fact], block_id: str) -> dict[str, Any]:
+def _facts(facts: Sequence[Fact]) -> dict[str, Any]:
     fields = [_words(f"*{escape(label)}*\n{escape(value)}", _FIELD) for label, value in facts]
-    return {"type": "section", "block_id": block_id, "fields": fields[:_FIELDS]}
+    return {"type": "section", "fields": fields[:_FIELDS]}
 
 
 def _fenced(title: str, lines: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from barbeque_py.notices import (
     notices_of,
     rules_of,
 )
-from barbeque_py.store import Tx, address_book, apps, attempts, notices, outbox
+from barbeque_py.store import Tx, address_book, apps, attempts, lots, notices, outbox
 from barbeque_py.store import executions as rows
 from barbeque_py.store.apps import Telling
 from barbeque_py.store.attempts import Attempt
@@ -92,6 +92,23 @@ def errands_of_cancel(tx: Tx, execution: Execution) -> list[Errand]:
     return [errand_of(Event.CANCELLED, f"{execution.message_id}.{execution.round}")]
 
 
+def errands_of_late(tx: Tx) -> list[Errand]:
+    """Return the errands of warning about attempts that run for longer than expected.
+
+    An attempt's is the same each time: whoever puts it into the outbox again changes nothing.
+    """
+    expecting = [job for job in apps.all_jobs(tx) if job.expected]
+    if not expecting:
+        return []
+    wanted = apps.telling(tx, {job.app for job in expecting})
+    spans = {}
+    for job in expecting:
+        rules = rules_of(wanted.get(job.app, _NOBODY).notify, job.notify)
+        if rules.anybody and rules.hears(Event.LATE) and job.expected:
+            spans[job.app, job.name] = job.expected
+    return [errand_of(Event.LATE, each) for each in lots.running_longer(tx, spans)]
+
+
 def tell(tx: Tx, item: Item, tail: Tail, *, admins: Sequence[str] = ()) -> int:
     """Record the notices of the event and what is to be sent; return how many there are.
 
@@ -102,6 +119,9 @@ def tell(tx: Tx, item: Item, tail: Tail, *, admins: Sequence[str] = ()) -> int:
         outbox.finish(tx, [item.id])
         return 0
     execution, attempt = found
+    if item.kind == Event.LATE and (attempt is None or attempt.finished_at is not None):
+        outbox.finish(tx, [item.id])
+        return 0
     rules, job = _rules_of(tx, execution)
     occasion = _occasion(tx, Event(item.kind), execution, attempt, job, tail)
     if occasion.event in FAILURES:

@@ -36,6 +36,7 @@ from barbeque_py.watched import Watching
 
 if TYPE_CHECKING:
     from barbeque_py.cloudwatch import CloudWatch
+    from barbeque_py.notifiers.email import Post
 
 DOCKER_SOCKET = "/var/run/docker.sock"
 """Where the Docker engine listens when no `socket` is set."""
@@ -191,14 +192,24 @@ def _open_webhooks(store: Store, outbound: Outbound, settings: Settings) -> Noti
 
 
 def _open_email(url: MailUrl, settings: Settings) -> Notifier:
-    from barbeque_py.notifiers.email import EmailNotifier, SmtpPost  # noqa: PLC0415
+    from barbeque_py.notifiers.email import EmailNotifier  # noqa: PLC0415
 
     if settings.mail_from is None:
         raise ConfigurationError(
             "BARBEQUE_MAIL_FROM is not set, and BARBEQUE_MAIL is: say in whose name email is sent, "
             "as in Barbeque <jobs@example.com>"
         )
-    return EmailNotifier(SmtpPost(url), settings.mail_from, host_url=settings.host_url)
+    return EmailNotifier(_open_post(url, settings), settings.mail_from, host_url=settings.host_url)
+
+
+def _open_post(url: MailUrl, settings: Settings) -> "Post":
+    if url.kind == "ses":
+        from barbeque_py.notifiers.ses import SesPost  # noqa: PLC0415
+
+        return SesPost(region=url.region or settings.aws_region)
+    from barbeque_py.notifiers.email import SmtpPost  # noqa: PLC0415
+
+    return SmtpPost(url)
 
 
 def _kept(opened: ExitStack, part: T) -> T:

@@ -1,8 +1,8 @@
-"""Email: a notice as a message of plain text and HTML, handed to a mail server or to SES."""
+"""Email: a notice as a message of plain text and HTML, and the mail server that takes it."""
 
 import smtplib
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from email.headerregistry import Address as Mailbox
 from email.message import EmailMessage
@@ -36,50 +36,38 @@ class Post(Protocol):
 class EmailNotifier:
     """Writes notices as email."""
 
-    def __init__(
-        self,
-        post: Post,
-        sender: Sender,
-        *,
-        host_url: str | None = None,
-        stop_url: Callable[[Notice], str | None] = lambda _: None,
-    ) -> None:
-        """Send by `post` in the name of `sender`; `stop_url` makes the address that ends it."""
+    def __init__(self, post: Post, sender: Sender, *, host_url: str | None = None) -> None:
+        """Send by `post` in the name of `sender`."""
         self._post = post
         self._sender = sender
         self._host_url = host_url
-        self._stop_url = stop_url
 
     def deliver(self, notice: Notice) -> Receipt:
         """Send the notice; its Message-ID is the same each time."""
         message = self.compose(notice)
-        answer = self._post.send(message, self._sender.bounces, notice.target)
+        answer = self._post.send(message, self._sender.address, notice.target)
         return Receipt(answer)
 
     def compose(self, notice: Notice) -> EmailMessage:
         """Return the notice as a message."""
-        stop_url, letter = self._stop_url(notice), write(notice, self._host_url)
+        letter = write(notice, self._host_url)
         domain = self._sender.address.rpartition("@")[2]
         message = EmailMessage(policy=SMTP_POLICY)
         message["From"] = Mailbox(self._sender.name, addr_spec=self._sender.address)
         message["To"] = Mailbox(addr_spec=notice.target)
-        message["Subject"] = letter.subject
+        # What looks encoded would be decoded on its way, and a newline in it become a header.
+        message["Subject"] = letter.subject.replace("=?", "= ?")
         message["Date"] = format_datetime(clock.now())
         message["Message-ID"] = f"<{notice.id}@{domain}>"
         if notice.occasion.message_id:
             message["References"] = f"<{notice.occasion.message_id}@{domain}>"
         message["Auto-Submitted"] = "auto-generated"
         message["X-Auto-Response-Suppress"] = "All"
-        if stop_url:
-            message["List-Unsubscribe"] = f"<{stop_url}>"
-            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        else:
-            message["List-Unsubscribe"] = (
-                f"<mailto:{self._sender.address}?subject=unsubscribe%20{notice.id}>"
-            )
-        locale, event = notice.locale, notice.occasion.event
-        message.set_content(as_text(letter, locale=locale, stop_url=stop_url))
-        page = as_html(letter, event, locale=locale, stop_url=stop_url)
+        message["List-Unsubscribe"] = (
+            f"<mailto:{self._sender.address}?subject=unsubscribe%20{notice.id}>"
+        )
+        message.set_content(as_text(letter))
+        page = as_html(letter, notice.occasion.event, locale=notice.locale)
         message.add_alternative(page, subtype="html")
         return message
 

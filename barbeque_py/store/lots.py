@@ -6,7 +6,7 @@ Each reads and writes only what its caller needs: columns cost more than rows.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, bindparam, select
@@ -16,7 +16,7 @@ from barbeque_py.ids import AttemptId
 from barbeque_py.store.attempts import LIVE, NEVER, NOBODY, mark_running
 from barbeque_py.store.bulk import change_each
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import attempts, executions
+from barbeque_py.store.tables import Instant, attempts, executions
 
 Columns = Mapping[str, Any]
 
@@ -139,6 +139,42 @@ _ORIGINS = select(
     attempts.c.id, attempts.c.number, executions.c.message_id, executions.c.app, executions.c.job
 ).where(
     attempts.c.id.in_(bindparam("ids", expanding=True)), executions.c.id == attempts.c.execution
+)
+
+
+def running_longer(
+    tx: Tx, spans: Mapping[tuple[str, str], timedelta], most: int = 500
+) -> list[AttemptId]:
+    """Return running attempts of these jobs, by (app, name), that run for longer than their span.
+
+    The longest first, and at most `most` of them.
+    """
+    if not spans:
+        return []
+    asked = {
+        "before": tx.now - min(spans.values()),
+        "owners": sorted({app for app, _ in spans}),
+        "keys": sorted({job for _, job in spans}),
+        "most": most,
+    }
+    return [
+        AttemptId(row.id)
+        for row in tx.execute(_RUNNING_LONGER, asked)
+        if (span := spans.get((row.app, row.job))) and row.started_at < tx.now - span
+    ]
+
+
+_RUNNING_LONGER = (
+    select(attempts.c.id, attempts.c.started_at, executions.c.app, executions.c.job)
+    .where(
+        attempts.c.state == AttemptState.RUNNING,
+        attempts.c.started_at < bindparam("before", type_=Instant()),
+        executions.c.id == attempts.c.execution,
+        executions.c.app.in_(bindparam("owners", expanding=True)),
+        executions.c.job.in_(bindparam("keys", expanding=True)),
+    )
+    .order_by(attempts.c.started_at)
+    .limit(bindparam("most"))
 )
 
 

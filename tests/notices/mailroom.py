@@ -142,7 +142,7 @@ def _login(_server: Any, _session: Any, _envelope: Any, _mechanism: str, login: 
     known = isinstance(login, LoginPassword) and login == LoginPassword(
         USER.encode(), PASSWORD.encode()
     )
-    return AuthResult(success=known)
+    return AuthResult(success=known, handled=False)
 
 
 class MailServer:

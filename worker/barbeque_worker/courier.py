@@ -101,6 +101,11 @@ class Courier:
         except Undelivered as error:
             failed = Delivery(at, clock.monotonic() - began, "failed", error.request, str(error))
             self._fail(item, found.kept, failed, error)
+        except Exception as error:
+            log.exception("notice %s failed", found.notice.id)
+            fault = Undelivered(f"a fault of ours: {error!r}")
+            failed = Delivery(at, clock.monotonic() - began, "failed", None, str(fault))
+            self._fail(item, found.kept, failed, fault)
         else:
             seconds = clock.monotonic() - began
             taken = Delivery(at, seconds, "delivered", receipt.request, receipt.answer)

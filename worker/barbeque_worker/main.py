@@ -22,6 +22,7 @@ from barbeque_worker.dispatch import Dispatch, Preparing
 from barbeque_worker.heartbeat import Heartbeat
 from barbeque_worker.intake import Intakes
 from barbeque_worker.loop import Loop
+from barbeque_worker.overdue import Overdue
 from barbeque_worker.posting import Posting
 from barbeque_worker.prune import Prune
 from barbeque_worker.relay import Relay
@@ -75,6 +76,7 @@ class Worker:
             self._dispatch,
             self._queues,
             self._others,
+            Loop("overdue", Overdue(self._station).step),
             Loop("prune", Prune(self._station, parts.settings.retention).step),
             *_loops_of_broker(parts, self._station.owner),
         ]
