@@ -23,6 +23,7 @@ from barbeque_api.exporting import Exporting
 from barbeque_api.gate import Endpoint, Gate
 from barbeque_api.health import Health
 from barbeque_api.job_routes import JobRoutes
+from barbeque_api.log_streams import LogStreams
 from barbeque_api.notices import Notices
 from barbeque_api.openapi import TITLE, describe
 from barbeque_api.parts import Served
@@ -108,7 +109,15 @@ class _Api(FastAPI):
 
 def _routes(parts: Served, enqueueing: Enqueueing, *, for_jobs: bool) -> APIRouter:
     router = APIRouter()
-    jobs = (Statuses, Executions, Bulk, Waits, AttemptLogs, *((JobRoutes,) if for_jobs else ()))
+    jobs = (
+        Statuses,
+        Executions,
+        Bulk,
+        Waits,
+        AttemptLogs,
+        LogStreams,
+        *((JobRoutes,) if for_jobs else ()),
+    )
     images = (Revisions, Releases)
     definitions = (Configuration, Exporting, Queues, Subscriptions, DeadMessages, Tokens)
     people = (AddressBook, Notices, SigningSecrets, Trail)

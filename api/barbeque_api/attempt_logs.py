@@ -20,7 +20,7 @@ from barbeque_py.attempt_log import LogReader
 from barbeque_py.errors import UnknownExecution
 from barbeque_py.executions import ENDED, AttemptState
 from barbeque_py.identity import Identity, Scope
-from barbeque_py.logs import Page
+from barbeque_py.logs import Line, Page
 from barbeque_py.store import Tx, attempts
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
@@ -32,13 +32,13 @@ LONGEST_WAIT = 20.0
 _PATH = "/v2/job_executions/{message_id}/log"
 _PAUSE = 0.25
 
-_Number = Annotated[int | None, Query(ge=1)]
-_First = Annotated[int, Query(ge=-MOST_LINES, le=1 << 53)]
-_Stream = Annotated[Literal["out", "err"] | None, Query()]
+Number = Annotated[int | None, Query(ge=1)]
+First = Annotated[int, Query(ge=-MOST_LINES, le=1 << 53)]
+Stream = Annotated[Literal["out", "err"] | None, Query()]
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class LogPlace:
     """Whose log is read: no attempt where there is none yet."""
 
     execution: Execution
@@ -70,10 +70,10 @@ class AttemptLogs:
         message_id: str,
         request: Request,
         *,
-        attempt: _Number = None,
-        first: _First = 0,
+        attempt: Number = None,
+        first: First = 0,
         count: Annotated[int, Query(ge=1, le=MOST_LINES)] = 1000,
-        stream: _Stream = None,
+        stream: Stream = None,
         wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT)] = 0,
     ) -> Response:
         """Return lines from number `first` on, or the last ones when it is negative.
@@ -105,13 +105,13 @@ class AttemptLogs:
         self,
         message_id: str,
         request: Request,
-        attempt: _Number = None,
-        stream: _Stream = None,
+        attempt: Number = None,
+        stream: Stream = None,
     ) -> Response:
         """Download what the attempt wrote, byte for byte."""
         check_id(message_id)
         place = self._parts.store.read(
-            lambda tx: _place(tx, caller_of(request), message_id, attempt)
+            lambda tx: find_place(tx, caller_of(request), message_id, attempt)
         )
         if place.attempt is None:
             raise refusal(404, "no attempt at this execution has been made yet")
@@ -132,8 +132,8 @@ class AttemptLogs:
         first: int,
         count: int,
         stream: str | None,
-    ) -> tuple[_Place, Page]:
-        place = self._parts.store.read(lambda tx: _place(tx, who, message_id, attempt))
+    ) -> tuple[LogPlace, Page]:
+        place = self._parts.store.read(lambda tx: find_place(tx, who, message_id, attempt))
         if place.attempt is None:
             return place, Page([], max(first, 0), sealed=place.ended, total=None)
         page = self._reader.lines(
@@ -147,32 +147,38 @@ def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
     return chain(list(islice(chunks, 1)), chunks)
 
 
-def _place(tx: Tx, who: Identity, message_id: str, number: int | None) -> _Place:
+def find_place(tx: Tx, who: Identity, message_id: str, number: int | None) -> LogPlace:
+    """Return whose log is meant, the newest attempt's where no number is given.
+
+    Raises `UnknownExecution`, also for an attempt that is not there.
+    """
     execution = own_execution(tx, who, Scope.READ, message_id)
     tries = {each.number: each for each in attempts.of_execution(tx, execution.id)}
     if number is None and not tries:
-        return _Place(execution, None)
+        return LogPlace(execution, None)
     number = max(tries) if number is None else number
     if number not in tries:
         raise UnknownExecution(f"execution {message_id} has no attempt {number}")
-    return _Place(execution, tries[number])
+    return LogPlace(execution, tries[number])
 
 
-def _facts(place: _Place, page: Page) -> dict[str, Any]:
+def _facts(place: LogPlace, page: Page) -> dict[str, Any]:
     return {
         "attempt": None if place.attempt is None else place.attempt.number,
-        "lines": [
-            {
-                "n": line.number,
-                "at": line.at,
-                "stream": line.stream,
-                "text": line.text,
-                "newline": line.newline,
-            }
-            for line in page.lines
-        ],
+        "lines": list(map(line_facts, page.lines)),
         "next": page.next,
         "sealed": page.sealed,
         "total": page.total,
         "ended": place.ended,
+    }
+
+
+def line_facts(line: Line) -> dict[str, Any]:
+    """Return the line as answers have it."""
+    return {
+        "n": line.number,
+        "at": line.at,
+        "stream": line.stream,
+        "text": line.text,
+        "newline": line.newline,
     }
