@@ -18,7 +18,7 @@ class Rig(Protocol):
     """One implementation in a place of its own, which nobody else uses."""
 
     name: str
-    """`docker`, `process` or `ecs`."""
+    """`docker`, `process`, `ecs` or `callback`."""
     image: str
     """What `prepare` is asked for."""
 

@@ -15,6 +15,7 @@ from barbeque_py.executor import Blueprint, Executor, Launch, News, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.reports import Progress, Report
+from tests.contracts.callback_rig import CallbackRig
 from tests.contracts.ecs_rig import EcsRig
 from tests.contracts.process_rig import ProcessRig
 from tests.contracts.rigs import (
@@ -51,11 +52,19 @@ LOCAL_RIGS = [
     pytest.param(ProcessRig, id="process"),
     pytest.param(docker_rig, id="docker", marks=pytest.mark.docker),
 ]
-RIGS = [
+CONTAINER_RIGS = [
     *LOCAL_RIGS,
     pytest.param(EcsRig, id="ecs"),
     pytest.param(ecs_on_docker, id="ecs-docker", marks=pytest.mark.docker),
 ]
+CALLBACKS = pytest.param(CallbackRig, id="callback")
+RIGS = [*CONTAINER_RIGS, CALLBACKS]
+containers = pytest.mark.parametrize("rig", CONTAINER_RIGS, indirect=True)
+"""Promised by what runs a command in an image; the ends of callbacks are settled as they are heard,
+so nobody has to be told of them.
+"""
+local_or_callbacks = pytest.mark.parametrize("rig", [*LOCAL_RIGS, CALLBACKS], indirect=True)
+"""Promised where a kill is at once, and what ended is kept until it is removed."""
 local = pytest.mark.parametrize("rig", LOCAL_RIGS, indirect=True)
 """Promised by executors of one machine: they keep every byte until it is removed, and kill at once.
 
@@ -89,6 +98,7 @@ def test_a_place_has_one_name_and_some_slots(rig: Rig, executor: Executor) -> No
     assert (executor.slots() or 1) >= 1
 
 
+@containers
 def test_an_image_is_prepared_again_under_the_same_name(rig: Rig, executor: Executor) -> None:
     prepared = executor.prepare(Blueprint("media", rig.image))
     assert executor.prepare(Blueprint("media", rig.image)) == prepared
@@ -161,6 +171,7 @@ def test_racing_starts_of_two_workers_run_it_once(rig: Rig, executor: Executor) 
     assert output(executor, launch) == b"ran\n"
 
 
+@containers
 def test_a_missing_command_is_the_definitions_fault_and_never_runs(
     rig: Rig, executor: Executor
 ) -> None:
@@ -190,7 +201,7 @@ def test_a_stopped_job_may_finish_properly(rig: Rig, executor: Executor) -> None
     assert output(executor, launch) == b"ready\nfinishing\n"
 
 
-@local
+@local_or_callbacks
 def test_a_killed_job_does_nothing_more(rig: Rig, executor: Executor) -> None:
     launch = start_obedient(rig, executor)
     executor.stop(launch.attempt, kill=True)
@@ -266,7 +277,7 @@ def test_a_log_is_followed_while_the_job_runs_and_ends_with_it(
     assert look(executor, launch.attempt).standing is Standing.ENDED
 
 
-@local
+@local_or_callbacks
 def test_a_followed_log_yields_nothing_each_second_while_nothing_is_written(
     rig: Rig, executor: Executor
 ) -> None:
@@ -306,7 +317,7 @@ def test_any_byte_in_the_output_is_kept(rig: Rig, executor: Executor) -> None:
     assert output(executor, launch) == junk
 
 
-@local
+@local_or_callbacks
 def test_empty_lines_are_lines(rig: Rig, executor: Executor) -> None:
     launch = rig.launch("echo; echo; echo ' '; echo")
     run(executor, launch)
@@ -319,6 +330,7 @@ def tells_end(news: News, attempt: AttemptId) -> bool:
     return attempt in news.sightings and (told is None or told.standing is Standing.ENDED)
 
 
+@containers
 def test_an_end_is_told_within_two_seconds_also_of_what_others_started(
     rig: Rig, executor: Executor
 ) -> None:
@@ -335,7 +347,7 @@ def test_an_end_is_told_within_two_seconds_also_of_what_others_started(
     assert not any(news.sightings for news in events)
 
 
-@local
+@local_or_callbacks
 def test_silence_is_told_each_second(rig: Rig, executor: Executor) -> None:
     stop = threading.Event()
     events = executor.events(stop)
@@ -360,7 +372,7 @@ def test_many_attempts_are_seen_at_once(rig: Rig, executor: Executor) -> None:
     assert executor.sightings([]) == {}
 
 
-@local
+@local_or_callbacks
 def test_what_is_removed_is_forgotten(rig: Rig, executor: Executor) -> None:
     launch = rig.launch("echo done")
     run(executor, launch)
@@ -379,6 +391,7 @@ def test_the_log_of_an_unknown_attempt_is_no_log(executor: Executor) -> None:
         stored(executor.log(unknown_attempt()), follow=True)
 
 
+@containers
 def test_a_job_gets_what_it_was_given_and_nothing_of_the_worker(
     rig: Rig, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,6 +408,7 @@ def test_a_job_gets_what_it_was_given_and_nothing_of_the_worker(
     assert set(found) - set(given) <= its_own | files | posts
 
 
+@containers
 def test_a_command_is_given_its_words_as_they_are(rig: Rig, executor: Executor) -> None:
     words = ("one two", "", "$HOME", "*", "it's", 'quo"te', "new\nline", "ü")
     launch = rig.launch("", command=("printf", "<%s>\\n", *words))
@@ -487,6 +501,7 @@ def test_another_worker_sees_reads_and_stops_what_the_first_started(
     assert look(executor, launch.attempt) == look(other, launch.attempt)
 
 
+@containers
 def test_what_the_main_process_left_behind_does_not_outlive_it(
     rig: Rig, executor: Executor
 ) -> None:

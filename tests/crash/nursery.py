@@ -27,6 +27,7 @@ from barbeque_py.ids import AttemptId
 from barbeque_py.settings import Settings
 from barbeque_py.settle import Told
 from barbeque_py.store import Store, Tx, tables
+from barbeque_py.targets import Allowed
 from barbeque_py.wiring import Parts, open_parts
 from barbeque_worker import main as worker
 from barbeque_worker.courier import Backoff
@@ -35,9 +36,11 @@ from barbeque_worker.station import Station
 from tests.crash.points import (
     Fuse,
     FusedBroker,
+    FusedCallbacks,
     FusedExecutor,
     FusedLogs,
     FusedNotifier,
+    FusedOutbound,
     FusedStore,
 )
 
@@ -125,9 +128,12 @@ def _fused(parts: Parts, fuse: Fuse) -> Parts:
     if parts.settings.broker.kind == "sqs":
         # A dead worker's messages come back as soon as its leases end, not in a minute.
         broker = FusedBroker(SqsBroker("Drill-", visibility=timedelta(seconds=4)), fuse)
+    outbound = FusedOutbound(parts.settings.webhook_allow or Allowed(), fuse)
     return dataclasses.replace(
         parts,
         store=store,
+        callbacks=FusedCallbacks(store, outbound, fuse),
+        outbound=outbound,
         broker=broker,
         executor=FusedExecutor(parts.executor, fuse),
         logs=FusedLogs(parts.logs, fuse),

@@ -3,7 +3,7 @@
 import os
 import random
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -13,12 +13,15 @@ from typing import Any, TypeVar
 
 from barbeque_py.broker import BATCH, Broker, Delivery, Parcel
 from barbeque_py.executor import Blueprint, Executor, Launch, News, Preparation, Sighting
+from barbeque_py.executors.callback import CallbackExecutor
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogSource
 from barbeque_py.logstore import LogStore
 from barbeque_py.notices import Notice
 from barbeque_py.notifier import Notifier, Receipt
+from barbeque_py.outbound import Outbound, Response
 from barbeque_py.store import Store, Tx
+from barbeque_py.targets import Allowed
 
 Result = TypeVar("Result")
 
@@ -185,3 +188,36 @@ class FusedNotifier:
         receipt = self._notifier.deliver(notice)
         self._fuse.reach("after a delivery")
         return receipt
+
+
+class FusedCallbacks(CallbackExecutor):
+    """Has backends run attempts, and may die before and after each call that changes something."""
+
+    def __init__(self, store: Store, outbound: Outbound, fuse: Fuse) -> None:
+        super().__init__(store, outbound)
+        self._fuse = fuse
+
+    def start(self, launch: Launch, message: str) -> Sighting:
+        self._fuse.reach("before a start of a callback")
+        sighting = super().start(launch, message)
+        self._fuse.reach("after a start of a callback")
+        return sighting
+
+    def remove(self, attempt: AttemptId) -> None:
+        self._fuse.reach("before a callback is forgotten")
+        super().remove(attempt)
+        self._fuse.reach("after a callback is forgotten")
+
+
+class FusedOutbound(Outbound):
+    """Sends requests, and may die before and after each."""
+
+    def __init__(self, allowed: Allowed, fuse: Fuse) -> None:
+        super().__init__(allowed)
+        self._fuse = fuse
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
+        self._fuse.reach(f"before a {method} is sent")
+        answer = super().send(method, url, headers, body)
+        self._fuse.reach(f"after a {method} is answered")
+        return answer

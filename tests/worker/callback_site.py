@@ -64,15 +64,18 @@ class Site:
 
 
 @contextmanager
-def site(home: Path, *, backoff: Backoff | None = None) -> Iterator[Site]:
+def site(
+    home: Path, *, backoff: Backoff | None = None, working: bool = True, **more: str
+) -> Iterator[Site]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    more = {"BARBEQUE_WEBHOOK_ALLOW": "127.0.0.1", "BARBEQUE_JOB_URL": f"http://127.0.0.1:{port}"}
+    more |= {"BARBEQUE_WEBHOOK_ALLOW": "127.0.0.1", "BARBEQUE_JOB_URL": f"http://127.0.0.1:{port}"}
     office = Office(home, "process:?slots=2", more=more)
     parts = parts_of(office.store, home)
     with Receiver() as backend, listening(create_app(parts), port=port) as (url, _):
         made = Site(office, backend, url)
-        office.work(backoff=backoff)
+        if working:
+            office.work(backoff=backoff)
         try:
             yield made
         finally:
