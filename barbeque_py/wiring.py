@@ -1,8 +1,10 @@
 """Puts the parts together: the only place that picks adapters, by the settings' URLs."""
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,7 +12,7 @@ from barbeque_py import setting_values
 from barbeque_py.broker import Broker, Queues
 from barbeque_py.brokers.database import DatabaseBroker
 from barbeque_py.ecs_url import EcsUrl
-from barbeque_py.errors import ConfigurationError
+from barbeque_py.errors import ConfigurationError, StoreUnavailable
 from barbeque_py.executor import Executor
 from barbeque_py.executors.callback import CallbackExecutor
 from barbeque_py.executors.docker import DockerExecutor
@@ -45,6 +47,8 @@ _ENGINE_PATIENCE = 5.0
 
 T = TypeVar("T")
 
+log = logging.getLogger("barbeque.wiring")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Front:
@@ -55,7 +59,6 @@ class Front:
     broker: Broker
     logs: LogStore
     bell: Bell
-    installation: str
     queues: Queues | None = None
     """Makes queues; None where the database carries messages and needs none."""
     topics: Topics | None = None
@@ -65,6 +68,11 @@ class Front:
     watching: Watching
     """Shows logs that nobody ships while their tasks run; asks for nothing until it is read."""
     closers: tuple[Callable[[], None], ...] = ()
+
+    @property
+    def installation(self) -> str:
+        """What the database says the installation is called."""
+        return self.store.read(apps.installation_name)
 
     def close(self) -> None:
         """Close what the parts hold open."""
@@ -87,29 +95,57 @@ class Parts(Front):
     """Where backends answer."""
 
 
-def open_front(settings: Settings) -> Front:
+def open_front(settings: Settings, *, patient: bool = False) -> Front:
     """Open what the settings name, without an executor, in a database that was migrated before.
 
     Raises `StoreUnavailable` when the database can't be used as it is, `ConfigurationError` when
-    the settings don't fit it; both name the setting and the cure.
+    the settings don't fit it; both name the setting and the cure. With `patient` a database that
+    may yet come is no reason to raise: until it can be used, each use of it raises instead.
     """
     opened = ExitStack()
     try:
-        return _open_front(opened, settings)
+        return _open_front(opened, settings, patient=patient and may_come_back(settings))
     except BaseException:
         opened.close()
         raise
 
 
-def _open_front(opened: ExitStack, settings: Settings) -> Front:
-    store = _kept(opened, Store(settings.database))
+def may_come_back(settings: Settings) -> bool:
+    """Tell whether a database that can't be used now may be worth waiting for.
+
+    A server may be started or migrated; where messages come by SQS, there is work without it. A
+    file that is not there is a mistake that is better told at once.
+    """
+    return settings.broker.kind == "sqs" or not settings.database.startswith("sqlite:")
+
+
+def _check(store: Store, settings: Settings) -> None:
     check_schema(store)
-    installation = check_installation(store, settings)
+    check_installation(store, settings)
+
+
+def _check_later(store: Store, settings: Settings) -> None:
+    try:
+        _check(store, settings)
+    except ConfigurationError as error:
+        raise StoreUnavailable(str(error)) from error
+    log.info("the database %s can be used", store.shown_url)
+
+
+def _open_front(opened: ExitStack, settings: Settings, *, patient: bool) -> Front:
+    store = _kept(opened, Store(settings.database))
+    try:
+        _check(store, settings)
+    except StoreUnavailable as error:
+        if not patient:
+            raise
+        log.warning("the database is waited for: %s", error)
+        store.require(lambda: _check_later(store, settings))
     bell = _kept(opened, Bell(settings.home))
     logs = _kept(opened, open_logs(settings))
     broker = _kept(opened, open_broker(store, settings))
-    queues, topics = _open_queues(opened, settings, installation)
-    sources = _kept(opened, _TaskLogs(logs, installation))
+    queues, topics = _open_queues(opened, settings, store)
+    sources = _kept(opened, _TaskLogs(logs, store))
     return Front(
         settings=settings,
         store=store,
@@ -117,7 +153,6 @@ def _open_front(opened: ExitStack, settings: Settings) -> Front:
         queues=queues,
         logs=logs,
         bell=bell,
-        installation=installation,
         topics=topics,
         sources=_open_sources(opened, settings),
         watching=_kept(opened, Watching(sources.open_log)),
@@ -246,7 +281,7 @@ def open_broker(store: Store, settings: Settings) -> Broker:
 
 
 def _open_queues(
-    opened: ExitStack, settings: Settings, installation: str
+    opened: ExitStack, settings: Settings, store: Store
 ) -> tuple[Queues | None, Topics | None]:
     """Return what makes queues and what lets them hear SNS, which ask nothing of AWS yet."""
     url = settings.broker
@@ -256,7 +291,8 @@ def _open_queues(
     from barbeque_py.sns import SnsTopics  # noqa: PLC0415
 
     region = url.region or settings.aws_region
-    queues = _kept(opened, SqsQueues(url.prefix, installation=installation, region=region))
+    name = partial(store.read, apps.installation_name)
+    queues = _kept(opened, SqsQueues(url.prefix, installation=name, region=region))
     topics = SnsTopics(queue_arn=queues.queue_arn, allow_topics=queues.allow_topics)
     return queues, _kept(opened, topics)
 
@@ -279,9 +315,9 @@ def open_logs(settings: Settings) -> LogStore:
 class _TaskLogs:
     """Opens logs where tasks write them; AWS is first spoken to when the first one is read."""
 
-    def __init__(self, logs: LogStore, installation: str) -> None:
+    def __init__(self, logs: LogStore, store: Store) -> None:
         self._logs = logs
-        self._installation = installation
+        self._store = store
         self._opened: CloudWatch | None = None
         self._guard = Lock()
 
@@ -295,7 +331,8 @@ class _TaskLogs:
             opened = self._opened = self._opened or CloudWatch()
         if is_by_firelens(log_at):
             # S3 has the whole only after the task's end.
-            source = Firelens(self._logs, self._installation, opened)
+            installation = self._store.read(apps.installation_name)
+            source = Firelens(self._logs, installation, opened)
             return source.open_log(log_at, trusted=False)
         return opened.open_log(log_at)
 

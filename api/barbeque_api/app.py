@@ -63,7 +63,7 @@ def create_app(parts: Served, *, pages: ASGIApp | None = None, for_jobs: bool = 
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    router = _routes(parts, enqueueing, for_jobs=for_jobs)
+    router = _routes(parts, enqueueing, snapshot, for_jobs=for_jobs)
     DocsPage(app).add_to(router)
     app.described = router.routes
     app.include_router(router)
@@ -107,7 +107,9 @@ class _Api(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def _routes(parts: Served, enqueueing: Enqueueing, *, for_jobs: bool) -> APIRouter:
+def _routes(
+    parts: Served, enqueueing: Enqueueing, snapshot: Snapshot, *, for_jobs: bool
+) -> APIRouter:
     router = APIRouter()
     jobs = (
         Statuses,
@@ -122,6 +124,7 @@ def _routes(parts: Served, enqueueing: Enqueueing, *, for_jobs: bool) -> APIRout
     definitions = (Configuration, Exporting, Queues, Subscriptions, DeadMessages, Tokens)
     people = (AddressBook, Notices, SigningSecrets, Trail)
     enqueueing.add_to(router)
-    for noun in (*jobs, *images, *definitions, *people, Health):
+    for noun in (*jobs, *images, *definitions, *people):
         noun(parts).add_to(router)
+    Health(parts, snapshot).add_to(router)
     return router

@@ -8,6 +8,9 @@ from fastapi.responses import Response
 from barbeque_api.parts import Served
 from barbeque_api.problems import RETRY_AFTER, answer
 from barbeque_api.rights import open_to_all
+from barbeque_api.snapshot import Snapshot
+from barbeque_py import clock
+from barbeque_py.broker import SharedBroker
 from barbeque_py.errors import OutsideError
 from barbeque_py.store import apps, lanes
 from barbeque_py.store.schema import check_schema
@@ -16,8 +19,9 @@ from barbeque_py.store.schema import check_schema
 class Health:
     """Answers those who watch the process."""
 
-    def __init__(self, parts: Served) -> None:
+    def __init__(self, parts: Served, snapshot: Snapshot) -> None:
         self._parts = parts
+        self._snapshot = snapshot
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
@@ -31,15 +35,36 @@ class Health:
         return answer({"status": "ok"})
 
     def ready(self) -> Response:
-        """Say whether database, schema and broker can be used; 503 with the reasons if not."""
+        """Say whether database, schema and broker can be used; 503 with the reasons if not.
+
+        `enqueue only` where messages go on without the database, checked against what is known of
+        it: `known_seconds_ago` says how old that is.
+        """
         try:
             check_schema(self._parts.store)
             self._parts.store.read(apps.installation_name)
             self._parts.store.read(lambda tx: lanes.any_visible(tx, self._parts.default_queue))
         except OutsideError as error:
-            facts = {"message": "not ready", "reasons": [str(error)]}
-            return answer(facts, status=503, headers=RETRY_AFTER)
+            return self._explain(error)
         return answer({"status": "ok"})
+
+    def _explain(self, error: OutsideError) -> Response:
+        open_to_strangers = self._parts.ask_for_tokens
+        reasons = ["the database can't be used" if open_to_strangers else str(error)]
+        if isinstance(self._parts.broker, SharedBroker):
+            return answer(
+                {"message": "not ready", "reasons": reasons}, status=503, headers=RETRY_AFTER
+            )
+        names = self._snapshot.names
+        if names is None:
+            self._snapshot.refresh_quietly()
+            names = self._snapshot.names
+        if names is None and self._parts.ask_for_tokens:
+            return answer(
+                {"message": "not ready", "reasons": reasons}, status=503, headers=RETRY_AFTER
+            )
+        age = None if names is None else round((clock.now() - names.taken_at).total_seconds())
+        return answer({"status": "enqueue only", "reasons": reasons, "known_seconds_ago": age})
 
     async def root(self) -> Response:
         """Say where to look."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 
 from barbeque_py.apps import QUEUE_NAME
@@ -54,13 +55,13 @@ class SqsQueues:
         self,
         prefix: str,
         *,
-        installation: str,
+        installation: str | Callable[[], str],
         region: str | None = None,
         visibility: timedelta = VISIBILITY,
         client: Any = None,
     ) -> None:
         self._prefix = check_prefix(prefix)
-        self._installation = installation
+        self._name = installation if callable(installation) else lambda: installation
         self._region = region
         self._visibility = visibility
         self._opened = client
@@ -136,6 +137,10 @@ class SqsQueues:
             if self._opened is None:
                 self._opened = open_client("sqs", region=self._region, connections=2)
             return self._opened
+
+    @cached_property
+    def _installation(self) -> str:
+        return self._name()
 
     def _ensure(self, called: str, owned: Mapping[str, str]) -> None:
         url = self._url(called)

@@ -1,16 +1,22 @@
 """`barbeque worker | api | console`: the processes of an installation, one by one."""
 
+import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from barbeque_py.cli.options import ApiHost, Host, Port
 from barbeque_py.cli.screen import print_line
 from barbeque_py.cli.session import session_of
+
+if TYPE_CHECKING:
+    from barbeque_py.settings import Settings
+    from barbeque_py.wiring import Parts
 
 Queues = Annotated[
     list[str] | None,
@@ -33,20 +39,37 @@ def worker(
     Any number of workers may run at once, on any number of machines. SIGTERM or Ctrl-C ends one
     within ten seconds; what it started goes on and is adopted by another worker, or by the next.
 
-    Waits for a Docker engine that is away; does not make the database (`barbeque migrate` does).
+    Waits for a Docker engine and a database server that are away; does not make the database
+    (`barbeque migrate` does).
     """
     from barbeque_py.cli.serving import set_up_logging
-    from barbeque_py.wiring import open_parts
     from barbeque_worker.main import run
 
     settings = session_of(context).settings()
     named = queue or ([settings.worker_queue] if settings.worker_queue else [])
     set_up_logging()
-    parts = open_parts(settings)
+    parts = _open_patiently(settings)
     try:
         run(parts, queues=named, stop=_end_of_input() if end_with_input else None)
     finally:
         parts.close()
+
+
+def _open_patiently(settings: "Settings") -> "Parts":
+    """Open the parts, as soon as the database can be used."""
+    from barbeque_py.errors import StoreUnavailable
+    from barbeque_py.wiring import may_come_back, open_parts
+
+    pause = 1.0
+    while True:
+        try:
+            return open_parts(settings)
+        except StoreUnavailable as error:
+            if not may_come_back(settings):
+                raise
+            logging.getLogger("barbeque.worker").warning("waiting: %s", error)
+        time.sleep(pause)
+        pause = min(pause * 2, 10.0)
 
 
 def _end_of_input() -> threading.Event:
@@ -65,6 +88,8 @@ def _end_of_input() -> threading.Event:
 
 def api(context: typer.Context, host: ApiHost = "127.0.0.1", port: Port = 3003) -> None:
     """Serve the HTTP API, and stay.
+
+    While a database server is away it answers 503, and with `sqs:` goes on to enqueue.
 
     With BARBEQUE_AUTH=tokens it may listen on any address; without, on loopback only.
 
@@ -111,7 +136,7 @@ def _serve_alone(
         listen(host, port, asks=is_api and settings.auth, auth=settings.auth) as listening,
         listen_for_jobs(settings.job_listen if is_api else None) as asking,
     ):
-        front = open_front(settings)
+        front = open_front(settings, patient=True)
         try:
             server = make_server(build(front, host=listening.getsockname()[0]))
             print_line(f"barbeque {name} listens at {url_of(listening)}")

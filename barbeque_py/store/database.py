@@ -56,6 +56,8 @@ _CURE = "is it running, are name and password right?"
 
 _CLOCK = "SELECT UTC_TIMESTAMP(6)"
 _TRIES = 10
+_SPARED = 1.0
+"""Seconds for which a condition that did not hold is not asked for again."""
 
 _SQLITE_PATIENCE = 10
 """Seconds to wait for another program's write lock on a SQLite file."""
@@ -127,6 +129,10 @@ class Store:
             self._writes = _open_mysql(self.url)
             # READ COMMITTED sees the newest rows with each statement, in a transaction or not.
             self._reads = _open_mysql(self.url, isolation_level="AUTOCOMMIT")
+        self._condition: Callable[[], None] | None = None
+        self._meeting = threading.Lock()
+        self._met_by = 0
+        self._unmet: tuple[float, StoreUnavailable] | None = None
         self._writers, self._readers = Together[Tx](self.write), Together[Tx](self.read)
 
     def write(self, work: Callable[[Tx], Result]) -> Result:
@@ -165,6 +171,31 @@ class Store:
         """Run the work in a transaction that other threads' works may share; else as `write`."""
         return self.write_each(_run_works, work)
 
+    def require(self, condition: Callable[[], None]) -> None:
+        """Have this hold before any transaction: until it does, each raises what it raises.
+
+        It may use the store itself, raises `StoreUnavailable`, and is asked no more once it held.
+        """
+        self._condition = condition
+
+    def _meet(self, condition: Callable[[], None]) -> None:
+        if self._met_by == threading.get_ident():
+            return  # it is the condition itself that asks
+        with self._meeting:
+            if self._condition is None:
+                return
+            if self._unmet is not None and clock.monotonic() - self._unmet[0] < _SPARED:
+                raise self._unmet[1]
+            self._met_by = threading.get_ident()
+            try:
+                condition()
+            except StoreUnavailable as error:
+                self._unmet = clock.monotonic(), error
+                raise
+            finally:
+                self._met_by = 0
+            self._condition = None
+
     def close(self) -> None:
         """Close every connection."""
         self._writes.dispose()
@@ -200,6 +231,8 @@ class Store:
             return work(Tx(connection, self.shift))
 
     def _insist(self, run: Callable[[], Result]) -> Result:
+        if self._condition is not None:
+            self._meet(self._condition)
         for attempt in range(_TRIES):
             try:
                 return run()
