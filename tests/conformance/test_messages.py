@@ -25,6 +25,14 @@ file://*) busybox sha256sum < "${BARBEQUE_MESSAGE_URL#file://}" ;;
 *) echo absent ;;
 esac
 """
+TELL = """
+if [ -n "$BARBEQUE_RESULT_FILE" ]; then
+  echo '42% by file' > "$BARBEQUE_PROGRESS_FILE"; echo '{"by": "file"}' > "$BARBEQUE_RESULT_FILE"
+else
+  wget -q -O - --post-data '42% by wget' "$BARBEQUE_PROGRESS_URL" &&
+  wget -q -O - --post-data '{"by": "wget"}' "$BARBEQUE_RESULT_URL"
+fi
+"""
 ODD = 'ü\N{SNOWMAN}\N{GRINNING FACE}"\\\u2028\x7f e\u0301 </script> $HOME `id` %s '
 
 
@@ -57,6 +65,7 @@ def manifest(image: str) -> dict[str, Any]:
     jobs = [
         {"name": "Read", "command": command} | facts,
         {"name": "ReadFile", "command": command, "message_file": True} | facts,
+        {"name": "Tell", "command": ["sh", "-c", TELL], "report_files": True} | facts,
     ]
     app = {"name": "post", "image": image, "jobs": jobs}
     return {"apps": [app], "queues": [{"name": "default"}]}
@@ -158,6 +167,17 @@ def test_one_machine_gives_a_variable_up_to_96_kib_and_a_file_above_or_if_wished
         )
     got = receive(machine, wished)
     assert (got.variable, got.file) == (digest("small"), digest("small"))
+
+
+@pytest.mark.parametrize(("number", "way"), [(0, "file"), (1, "wget")], ids=["machine", "fleet"])
+def test_a_shell_tells_progress_and_result(modes: list[Mode], number: int, way: str) -> None:
+    mode = modes[number]
+    mode.apply(manifest(make_test_image()))
+    message_id = send(mode, "x", "Tell")
+    shown = mode.reach(message_id, "succeeded", "failed", seconds=90)
+    assert shown["state"] == "succeeded", mode.lines(message_id)
+    assert shown["result"] == {"by": way}
+    assert (shown["progress"]["percent"], shown["progress"]["text"]) == (42.0, f"by {way}")
 
 
 def test_a_body_above_the_limit_is_refused_before_anything_is_stored(machine: Mode) -> None:
