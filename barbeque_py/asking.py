@@ -47,9 +47,14 @@ class Asking(ABC):
     def enqueue_many(self, jobs: Sequence[Job]) -> list[Enqueued | Refused | Faulty]:
         """Ask for many runs; the answers are in the jobs' order, each its own.
 
-        Of one that is Faulty it is not known whether it was taken: give the same `Job` again.
+        Of one that is Faulty it is not known whether it was taken, also after it was asked for
+        again: give the same `Job` later.
         """
-        return [answer for call in calls.enqueue_many(jobs) for answer in self.ask(call)]
+        many = calls.Many(jobs)
+        while (call := many.next()) is not None:
+            many.take(self.ask(call))
+            self.sleep(many.pause)
+        return many.answers
 
     def status(self, message_id: str) -> str:
         """Return Barbeque's word: pending, running, retried, success, failed, error, cancelled."""

@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypedDict, TypeVar, Unpack
@@ -26,6 +26,8 @@ _EMPTY_ROUNDS = 6
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.25, 8.0
 _LONGEST_RETRY_AFTER = 60.0
+_MORE_ROUNDS = 2
+_PAUSE_OF_ROUNDS = 2.5
 _LONGEST_DELAY = timedelta(minutes=15)
 _NOT_DONE = 429
 _PASSING = frozenset({502, 503, 504})
@@ -100,18 +102,46 @@ def enqueue(job: Job) -> Call[Enqueued]:
     return Call("POST", EXECUTIONS, Enqueued.read, json=body, headers=headers)
 
 
-def enqueue_many(jobs: Sequence[Job]) -> Iterator[Call[list[Enqueued | Refused | Faulty]]]:
-    """Ask for many runs, in requests of up to 1,000; each job has its own key.
+class Many:
+    """Asks for many runs, a thousand a request; those whose fate is not known again, by their keys.
 
-    One that is Faulty may have been taken or not: enqueue the same `Job` again.
     Raises `ValueError` for a job with a `traceparent`, which only a whole request can have.
     """
-    for job in jobs:
-        if job.options.get("traceparent"):
-            raise ValueError("traceparent is of a whole request: enqueue such a job by itself")
-    for start in range(0, len(jobs), MOST_JOBS):
-        body = {"jobs": [_body(job) for job in jobs[start : start + MOST_JOBS]]}
-        yield Call("POST", f"{EXECUTIONS}/batch", _results, json=body)
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            if job.options.get("traceparent"):
+                raise ValueError("traceparent is of a whole request: enqueue such a job by itself")
+        self._jobs = jobs
+        self._answers: dict[int, Enqueued | Refused | Faulty] = {}
+        self._asked: list[int] = []
+        self._left = list(range(len(jobs)))
+        self._rounds = _MORE_ROUNDS
+        self.pause = 0.0
+        """Seconds to wait before the next request."""
+
+    @property
+    def answers(self) -> list[Enqueued | Refused | Faulty]:
+        """The answers, in the jobs' order."""
+        return [self._answers[number] for number in range(len(self._jobs))]
+
+    def next(self) -> Call[list[Enqueued | Refused | Faulty]] | None:
+        """Return what is to be asked, None when all is answered or given up."""
+        if not self._left:
+            return None
+        self._asked, self._left = self._left[:MOST_JOBS], self._left[MOST_JOBS:]
+        body = {"jobs": [_body(self._jobs[number]) for number in self._asked]}
+        return Call("POST", f"{EXECUTIONS}/batch", _results, json=body)
+
+    def take(self, answers: list[Enqueued | Refused | Faulty]) -> None:
+        """Take the answers to what was asked last."""
+        self._answers.update(zip(self._asked, answers, strict=True))
+        self.pause = 0.0
+        faulty = [number for number, each in self._answers.items() if isinstance(each, Faulty)]
+        if not self._left and faulty and self._rounds:
+            self._rounds -= 1
+            self._left = faulty
+            self.pause = _PAUSE_OF_ROUNDS + _chance.uniform(0, _PAUSE_OF_ROUNDS)
 
 
 def status(message_id: str) -> Call[str]:

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from barbeque_py.answers import Enqueued
+from barbeque_py.calls import Job, Many
 from barbeque_py.client import Client, Faulty, NotFound, Refused, Unreachable
-from barbeque_py.faults import TooMany
+from barbeque_py.faults import TooMany, fault_of
 
 ID = "01a1ffe6-c56c-72a9-baee-f90fb150ac4e"
 
@@ -286,6 +288,31 @@ def test_without_a_url_the_environment_names_server_and_token(
     assert shown == ["Bearer bq_secret", None]
     monkeypatch.delenv("BARBEQUE_URL")
     assert Client().url == "http://127.0.0.1:3003"
+
+
+def test_of_many_only_those_of_unknown_fate_are_asked_for_again() -> None:
+    many = Many([Job("shop", "Echo", number) for number in range(1002)])
+    good = Enqueued(ID, "pending", {})
+    refused = fault_of(404, {"status_code": 404})
+    away = fault_of(503, {"status_code": 503})
+    asked: list[list[Any]] = []
+
+    def ask(*answers: Enqueued | Faulty | Refused) -> float:
+        call = many.next()
+        assert call is not None
+        asked.append([(each["message"], each["idempotency_key"]) for each in call.json["jobs"]])
+        many.take([*answers, *[good] * (len(asked[-1]) - len(answers))])
+        return many.pause
+
+    assert ask(away, refused, away) == 0
+    assert ask() > 2
+    assert [len(each) for each in asked] == [1000, 2]
+    assert ask(away, good) > 2
+    assert asked[2] == [asked[0][0], asked[0][2]]
+    assert ask(away) == 0
+    assert asked[3] == asked[0][:1]
+    assert many.next() is None
+    assert (many.answers[0], many.answers[1], many.answers[2]) == (away, refused, good)
 
 
 LOADED = """
