@@ -97,12 +97,12 @@ class Snapshot:
             raise StoreUnavailable("no names and tokens are known that are less than a day old")
         return names
 
-    def refresh_quietly(self, *, older_than: float = FRESH.total_seconds()) -> None:
+    def refresh_quietly(self, *, older_than: float | None = None) -> None:
         """Read the names unless another thread is at it; for the background of requests."""
         if not self._reading.acquire(blocking=False):
             return
         try:
-            if self.age > older_than:
+            if self.age > (FRESH.total_seconds() if older_than is None else older_than):
                 self._read()
         finally:
             self._reading.release()

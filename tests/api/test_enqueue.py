@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -189,9 +190,10 @@ def test_names_are_read_again_in_the_background(
 @pytest.mark.parametrize(("age", "status"), [(23, 201), (25, 503)])
 def test_enqueue_needs_no_database_for_a_day(tmp_path: Path, age: int, status: int) -> None:
     taken_at = clock.rfc3339(clock.now() - timedelta(hours=age))
-    facts = {"taken_at": taken_at, "queues": ["default"], "jobs": [["media", "Thumbnail"]]}
-    (tmp_path / "snapshot.json").write_text(compact(facts))
+    facts: dict[str, Any] = {"taken_at": taken_at, "queues": ["default"]}
     away = Store(f"sqlite:///{tmp_path / 'gone.db'}")
+    facts |= {"jobs": [["media", "Thumbnail"]], "tokens": {}, "database": away.shown_url}
+    (tmp_path / "snapshot.json").write_text(compact(facts))
     with opened(f"sqlite:///{tmp_path / 'broker.db'}") as other:
         parts = replace(parts_of(away, tmp_path), broker=DatabaseBroker(other))
         with serving(parts, verify_enqueued_jobs=True) as api:
