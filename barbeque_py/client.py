@@ -82,16 +82,23 @@ class Client(Asking):
         return self.ask(calls.log(message_id, wait=wait, **wanted))
 
     def apply(
-        self, text: str, *, base: str | None = None, prune: bool = False, dry_run: bool = False
+        self,
+        text: str,
+        *,
+        base: str | None = None,
+        planned: str | None = None,
+        **flags: bool,
     ) -> dict[str, Any]:
         """Make apps, jobs and queues as the YAML text says, all or nothing.
 
         The answer has `changes`, and in `unfinished` what SNS could not be told yet. Paths in the
         text are relative to `base`, an absolute directory. A text with faults raises `Refused`
-        with its `problems`.
+        with its `problems`. `flags` are `prune`, `dry_run` and `diff`, as docs/api.md says; with
+        `planned`, the `state` of such an answer, it is refused (409) if something has changed.
         """
-        flags = {"prune": prune, "dry_run": dry_run}
-        params = _given({"base": base}) | {name: "1" for name, on in flags.items() if on}
+        params = _given({"base": base, "planned": planned}) | {
+            name: "1" for name, on in flags.items() if on
+        }
         return self._dict(
             "POST",
             "/v2/apply",

@@ -52,6 +52,9 @@ class ManifestError(RequestError):
         super().__init__("\n".join(lines))
 
 
+Thing = App | JobDefinition | Queue | Subscription
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What an apply file says, jobs in the order of their apps."""
@@ -115,6 +118,20 @@ def dump(manifest: Manifest) -> str:
     if manifest.subscriptions:
         facts["subscriptions"] = [asdict(each) for each in manifest.subscriptions]
     return yaml.dump(facts, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def facts_of(thing: Thing | None) -> dict[str, Any]:
+    """Return what the file says of one thing, of an app without its jobs; defaults are left out."""
+    match thing:
+        case None:
+            return {}
+        case App():
+            facts = _app_facts(thing, [])
+        case JobDefinition():
+            facts = _job_facts(thing)
+        case _:
+            facts = _without_none(asdict(thing))
+    return {name: value for name, value in facts.items() if name != "name"}
 
 
 class _Dumper(yaml.SafeDumper):

@@ -9,10 +9,8 @@ from barbeque_api.problems import refusal
 from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.durations import format_duration
 from barbeque_py.identity import Identity, Scope
-from barbeque_py.manifest import Manifest
+from barbeque_py.manifest import Manifest, Thing
 from barbeque_py.store import Tx, apps, audit, subscriptions
-
-Thing = App | JobDefinition | Queue | Subscription
 
 _DONE = {"created": "create", "changed": "change", "removed": "remove"}
 

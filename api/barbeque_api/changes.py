@@ -4,19 +4,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from barbeque_api.applying import Thing, check_change, find, note
+from barbeque_api.applying import check_change, note
+from barbeque_api.differences import differences, state_of
 from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.ecs_faults import faults
-from barbeque_py.errors import ImageRefused
+from barbeque_py.errors import ImageRefused, Outrun
 from barbeque_py.identity import Identity
-from barbeque_py.manifest import Manifest, ManifestError, Problem, unknown_queues, write_path
+from barbeque_py.manifest import (
+    Manifest,
+    ManifestError,
+    Problem,
+    Thing,
+    unknown_queues,
+    write_path,
+)
 from barbeque_py.release import Sources, release
 from barbeque_py.setting_values import nearest
 from barbeque_py.store import Tx, apps, subscriptions
 from barbeque_py.subscriptions import NO_TOPICS
 from barbeque_py.yaml_tree import Path, Tree, read_yaml
 
-T = TypeVar("T")
+T = TypeVar("T", App, JobDefinition, Queue, Subscription)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,13 @@ class Change:
     change: str
     """`created`, `changed`, `unchanged` or `removed`."""
     thing: Thing
+    before: Thing | None = None
+    """What there is under its name."""
+
+    @property
+    def differences(self) -> list[dict[str, Any]]:
+        """The keys of the file that differ."""
+        return differences(self.before, None if self.change == "removed" else self.thing)
 
     @property
     def heard_by(self) -> str | None:
@@ -42,17 +57,25 @@ class Making:
     who: Identity
     pins: Mapping[str, str | None]
     """By the image's name."""
+    planned: str | None = None
+    """The state for which it was planned; None makes it whatever there is."""
+
+
+def planned_for(changes: list[Change]) -> str:
+    """Return the state of what there is, for which these changes hold."""
+    return state_of((each.kind, each.name, each.before) for each in changes)
 
 
 def make(tx: Tx, manifest: Manifest, text: str, making: Making, *, prune: bool) -> list[Change]:
     """Make what the file says and return what that changed; raises what `compare` raises."""
     changes = plan(tx, making.who, manifest, text, prune=prune)
+    if making.planned not in (None, planned_for(changes)):
+        raise Outrun("what there is has changed since this was planned: plan it again")
     for each in changes:
         if each.change == "unchanged":
             continue
-        before = find(tx, each.thing)
         removed = each.change == "removed"
-        note(tx, making.who, each.change, before, None if removed else each.thing)
+        note(tx, making.who, each.change, each.before, None if removed else each.thing)
         if removed:
             _remove(tx, each.thing)
         else:
@@ -114,18 +137,15 @@ def compare(tx: Tx, manifest: Manifest, text: str, *, prune: bool) -> list[Chang
     _check(text, [*found, *_spoilt_jobs(manifest, [] if prune else others)])
     heard = [each.wanted for each in subscriptions.everything(tx) if each.removed_at is None]
     changes = [
-        Change("queue", queue.name, _change(queue, apps.get_queue(tx, queue.name)), queue)
+        _change("queue", queue.name, queue, apps.get_queue(tx, queue.name))
         for queue in manifest.queues
     ]
+    changes += [_change("app", app.name, app, apps.get_app(tx, app.name)) for app in manifest.apps]
     changes += [
-        Change("app", app.name, _change(app, apps.get_app(tx, app.name)), app)
-        for app in manifest.apps
-    ]
-    changes += [
-        Change("job", f"{job.app}/{job.name}", _change(job, there.get((job.app, job.name))), job)
+        _change("job", f"{job.app}/{job.name}", job, there.get((job.app, job.name)))
         for job in manifest.jobs
     ]
-    changes += [Change("job", f"{job.app}/{job.name}", "removed", job) for job in gone]
+    changes += [Change("job", f"{job.app}/{job.name}", "removed", job, job) for job in gone]
     return changes + _compare_topics(manifest, heard, owners if prune else set())
 
 
@@ -136,11 +156,11 @@ def _compare_topics(
     there = {(each.queue, each.topic): each for each in heard}
     named = {(each.queue, each.topic) for each in manifest.subscriptions}
     changes = [
-        Change("topic", name_of(each), _change(each, there.get((each.queue, each.topic))), each)
+        _change("topic", name_of(each), each, there.get((each.queue, each.topic)))
         for each in manifest.subscriptions
     ]
     return changes + [
-        Change("topic", name_of(each), "removed", each)
+        Change("topic", name_of(each), "removed", each, each)
         for key, each in there.items()
         if each.app in pruned and key not in named
     ]
@@ -151,10 +171,10 @@ def name_of(subscription: Subscription) -> str:
     return f"{subscription.topic} on {subscription.queue}"
 
 
-def _change(wanted: T, found: T | None) -> str:
+def _change(kind: str, name: str, wanted: T, found: T | None) -> Change:
     if found is None:
-        return "created"
-    return "unchanged" if wanted == found else "changed"
+        return Change(kind, name, "created", wanted)
+    return Change(kind, name, "unchanged" if wanted == found else "changed", wanted, found)
 
 
 def _check(text: str, found: list["_Fault"]) -> None:

@@ -1,10 +1,11 @@
 """`POST /v2/apply` and `GET /v2/apps`: which apps, jobs and queues there are."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
@@ -17,6 +18,7 @@ from barbeque_api.changes import (
     make,
     name_of,
     plan,
+    planned_for,
     refuse_topics,
 )
 from barbeque_api.parts import Served
@@ -59,13 +61,17 @@ class Configuration:
         request: Request,
         base: str | None = None,
         *,
+        planned: Annotated[str | None, Query(max_length=64)] = None,
         prune: bool = False,
         dry_run: bool = False,
+        diff: bool = False,
     ) -> Response:
         """Make apps, jobs and queues as the YAML file says: all of it or nothing.
 
         `base` is the absolute directory of the file. With `prune` jobs and subscriptions that it
-        does not name of apps that it names are removed; with `dry_run` nothing changes.
+        does not name of apps that it names are removed; with `dry_run` nothing changes. With `diff`
+        each change tells its `differences`, and `state` is what to give as `planned` to the
+        request that is to make exactly these: 409 when something has changed since.
         `unfinished` lists the subscriptions that SNS could not be told of: the same request again
         finishes them. With SQS the queues are made there first: what can't be made is 409, or 503
         while SQS is away, and nothing is stored.
@@ -73,11 +79,13 @@ class Configuration:
         text = await self._read_text(request)
         folder = _read_base(base)
         changes, left = await run_in_threadpool(
-            self._apply, caller_of(request), text, folder, prune=prune, dry_run=dry_run
+            self._apply,
+            _Wish(caller_of(request), text, folder, planned, prune=prune, dry_run=dry_run),
         )
-        shown = [{"kind": each.kind, "name": each.name, "change": each.change} for each in changes]
+        shown = [_show(each, diff=diff) for each in changes]
         told = [{"name": name_of(each.wanted), "reason": each.reason} for each in left]
-        return answer({"changes": shown, "dry_run": dry_run, "unfinished": told})
+        facts = {"changes": shown, "dry_run": dry_run, "unfinished": told}
+        return answer(facts | ({"state": planned_for(changes)} if diff else {}))
 
     def apps(self, request: Request) -> Response:
         """List the apps with their jobs; an app's token is shown its own."""
@@ -97,19 +105,18 @@ class Configuration:
         except UnicodeDecodeError as error:
             raise refusal(400, f"the body is not UTF-8: byte {error.start} is wrong") from None
 
-    def _apply(
-        self, who: Identity, text: str, base: Path | None, *, prune: bool, dry_run: bool
-    ) -> tuple[list[Change], list[Unfinished]]:
-        manifest = parse(text, base=base)
+    def _apply(self, wish: "_Wish") -> tuple[list[Change], list[Unfinished]]:
+        who, text, prune = wish.who, wish.text, wish.prune
+        manifest = parse(text, base=wish.base)
         check_named(who, manifest)
         if manifest.subscriptions and self._parts.topics is None:
             raise refuse_topics(text)
         check_images(manifest, text, self._parts.sources)
         store = self._parts.store
-        if dry_run:
+        if wish.dry_run:
             return store.read(lambda tx: plan(tx, who, manifest, text, prune=prune)), []
         self._make_queues(who, manifest, text, prune=prune)
-        making = Making(who, self._pins(manifest))
+        making = Making(who, self._pins(manifest), wish.planned)
         changes = store.write(lambda tx: make(tx, manifest, text, making, prune=prune))
         self._parts.bell.ring()
         return changes, self._subscribe(changes)
@@ -151,6 +158,23 @@ class Configuration:
         queues = {each.heard_by for each in changes if each.heard_by is not None}
         queues |= {each.queue for each in store.read(subscriptions.unfinished)}
         return [each for queue in sorted(queues) for each in bring_right(store, topics, queue)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is to be applied, for whom, and how."""
+
+    who: Identity
+    text: str
+    base: Path | None
+    planned: str | None
+    prune: bool
+    dry_run: bool
+
+
+def _show(change: Change, *, diff: bool) -> dict[str, Any]:
+    facts: dict[str, Any] = {"kind": change.kind, "name": change.name, "change": change.change}
+    return facts | ({"differences": change.differences} if diff else {})
 
 
 def _read_base(base: str | None) -> Path | None:

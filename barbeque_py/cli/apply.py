@@ -24,19 +24,36 @@ def apply(
         bool, typer.Option("--prune", help="Remove jobs it does not name, of apps it names.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Only say what would change, each key of it.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="As --diff, and end with 5 if anything would.")
+    ] = False,
+    planned: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STATE", help="Only if all is still as --diff found it, by its state."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make apps, jobs and queues as a YAML file says: all of it, or nothing.
 
     What the file does not name stays as it is. Paths in it are relative to the file (to the
     working directory, when it comes from standard input).
+
+    From CI: --diff shows the plan, --planned STATE applies it and nothing else, --check ends with 5
+    where what there is differs from the file.
     """
+    from barbeque_py.cli import plan
     from barbeque_py.client import Refused
 
     text = read_text(file)
     base = Path.cwd() if file == "-" else Path(file).absolute().parent
+    flags = {"prune": prune, "dry_run": dry_run or diff or check, "diff": diff or check}
     try:
-        answer = client_of(context).apply(text, base=str(base), prune=prune, dry_run=dry_run)
+        answer = client_of(context).apply(text, base=str(base), planned=planned, **flags)
     except Refused as error:
         if not error.problems:
             raise
@@ -45,8 +62,12 @@ def apply(
         raise _faulty(file, error.problems) from None
     if as_json:
         print_json(answer)
+    elif flags["diff"]:
+        plan.print_plan(answer)
     else:
         _print_changes(answer["changes"], dry_run=dry_run)
+    if check and plan.differs(answer):
+        raise typer.Exit(Code.DIFFERS)
     if left := answer.get("unfinished"):
         raise _unfinished(left)
 

@@ -26,6 +26,7 @@ class Code(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     NOT_FOUND = 4
+    DIFFERS = 5
     INTERRUPTED = 130
 
 
@@ -34,7 +35,7 @@ LEGEND = (
     "1 the job did not succeed, the server refused, or check found a fault; "
     "2 the command, its input or a setting is wrong; "
     "3 the server, the database or the engine can't be reached, so trying again may help; "
-    "4 there is no such thing; 130 it was interrupted."
+    "4 there is no such thing; 5 what there is differs from the file; 130 it was interrupted."
 )
 
 _BAD_REQUESTS = (400, 413, 422)
