@@ -16,7 +16,7 @@ def differences(before: Thing | None, after: Thing | None) -> list[dict[str, Any
     left, right = (dict(_flat(facts_of(each))) for each in (before, after))
     return [
         {"key": key, "before": left.get(key), "after": right.get(key)}
-        for key in [*left, *(right.keys() - left.keys())]
+        for key in {**left, **right}
         if left.get(key) != right.get(key)
     ]
 
