@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import select
 
 from barbeque_py.apps import App
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.notices import NoticeState, User
-from barbeque_py.store import address_book, apps, notices
+from barbeque_py.store import address_book, apps, notices, tables
 from barbeque_py.store.notices import Kept
 from barbeque_worker.courier import Backoff
-from tests.notices.mailroom import PASSWORD, USER, Mailroom, make_certificate, serve_mail
+from tests.notices.mailroom import OK, PASSWORD, USER, Mailroom, make_certificate, serve_mail
+from tests.notices.slack_place import HOOK, TOKEN, Answer, SlackPlace, check_limits, serve_slack
 from tests.waiting import wait_until
 from tests.worker.office import Office
 
@@ -21,30 +22,67 @@ pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH")  # smtps is enc
 QUICK = Backoff(timedelta(seconds=0.1), timedelta(seconds=1))
 
 
-@pytest.fixture
-def mailroom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailroom]:
-    certificate = make_certificate(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.certificate))
-    with serve_mail(certificate) as room:
+@pytest.fixture(scope="module")
+def mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailroom]:
+    certificate = make_certificate(tmp_path_factory.mktemp("mail"))
+    with pytest.MonkeyPatch.context() as patch, serve_mail(certificate) as room:
+        patch.setenv("SSL_CERT_FILE", str(certificate.certificate))
         yield room
 
 
-@pytest.fixture
-def office(mailroom: Mailroom, tmp_path: Path) -> Iterator[Office]:
+@pytest.fixture(scope="module")
+def posted() -> Iterator[SlackPlace]:
+    with serve_slack() as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def open_office(
+    mail: Mailroom, posted: SlackPlace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Office]:
     login = f"{USER}:{quote(PASSWORD, safe='')}"
     office = Office(
-        tmp_path,
+        tmp_path_factory.mktemp("office"),
         "process:?slots=4",
         more={
-            "BARBEQUE_MAIL": f"smtps://{login}@127.0.0.1:{mailroom.port}",
+            "BARBEQUE_MAIL": f"smtps://{login}@127.0.0.1:{mail.port}",
             "BARBEQUE_MAIL_FROM": "Barbeque <jobs@example.com>",
             "BARBEQUE_ADMIN_EMAIL": "operations@example.com",
+            "BARBEQUE_SLACK": TOKEN,
+            "BARBEQUE_SLACK_API": posted.api,
             "BARBEQUE_HOST": "https://barbeque.example.com",
         },
     )
     office.work(backoff=QUICK)
     yield office
     office.close()
+
+
+@pytest.fixture
+def mailroom(mail: Mailroom) -> Mailroom:
+    mail.posts.clear()
+    mail.answer = lambda _recipient, _stage: OK
+    return mail
+
+
+@pytest.fixture
+def slack(posted: SlackPlace) -> SlackPlace:
+    posted.messages.clear()
+    posted.answer = lambda _channel: None
+    return posted
+
+
+@pytest.fixture
+def office(open_office: Office, mailroom: Mailroom, slack: SlackPlace) -> Office:
+    """The office, where nobody but the admins of all is told of anything."""
+    notify(open_office)
+    open_office.store.write(lambda tx: notices.set_recovered(tx, "app", "job"))
+    return open_office
+
+
+def notify(office: Office, **rules: object) -> None:
+    chosen = {"digest": "0s"} | rules
+    office.store.write(lambda tx: apps.put_app(tx, App("app", "", notify=chosen)))
 
 
 def know(office: Office, user_id: str, *emails: str, **facts: object) -> None:
@@ -92,9 +130,7 @@ def test_a_user_of_the_address_book_is_told_of_a_success(
 def test_six_runs_of_a_job_that_always_fails_tell_user_and_admins_once_at_the_end(
     office: Office, mailroom: Mailroom
 ) -> None:
-    office.store.write(
-        lambda tx: apps.put_app(tx, App("app", "", notify={"email": ["team@example.com"]}))
-    )
+    notify(office, email=["team@example.com"])
     know(office, "u-1", "ann@example.com", "ann@home.example")
     retry = RetryPolicy(limit=5, base_delay=timedelta(milliseconds=10), jitter=False)
     office.define("job", "echo oh no >&2; exit 3", retry=retry)
@@ -159,3 +195,101 @@ def test_a_receiver_that_says_a_definite_no_is_left_alone(
     assert kept.state is NoticeState.REFUSED
     assert "550 no such mailbox" in (kept.reason or "")
     assert kept.tries == 1
+
+
+def test_each_failed_attempt_where_asked_is_a_message_of_one_thread(
+    office: Office, mailroom: Mailroom, slack: SlackPlace
+) -> None:
+    notify(office, slack="#media", on=["attempt"], mention="<!here>", digest="0s")
+    know(office, "u-1", "ann@example.com")
+    retry = RetryPolicy(limit=5, base_delay=timedelta(milliseconds=10), jitter=False)
+    office.define("job", "exit 3", retry=retry)
+    message_id = office.enqueue("job", user_id="u-1")
+    assert office.end_of(message_id).state == "failed"
+    all_over(office, message_id, 8)
+    assert len(slack.messages) == 6
+    first = slack.messages[0]
+    assert [each.thread_ts for each in slack.messages] == [None] + [first.ts] * 5
+    assert [each.broadcast for each in slack.messages] == [False] * 5 + [True]
+    assert first.text == "<!here> *app/job: attempt 1 failed*"
+    assert slack.messages[-1].text == "<!here> *app/job failed*"
+    for each in slack.messages:
+        check_limits(each)
+    told = sorted(post.recipients[0] for post in mailroom.posts)
+    assert told == ["ann@example.com", "operations@example.com"]
+
+
+def test_the_same_failure_is_gathered_and_a_success_says_that_it_works_again(
+    office: Office, slack: SlackPlace, mailroom: Mailroom
+) -> None:
+    notify(office, slack="#gathered", digest="3s")
+    fails = office.home / "fails"
+    fails.touch()
+    office.define("job", f"! [ -e {fails} ]", retry=RetryPolicy(limit=0))
+    first = office.enqueue("job")
+    office.end_of(first)
+    wait_until(lambda: len(slack.messages) == 1, "the first failure is told at once")
+    others = [office.enqueue("job") for _ in range(3)]
+    for each in others:
+        assert office.end_of(each).state == "failed"
+    wait_until(lambda: len(slack.messages) == 2, "the others are told together")
+    assert [each.text for each in slack.messages] == [
+        "*app/job failed*",
+        "*app/job failed 3 times*",
+    ]
+    states = [told.state for each in others for told in told_of(office, each) if told.same]
+    assert sorted(states).count(NoticeState.GATHERED) >= 2
+    fails.unlink()
+    for expected in (3, 3):
+        office.end_of(office.enqueue("job"))
+        wait_until(lambda: len(slack.messages) >= 3, "it works again")
+        assert len(slack.messages) == expected
+    assert slack.messages[-1].text == "*app/job works again*"
+    wait_until(
+        lambda: any("works again" in post.message["Subject"] for post in mailroom.posts),
+        "the admin hears it, too",
+    )
+
+
+def test_a_dead_channel_holds_up_no_job_and_no_other_recipient(
+    office: Office, mailroom: Mailroom, slack: SlackPlace
+) -> None:
+    notify(office, slack="#media", on=["success"])
+    slack.answer = lambda _channel: Answer(cut=True, seconds=1.0)
+    office.define("job", "exit 0")
+    try:
+        asked = [
+            office.enqueue("job", notify={"email": [f"user{number}@example.com"]})
+            for number in range(12)
+        ]
+        for each in asked:
+            assert office.end_of(each).state == "succeeded"
+        wait_until(lambda: len(mailroom.posts) == 12, "every user has mail", within=30)
+        assert slack.messages == []
+    finally:
+        slack.answer = lambda _channel: None
+    wait_until(lambda: len(slack.messages) == 12, "and Slack gets all of it later", within=90)
+
+
+def test_no_secret_is_in_a_log_a_row_or_an_error(
+    office: Office, mailroom: Mailroom, slack: SlackPlace, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    notify(office, slack=slack.hook + "gone", email=["team@example.com"])
+    mailroom.answer = lambda _recipient, _stage: "550 we know no canary"
+    office.define("job", "exit 1", retry=RetryPolicy(limit=0))
+    message_id = office.enqueue("job")
+    office.end_of(message_id)
+    made = all_over(office, message_id, 3)
+    assert {each.state for each in made} == {NoticeState.REFUSED}
+    secrets = [PASSWORD, quote(PASSWORD, safe=""), TOKEN]
+    rows = office.store.read(
+        lambda tx: [
+            str(tuple(row))
+            for table in tables.metadata.sorted_tables
+            for row in tx.execute(select(table))
+        ]
+    )
+    said = caplog.text + "".join(rows) + repr(office.settings) + repr(office.parts.settings.mail)
+    assert [each for each in secrets if each in said] == []
+    assert HOOK not in caplog.text + repr([each.reason for each in made])
