@@ -37,7 +37,7 @@ def queues(context: typer.Context, as_json: Json = False) -> None:
             each["running"],
             each["waiting"],
             each["messages"],
-            _age(each["oldest_seconds"]),
+            age(each["oldest_seconds"]),
             each["dead"],
             short_time(each["paused_at"]),
             each["pause_reason"],
@@ -47,7 +47,7 @@ def queues(context: typer.Context, as_json: Json = False) -> None:
     print_table(_TITLES, rows)
 
 
-def _age(seconds: float | None) -> str:
+def age(seconds: float | None) -> str:
     """Write how long the oldest waits, in its largest unit."""
     if seconds is None:
         return ""

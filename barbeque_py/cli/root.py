@@ -12,6 +12,7 @@ from barbeque_py.cli.audit import audit
 from barbeque_py.cli.check import check
 from barbeque_py.cli.dead import dead
 from barbeque_py.cli.enqueue import enqueue
+from barbeque_py.cli.exec_local import exec_local
 from barbeque_py.cli.executions import cancel, delete, list_executions, retry, status
 from barbeque_py.cli.exits import LEGEND, Code, explain, quit_quietly
 from barbeque_py.cli.import_barbeque import import_barbeque
@@ -27,6 +28,7 @@ from barbeque_py.cli.secret import secret
 from barbeque_py.cli.session import Session
 from barbeque_py.cli.subscriptions import subscribe, subscriptions, unsubscribe
 from barbeque_py.cli.token import token
+from barbeque_py.cli.top import top
 from barbeque_py.cli.up import up
 
 app = typer.Typer(
@@ -83,7 +85,7 @@ app.callback(help=_flow(root.__doc__))(root)
 
 _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run it": (up, api, worker, console, migrate, check, import_barbeque),
-    "Jobs": (enqueue, status, logs, list_executions, retry, cancel, delete),
+    "Jobs": (enqueue, status, logs, list_executions, retry, cancel, delete, exec_local, top),
     "Definitions and queues": (
         apply,
         export,
