@@ -228,7 +228,7 @@ def notify_of(slack: FormerSlack | None) -> dict[str, object]:
     failures = "failure" if slack.last_failure_only else "attempt"
     on = ["success", failures] if slack.success else [failures]
     mention = _UNPRINTED.sub(" ", slack.text)[:_LONGEST_MENTION]
-    told: dict[str, object] = {"slack": channel, "on": on}
+    told: dict[str, object] = {"slack": channel, "hears": on}
     return told | ({"mention": mention} if mention else {})
 
 

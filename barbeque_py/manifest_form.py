@@ -60,7 +60,7 @@ class NotifyForm(Form):
     """Email addresses."""
     webhook: TargetUrl | None = None
     """An address that is sent a signed request."""
-    on: Annotated[
+    hears: Annotated[
         list[Literal["success", "failure", "attempt", "cancelled"]], AfterValidator(distinct)
     ] = ["failure"]
     """What they are told of: `failure` is one for good, `attempt` each failed attempt."""

@@ -96,7 +96,8 @@ class Rules:
     slack: str | None = None
     email: tuple[str, ...] = ()
     webhook: str | None = None
-    on: frozenset[Hear] = frozenset({Hear.FAILURE})
+    wishes: frozenset[Hear] = frozenset({Hear.FAILURE})
+    """What they are told of."""
     mention: str = ""
     """What a Slack message about a failure begins with, as `<!here>`."""
     digest: str = "10m"
@@ -106,7 +107,7 @@ class Rules:
 
     def hears(self, event: Event) -> bool:
         """Tell whether the app's people are told of the event."""
-        return not _HEARD[event].isdisjoint(self.on)
+        return not _HEARD[event].isdisjoint(self.wishes)
 
     @property
     def window(self) -> timedelta:
@@ -128,7 +129,7 @@ def rules_of(app: Mapping[str, Any], job: Mapping[str, Any]) -> Rules:
         slack=said.get("slack"),
         email=tuple(said.get("email", ())),
         webhook=said.get("webhook"),
-        on=frozenset(map(Hear, said.get("on", (Hear.FAILURE,)))),
+        wishes=frozenset(map(Hear, said.get("hears", (Hear.FAILURE,)))),
         mention=said.get("mention", ""),
         digest=said.get("digest", _NO_RULES.digest),
         locale=said.get("locale", "en"),

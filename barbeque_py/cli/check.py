@@ -23,6 +23,13 @@ def check(
             help="Settle the attempts at a place that is gone for good as vanished.",
         ),
     ] = None,
+    tell: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Send a test to this email address or Slack channel; repeat it for more.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Look at every setting and connection, and say what is wrong and how to mend it.
@@ -44,7 +51,7 @@ def check(
     findings = []
     if not as_json:
         _print_settings(settings)
-    for each in examine(settings, looking=_tell):
+    for each in examine(settings, looking=_tell, tell=tell or ()):
         findings.append(each)
         _tell("")
         if not as_json:

@@ -3,13 +3,14 @@
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from barbeque_py import clock
 from barbeque_py.cli.exits import Failure
 from barbeque_py.cli.finding import FAULT, OK, WARNING, Finding, attempt
 from barbeque_py.cli.findings_aws import Aws, uses_aws
+from barbeque_py.cli.findings_notices import look_at_notices, send_test
 from barbeque_py.cli.folders import make_folder
 from barbeque_py.cli.places import abandoned
 from barbeque_py.client import Client
@@ -32,10 +33,13 @@ _LITTLE_SPACE = _GIB
 _PROBE = "barbeque-check"
 
 
-def examine(settings: Settings, *, looking: Callable[[str], None]) -> Iterator[Finding]:
+def examine(
+    settings: Settings, *, looking: Callable[[str], None], tell: Sequence[str] = ()
+) -> Iterator[Finding]:
     """Look at everything; what depends on a part that is at fault is left out.
 
-    `looking` is told of each part before it is looked at, as that may take a while.
+    `looking` is told of each part before it is looked at, as that may take a while. `tell` are
+    addresses of people to whom a test is sent.
     """
     yield from (Finding(WARNING, "setting", sentence) for sentence in settings.warnings)
     yield attempt("home", lambda: _home(settings))
@@ -43,6 +47,10 @@ def examine(settings: Settings, *, looking: Callable[[str], None]) -> Iterator[F
     if uses_aws(settings):
         looking("AWS")
         yield from aws.look(settings)
+    yield attempt("notices", lambda: look_at_notices(settings))
+    for address in tell:
+        looking(address)
+        yield attempt("notices", lambda address=address: send_test(settings, address))  # type: ignore[misc]
     looking("the logs")
     if settings.logs.kind == "s3":
         yield from aws.look_at_logs(settings)

@@ -200,7 +200,7 @@ def test_a_receiver_that_says_a_definite_no_is_left_alone(
 def test_each_failed_attempt_where_asked_is_a_message_of_one_thread(
     office: Office, mailroom: Mailroom, slack: SlackPlace
 ) -> None:
-    notify(office, slack="#media", on=["attempt"], mention="<!here>", digest="0s")
+    notify(office, slack="#media", hears=["attempt"], mention="<!here>", digest="0s")
     know(office, "u-1", "ann@example.com")
     retry = RetryPolicy(limit=5, base_delay=timedelta(milliseconds=10), jitter=False)
     office.define("job", "exit 3", retry=retry)
@@ -254,7 +254,7 @@ def test_the_same_failure_is_gathered_and_a_success_says_that_it_works_again(
 def test_a_dead_channel_holds_up_no_job_and_no_other_recipient(
     office: Office, mailroom: Mailroom, slack: SlackPlace
 ) -> None:
-    notify(office, slack="#media", on=["success"])
+    notify(office, slack="#media", hears=["success"])
     slack.answer = lambda _channel: Answer(cut=True, seconds=1.0)
     office.define("job", "exit 0")
     try:

@@ -229,7 +229,7 @@ def test_a_requests_webhook_is_told_of_the_end_with_the_result(at: Site, hook: R
 
 
 def test_definitions_and_apps_name_webhooks_for_what_they_wish(at: Site, hook: Receiver) -> None:
-    told = {"webhook": f"{hook.url}/job", "on": ["success", "attempt", "cancelled"]}
+    told = {"webhook": f"{hook.url}/job", "hears": ["success", "attempt", "cancelled"]}
     once = RetryPolicy(limit=1, base_delay=timedelta(0), jitter=False)
     at.define("Told", notify=told, retry=once)
     at.office.store.write(

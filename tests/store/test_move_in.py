@@ -171,9 +171,13 @@ def test_definitions_are_taken_over_in_our_words(
     first = jobs["Thumbnail::Make"]
     assert first.command == ("rake", "barbeque:execute", "BARBEQUE_ENV=1")
     assert first.retry == RetryPolicy(limit=3)
-    assert first.notify == {"slack": "#media", "on": ["success", "failure"], "mention": "@oncall"}
+    assert first.notify == {
+        "slack": "#media",
+        "hears": ["success", "failure"],
+        "mention": "@oncall",
+    }
     second = jobs["encode"]
-    assert second.notify == {"slack": "#media", "on": ["attempt"]}
+    assert second.notify == {"slack": "#media", "hears": ["attempt"]}
     half = timedelta(seconds=30)
     assert second.retry == RetryPolicy(100, half, half, jitter=False)
     assert second.command == ("encode", "2")

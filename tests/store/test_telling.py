@@ -70,10 +70,10 @@ def test_a_success_that_concerns_nobody_leaves_nothing(store: Store) -> None:
     [
         ({"user_id": "u"}, {}, SUCCESS, ["succeeded"]),
         ({"notify": {"email": ["a@example.com"]}}, {}, SUCCESS, ["succeeded"]),
-        ({}, {"slack": "#m", "on": ["success"]}, SUCCESS, ["succeeded"]),
+        ({}, {"slack": "#m", "hears": ["success"]}, SUCCESS, ["succeeded"]),
         ({"user_id": "u"}, {}, FAILURE, []),
-        ({}, {"slack": "#m", "on": ["attempt"]}, FAILURE, ["attempt failed"]),
-        ({}, {"on": ["attempt"]}, FAILURE, []),
+        ({}, {"slack": "#m", "hears": ["attempt"]}, FAILURE, ["attempt failed"]),
+        ({}, {"hears": ["attempt"]}, FAILURE, []),
         ({"user_id": "u"}, {"slack": "#m"}, Fate(Reason.INTERRUPTED), []),
     ],
 )
@@ -122,7 +122,7 @@ def test_a_user_hears_what_they_wish_to(store: Store) -> None:
 
 def test_a_success_after_failures_is_told_once_to_those_told_of_them(store: Store) -> None:
     define(store, retry=NEVER)
-    rule(store, slack="#media", on=["success", "failure"])
+    rule(store, slack="#media", hears=["success", "failure"])
     run(store, FAILURE)
     run(store, FAILURE)
     tell_all(store)
