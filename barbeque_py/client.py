@@ -172,6 +172,23 @@ class Client(Asking):
         """Start from the queue again."""
         return self._call("POST", f"/v2/queues/{_part(queue)}/resume")
 
+    def schedules(self, app: str | None = None) -> list[dict[str, Any]]:
+        """Return what runs by the clock, each with its next times."""
+        found = self._dict("GET", "/v2/schedules", params=_given({"app": app}))
+        return list(found["schedules"])
+
+    def suspend_schedule(self, app: str, job: str, name: str) -> dict[str, Any]:
+        """Let the schedule start nothing until it is resumed."""
+        return self._dict("POST", f"{_schedule(app, job, name)}/suspend")
+
+    def resume_schedule(self, app: str, job: str, name: str) -> dict[str, Any]:
+        """Let the schedule start its job again; what passed meanwhile is not caught up."""
+        return self._dict("POST", f"{_schedule(app, job, name)}/resume")
+
+    def run_schedule(self, app: str, job: str, name: str) -> dict[str, Any]:
+        """Run the schedule's job once now; the answer has its `message_id`."""
+        return self._dict("POST", f"{_schedule(app, job, name)}/run")
+
     def subscriptions(self) -> list[dict[str, Any]]:
         """Return the SNS topics that queues hear, and the jobs their messages start."""
         return list(self._dict("GET", "/v2/subscriptions")["subscriptions"])
@@ -268,3 +285,7 @@ class Client(Asking):
 
 def _user(app: str, user_id: str) -> str:
     return f"/v2/apps/{_part(app)}/users/{_part(user_id)}"
+
+
+def _schedule(app: str, job: str, name: str) -> str:
+    return f"/v2/schedules/{_part(app)}/{_part(job)}/{_part(name)}"

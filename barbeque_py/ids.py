@@ -10,7 +10,8 @@ MessageId = NewType("MessageId", str)
 AttemptId = NewType("AttemptId", str)
 
 _KEYED = uuid.UUID("d46471ca-c193-4ed3-aa61-ed48df6cb1c5")
-"""The name space of the ids of requests that carry a key; it must never change."""
+_SCHEDULED = uuid.UUID("a6765a41-8b05-4265-b3d6-bbe9337f9f74")
+"""The name spaces of the ids of requests with a key, and of schedules; they must never change."""
 
 _MESSAGE_ID = re.compile(r"[a-f\d]{8}-([a-f\d]{4}-){3}[a-f\d]{12}")
 
@@ -32,6 +33,11 @@ def notified_id(notification: str, queue: str, topic: str) -> MessageId:
 def keyed_id(app: str, key: str) -> MessageId:
     """Return the id of what an app asks for under an idempotency key: the same every time."""
     return MessageId(str(uuid.uuid5(_KEYED, f"{app} {key}")))
+
+
+def scheduled_id(app: str, job: str, schedule: str, at: str) -> MessageId:
+    """Return the id of what a schedule runs at this time: the same, whoever sends it."""
+    return MessageId(str(uuid.uuid5(_SCHEDULED, f"{app} {job} {schedule} {at}")))
 
 
 def may_repeat(message_id: str) -> bool:

@@ -1,5 +1,6 @@
 """The apply file: apps, jobs and queues as YAML, read strictly, every fault at once."""
 
+import json
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -12,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from barbeque_py import strict_json
 from barbeque_py.apps import DEFAULT_LOGS, App, JobDefinition, Queue, Subscription
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.durations import format_duration
@@ -19,6 +21,7 @@ from barbeque_py.ecs_faults import faults
 from barbeque_py.errors import RequestError
 from barbeque_py.manifest_fields import describe_kind
 from barbeque_py.manifest_form import FORMS, AppForm, FileForm, JobForm
+from barbeque_py.schedules import CatchUp, Overlap, Schedule
 from barbeque_py.setting_values import nearest
 from barbeque_py.yaml_tree import Path as KeyPath
 from barbeque_py.yaml_tree import Tree, read_yaml
@@ -52,7 +55,7 @@ class ManifestError(RequestError):
         super().__init__("\n".join(lines))
 
 
-Thing = App | JobDefinition | Queue | Subscription
+Thing = App | JobDefinition | Queue | Schedule | Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Manifest:
     jobs: tuple[JobDefinition, ...] = ()
     queues: tuple[Queue, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
 
 
 def parse(text: str, *, base: Path | None) -> Manifest:
@@ -85,6 +89,7 @@ def parse(text: str, *, base: Path | None) -> Manifest:
         apps=tuple(_app(each, base) for each in form.apps),
         jobs=tuple(_job(app.name, each) for app in form.apps for each in app.jobs),
         queues=tuple(Queue(each.name, each.concurrency) for each in form.queues),
+        schedules=tuple(_schedules(form)),
         subscriptions=tuple(Subscription(**each.model_dump()) for each in form.subscriptions),
     )
 
@@ -110,7 +115,9 @@ def dump(manifest: Manifest) -> str:
     for job in manifest.jobs:
         if job.app not in jobs:
             raise ValueError(f"the job {job.name} is of the app {job.app}, which is not here")
-        jobs[job.app].append(_job_facts(job))
+        own = [each for each in manifest.schedules if (each.app, each.job) == (job.app, job.name)]
+        said = {"schedules": list(map(_schedule_facts, own))} if own else {}
+        jobs[job.app].append(_job_facts(job) | said)
     facts = {
         "apps": [_app_facts(app, jobs[app.name]) for app in manifest.apps],
         "queues": [_without_none(asdict(queue)) for queue in manifest.queues],
@@ -129,6 +136,8 @@ def facts_of(thing: Thing | None) -> dict[str, Any]:
             facts = _app_facts(thing, [])
         case JobDefinition():
             facts = _job_facts(thing)
+        case Schedule():
+            facts = _schedule_facts(thing)
         case _:
             facts = _without_none(asdict(thing))
     return {name: value for name, value in facts.items() if name != "name"}
@@ -226,8 +235,16 @@ def _repeated(tree: Tree) -> list[Problem]:
     apps = top.get("apps")
     for index, app in enumerate(apps if isinstance(apps, list) else []):
         if isinstance(app, dict):
-            found += _repeated_names(tree, app.get("jobs"), ("apps", index, "jobs"))
+            found += _repeated_in_app(tree, app, ("apps", index, "jobs"))
     return found
+
+
+def _repeated_in_app(tree: Tree, app: dict[str, Any], path: KeyPath) -> Iterator[Problem]:
+    jobs = app.get("jobs")
+    yield from _repeated_names(tree, jobs, path)
+    for index, job in enumerate(jobs if isinstance(jobs, list) else []):
+        if isinstance(job, dict):
+            yield from _repeated_names(tree, job.get("schedules"), (*path, index, "schedules"))
 
 
 def _repeated_names(tree: Tree, entries: object, path: KeyPath) -> Iterator[Problem]:
@@ -303,7 +320,7 @@ def _app(form: AppForm, base: Path | None) -> App:
 
 
 def _job(app: str, form: JobForm) -> JobDefinition:
-    facts = {name: getattr(form, name) for name in JobForm.model_fields}
+    facts = {name: getattr(form, name) for name in JobForm.model_fields if name != "schedules"}
     retry = RetryPolicy(
         **{name: getattr(form.retry, name) for name in type(form.retry).model_fields}
     )
@@ -312,6 +329,30 @@ def _job(app: str, form: JobForm) -> JobDefinition:
     facts["callback"] = form.callback.url if form.callback else ""
     said = {name: facts[name].model_dump(exclude_unset=True) for name in ("ecs", "notify")}
     return JobDefinition(**facts | {"app": app, "retry": retry, **said})
+
+
+def _schedules(form: FileForm) -> Iterator[Schedule]:
+    for app in form.apps:
+        for job in app.jobs:
+            for each in job.schedules:
+                facts = each.model_dump() | {
+                    "message": strict_json.dumps(each.message),
+                    "overlap": Overlap(each.overlap),
+                    "catch_up": CatchUp(each.catch_up),
+                }
+                yield Schedule(app=app.name, job=job.name, **facts)
+
+
+def _schedule_facts(schedule: Schedule) -> dict[str, Any]:
+    plain = Schedule(schedule.app, schedule.job, schedule.name, schedule.cron)
+    facts: dict[str, Any] = {"name": schedule.name, "cron": schedule.cron}
+    for each in fields(schedule)[4:]:
+        value = getattr(schedule, each.name)
+        if value != getattr(plain, each.name):
+            facts[each.name] = value.value if isinstance(value, Overlap | CatchUp) else value
+    if "message" in facts:
+        facts["message"] = json.loads(schedule.message)
+    return facts
 
 
 def _app_facts(app: App, jobs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from barbeque_py.manifest_fields import (
     Window,
     distinct,
 )
+from barbeque_py.manifest_schedules import ScheduleForm
 
 
 class ProcessForm(Form):
@@ -149,6 +150,8 @@ class JobForm(Form):
     """Who is told how this job ended, over what its app says."""
     ecs: EcsForm = Field(default_factory=EcsForm)
     """How ECS runs this job, over what its app says."""
+    schedules: list[ScheduleForm] = []
+    """When it runs by the clock; those that are not here any more are removed."""
 
     @model_validator(mode="after")
     def _one_way_to_run(self) -> "JobForm":
@@ -236,6 +239,7 @@ FORMS: dict[tuple[str, ...], type[Form]] = {
     ("apps", "jobs", "retry"): RetryForm,
     ("apps", "jobs", "notify"): NotifyForm,
     ("apps", "jobs", "notify", "templates"): TemplatesForm,
+    ("apps", "jobs", "schedules"): ScheduleForm,
     ("queues",): QueueForm,
     ("subscriptions",): SubscriptionForm,
 }

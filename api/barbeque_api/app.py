@@ -30,6 +30,7 @@ from barbeque_api.parts import Served
 from barbeque_api.queues import DeadMessages, Queues
 from barbeque_api.releases import Releases
 from barbeque_api.revisions import Revisions
+from barbeque_api.schedules import Schedules
 from barbeque_api.signing_secrets import SigningSecrets
 from barbeque_api.snapshot import Snapshot
 from barbeque_api.statuses import Statuses
@@ -121,7 +122,7 @@ def _routes(
         *((JobRoutes,) if for_jobs else ()),
     )
     images = (Revisions, Releases)
-    definitions = (Configuration, Exporting, Queues, Subscriptions, DeadMessages, Tokens)
+    definitions = (Configuration, Exporting, Queues, Schedules, Subscriptions, DeadMessages, Tokens)
     people = (AddressBook, Notices, SigningSecrets, Trail)
     enqueueing.add_to(router)
     for noun in (*jobs, *images, *definitions, *people):

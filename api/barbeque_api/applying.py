@@ -10,7 +10,8 @@ from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.durations import format_duration
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.manifest import Manifest, Thing
-from barbeque_py.store import Tx, apps, audit, subscriptions
+from barbeque_py.schedules import Schedule
+from barbeque_py.store import Tx, apps, audit, schedules, subscriptions
 
 _DONE = {"created": "create", "changed": "change", "removed": "remove"}
 
@@ -46,6 +47,9 @@ def find(tx: Tx, thing: Thing) -> Thing | None:
             return apps.get_job(tx, thing.app, thing.name)
         case Queue():
             return apps.get_queue(tx, thing.name)
+        case Schedule():
+            timed = schedules.get(tx, thing.app, thing.job, thing.name)
+            return None if timed is None else timed.schedule
         case Subscription():
             found = subscriptions.find(tx, thing.queue, thing.topic)
             return None if found is None else found.wanted
@@ -101,5 +105,7 @@ def _subject(thing: Thing) -> tuple[str, str, str | None]:
             return "job", f"job:{thing.app}/{thing.name}", thing.app
         case Queue():
             return "queue", f"queue:{thing.name}", None
+        case Schedule():
+            return "schedule", f"schedule:{thing.app}/{thing.job}/{thing.name}"[:300], thing.app
         case Subscription():
             return "subscription", f"subscription:{thing.queue} {thing.topic}"[:300], thing.app

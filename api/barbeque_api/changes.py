@@ -1,5 +1,6 @@
 """What applying a file changes: compared with what there is, then done, in one transaction."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,17 +20,18 @@ from barbeque_py.manifest import (
     write_path,
 )
 from barbeque_py.release import Sources, release
+from barbeque_py.schedules import Schedule
 from barbeque_py.setting_values import nearest
-from barbeque_py.store import Tx, apps, subscriptions
+from barbeque_py.store import Tx, apps, schedules, subscriptions
 from barbeque_py.subscriptions import NO_TOPICS
 from barbeque_py.yaml_tree import Path, Tree, read_yaml
 
-T = TypeVar("T", App, JobDefinition, Queue, Subscription)
+T = TypeVar("T", App, JobDefinition, Queue, Schedule, Subscription)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What applying a file does to one app, job, queue or subscription."""
+    """What applying a file does to one app, job, queue, schedule or subscription."""
 
     kind: str
     name: str
@@ -99,6 +101,8 @@ def _put(tx: Tx, thing: Thing, making: Making) -> None:
             apps.put_job(tx, thing)
         case Queue():
             apps.put_queue(tx, thing)
+        case Schedule():
+            schedules.put(tx, thing)
         case Subscription():
             subscriptions.put(tx, thing)
 
@@ -115,6 +119,8 @@ def _remove(tx: Tx, thing: Thing) -> None:
     match thing:
         case JobDefinition():
             apps.remove_job(tx, thing.app, thing.name)
+        case Schedule():
+            schedules.remove(tx, thing)
         case Subscription():
             _retire(tx, thing)
 
@@ -146,7 +152,27 @@ def compare(tx: Tx, manifest: Manifest, text: str, *, prune: bool) -> list[Chang
         for job in manifest.jobs
     ]
     changes += [Change("job", f"{job.app}/{job.name}", "removed", job, job) for job in gone]
+    changes += _compare_schedules(tx, manifest, named | {(job.app, job.name) for job in gone})
     return changes + _compare_topics(manifest, heard, owners if prune else set())
+
+
+def _compare_schedules(tx: Tx, manifest: Manifest, jobs: set[tuple[str, str]]) -> list[Change]:
+    """Compare the schedules of these jobs; those that the file does not say go."""
+    found = [each.schedule for each in schedules.everything(tx)]
+    there = {_key_of(each): each for each in found if (each.app, each.job) in jobs}
+    wanted = {_key_of(each): each for each in manifest.schedules}
+    changes = [
+        _change("schedule", "/".join(key), each, there.get(key)) for key, each in wanted.items()
+    ]
+    return changes + [
+        Change("schedule", "/".join(key), "removed", each, each)
+        for key, each in there.items()
+        if key not in wanted
+    ]
+
+
+def _key_of(schedule: Schedule) -> tuple[str, str, str]:
+    return schedule.app, schedule.job, schedule.name
 
 
 def _compare_topics(
@@ -244,6 +270,13 @@ def _lost_queues(tx: Tx, manifest: Manifest) -> Iterator[_Fault]:
         if each.queue not in names:
             path: Path = ("subscriptions", number, "queue")
             yield _Fault("", None, path, _no_queue(each.queue, names))
+    places: Counter[tuple[str, str]] = Counter()
+    for schedule in manifest.schedules:
+        job_key = (schedule.app, schedule.job)
+        if schedule.queue is not None and schedule.queue not in names:
+            path = ("schedules", places[job_key], "queue")
+            yield _Fault(*job_key, path, _no_queue(schedule.queue, names))
+        places[job_key] += 1
 
 
 def _no_queue(name: str, known: set[str]) -> str:

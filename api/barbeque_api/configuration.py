@@ -144,6 +144,7 @@ class Configuration:
             return
         self._parts.store.read(lambda tx: plan(tx, who, manifest, text, prune=prune))
         named = {queue.name for queue in manifest.queues} | {job.queue for job in manifest.jobs}
+        named |= {each.queue for each in manifest.schedules if each.queue is not None}
         for name in sorted(named):
             try:
                 queues.ensure_queue(name)

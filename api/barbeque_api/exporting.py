@@ -13,7 +13,7 @@ from barbeque_py.apps import Queue
 from barbeque_py.errors import UnknownApp
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.manifest import Manifest, dump
-from barbeque_py.store import Tx, apps, subscriptions
+from barbeque_py.store import Tx, apps, schedules, subscriptions
 
 
 class Exporting:
@@ -31,7 +31,7 @@ class Exporting:
     def export(
         self, request: Request, app: Annotated[list[str] | None, Query()] = None
     ) -> Response:
-        """Write apps, jobs, queues and subscriptions as YAML; applying it changes nothing.
+        """Write apps, jobs, queues and all of theirs as YAML; applying it changes nothing.
 
         `app`, which may be given more than once, narrows it to these apps and the queues of their
         jobs. Values of environment variables are in it.
@@ -51,7 +51,9 @@ def _read(tx: Tx, who: Identity, wanted: Collection[str] | None) -> Manifest:
     jobs = [job for job in apps.all_jobs(tx) if job.app in names]
     heard = [each for each in subscriptions.everything(tx) if each.removed_at is None]
     topics = [each.wanted for each in heard if each.app in names]
+    timed = [each.schedule for each in schedules.everything(tx) if each.schedule.app in names]
     used = {job.queue for job in jobs} | {each.queue for each in topics}
+    used |= {each.queue for each in timed if each.queue is not None}
     everything = wanted is None and who.app is None
     queues = [name for name in apps.queue_names(tx) if everything or name in used]
     return Manifest(
@@ -59,4 +61,5 @@ def _read(tx: Tx, who: Identity, wanted: Collection[str] | None) -> Manifest:
         tuple(jobs),
         tuple(apps.get_queue(tx, name) or Queue(name) for name in queues),
         tuple(topics),
+        tuple(timed),
     )

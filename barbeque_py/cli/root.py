@@ -23,6 +23,7 @@ from barbeque_py.cli.notices import notices
 from barbeque_py.cli.processes import api, console, worker
 from barbeque_py.cli.queues import pause, queues, resume
 from barbeque_py.cli.releases import release, releases, rollback
+from barbeque_py.cli.schedules import schedules
 from barbeque_py.cli.screen import print_line
 from barbeque_py.cli.secret import secret
 from barbeque_py.cli.session import Session
@@ -109,6 +110,7 @@ for panel, verbs in _VERBS.items():
         app.command(name, help=_flow(verb.__doc__), rich_help_panel=panel)(verb)
 app.add_typer(token, rich_help_panel="Run it")
 app.add_typer(notices, rich_help_panel="Jobs")
+app.add_typer(schedules, rich_help_panel="Definitions and queues")
 app.add_typer(dead, rich_help_panel="Definitions and queues")
 
 

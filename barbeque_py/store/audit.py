@@ -49,7 +49,7 @@ def record(  # noqa: PLR0913 - the facts of one row
 
 def _app_of(subject: str) -> str | None:
     kind, _, name = subject.partition(":")
-    return name.partition("/")[0][:128] if kind in ("app", "job") else None
+    return name.partition("/")[0][:128] if kind in ("app", "job", "schedule") else None
 
 
 def _text(facts: Mapping[str, Any] | None) -> str | None:

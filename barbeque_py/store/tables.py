@@ -398,6 +398,27 @@ reports = Table(
     **_BINARY,
 )
 
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("app", String(128), nullable=False),
+    Column("job", String(128), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("spec", _Long, nullable=False),
+    Column("suspended_at", Instant),
+    Column("until", Instant, nullable=False),
+    Column("waiting", Instant),
+    Column("firing", Text),
+    Column("act_at", Instant, index=True),
+    Column("last_message_id", String(36)),
+    Column("last_at", Instant),
+    Column("last_fired_at", Instant),
+    Column("changed_at", Instant, nullable=False),
+    UniqueConstraint("app", "job", "name"),
+    **_BINARY,
+)
+
 audit = Table(
     "audit",
     metadata,

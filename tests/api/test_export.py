@@ -21,9 +21,11 @@ def applied(api: Running, text: str) -> httpx.Response:
 
 
 def whole(manifest: Manifest) -> Manifest:
-    """Return it with every queue that its jobs name, and without topics, which need SQS."""
+    """Return it with every queue that it names, and without topics, which need SQS."""
     named = {queue.name for queue in manifest.queues}
-    missing = {job.queue for job in manifest.jobs} - named
+    missing = {job.queue for job in manifest.jobs}
+    missing |= {each.queue for each in manifest.schedules if each.queue is not None}
+    missing -= named
     queues = (*manifest.queues, *(Queue(name) for name in sorted(missing)))
     return replace(manifest, queues=queues, subscriptions=())
 
@@ -45,6 +47,7 @@ def test_what_is_exported_and_applied_changes_nothing(
     there = parse(exported.text, base=None)
     assert all(app in there.apps for app in manifest.apps)
     assert all(job in there.jobs for job in manifest.jobs)
+    assert all(each in there.schedules for each in manifest.schedules)
     assert small_api.get("/v2/export").text == exported.text
 
 

@@ -25,7 +25,8 @@ from barbeque_py.identity import EVERYBODY, Scope
 from barbeque_py.ids import new_message_id
 from barbeque_py.issue import Wish, issue, revoke
 from barbeque_py.release import release
-from barbeque_py.store import Store, Tx, apps, subscriptions
+from barbeque_py.schedules import Schedule
+from barbeque_py.store import Store, Tx, apps, schedules, subscriptions
 from tests.api.routes import WRITING, Route, routes_of
 from tests.api.served import JOB, UNSEEN, Running, parts_of, serving
 from tests.stores import opened
@@ -69,6 +70,7 @@ NOBODYS: dict[str, Any] = {
     "number": 999_999,
     "token_id": "nothing",
     "app": "nothing",
+    "job": "nothing",
     "name": "nothing",
     "user_id": "u1",
     "notice_id": UNSEEN,
@@ -90,6 +92,7 @@ def define(tx: Tx) -> None:
         apps.put_job(tx, JobDefinition(name, "Thumbnail", ("thumbnail",)))
         topic = f"arn:aws:sns:eu-west-1:123456789012:{name}"
         subscriptions.put(tx, Subscription(topic, "default", name, "Thumbnail"))
+        schedules.put(tx, Schedule(name, "Thumbnail", name, "0 0 29 2 *"))
 
 
 def tokens(store: Store) -> Iterator[tuple[str, tuple[str | None, frozenset[Scope], str]]]:
@@ -137,6 +140,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "number": numbers[True],
             "token_id": "nothing",
             "app": "theirs",
+            "job": "Thumbnail",
             "name": "theirs",
             "user_id": "u1",
             "notice_id": UNSEEN,

@@ -26,7 +26,7 @@ TRIED = [
     ROOT / "README.md",
     *(ROOT / "docs" / f"{name}.md" for name in ("first-job", "api", "tokens")),
 ]
-TRIED += [ROOT / "docs" / "job-image.md"]
+TRIED += [ROOT / "docs" / f"{name}.md" for name in ("job-image", "schedules")]
 PATIENCE = 60.0
 DEAD = '{"Type":"JobExecution","Application":"hello","Job":"Greet"}'
 ENDED = ("success", "failed", "error", "cancelled")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from barbeque_py import strict_json
 from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.manifest import (
@@ -21,6 +22,7 @@ from barbeque_py.manifest import (
     parse,
     unknown_queues,
 )
+from barbeque_py.schedules import CatchUp, Overlap, Schedule
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -50,6 +52,16 @@ apps:
         capabilities: [CAP_NET_ADMIN]
         network: none
         pids: 64
+        schedules:
+          - name: nightly
+            cron: 30 2 * * MON-FRI
+            timezone: Europe/Berlin
+            message: {sizes: [64, 128], note: null}
+            queue: slow
+            overlap: wait
+            catch_up: all
+            catch_up_limit: 7
+          - {name: often, cron: "* * * * *"}
 queues:
   - name: default
     concurrency: 100
@@ -61,6 +73,7 @@ subscriptions:
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:uploads"
 JOB = "apps:\n  - name: a\n    image: i\n    jobs:\n      - name: j\n        command: [c]\n"
+TIMED = JOB + "        schedules: [{name: n, cron: '* * * * *'"
 APP = "apps:\n  - name: a\n    image: i\n"
 
 
@@ -110,6 +123,21 @@ def test_every_key_says_what_it_says() -> None:
         ),
         queues=(Queue("default", 100),),
         subscriptions=(Subscription(TOPIC, "default", "media", "Thumbnail"),),
+        schedules=(
+            Schedule(
+                "media",
+                "Thumbnail",
+                "nightly",
+                "30 2 * * MON-FRI",
+                "Europe/Berlin",
+                '{"sizes":[64,128],"note":null}',
+                "slow",
+                Overlap.WAIT,
+                CatchUp.ALL,
+                7,
+            ),
+            Schedule("media", "Thumbnail", "often", "* * * * *"),
+        ),
     )
 
 
@@ -281,6 +309,19 @@ def test_a_wrong_line_of_an_app_is_named(line: str, words: str) -> None:
         ("queues: [{name: q, concurrency: -1}]", "at least 1"),
         ("queues: [{}]", "queues[0].name: this key is missing"),
         ("subscriptions: [{topic: uploads, app: a, job: j}]", "not an SNS topic's ARN"),
+        (f"{JOB}        schedules: [{{cron: x}}]", "schedules[0].name: this key is missing"),
+        (f"{JOB}        schedules: [{{name: n, cron: '60 * * * *'}}]", "no such minute"),
+        (f"{JOB}        schedules: [{{name: n, cron: '@daily'}}]", "not five fields"),
+        (f"{JOB}        schedules: [{{name: n, cron: 5}}]", "5 is not a text"),
+        (f"{TIMED}, timezone: Mars}}]", "not a time zone"),
+        (f"{TIMED}, timezone: localtime}}]", "not a time zone"),
+        (f"{TIMED}, message: null}}]", "a message is not null"),
+        (f"{TIMED}, message: {'x' * 17_000}}}]", "longer than 16,384 characters"),
+        (f"{TIMED}, overlap: never}}]", "'never' is not one of"),
+        (f"{TIMED}, catch_up: some}}]", "'some' is not one of"),
+        (f"{TIMED}, catch_up_limit: 1001}}]", "too high; at most 1000"),
+        (f"{TIMED}, zone: UTC}}]", "unknown key"),
+        (f"{TIMED}}}, {{name: n, cron: '* * * * *'}}]", "also the name of the one in line"),
         (f"subscriptions: [{{topic: '{TOPIC}', job: j}}]", "subscriptions[0].app: this key is"),
         (
             f"subscriptions:\n- &s {{topic: '{TOPIC}', app: a, job: j}}\n- {{<<: *s, job: k}}",
@@ -384,6 +425,19 @@ APPS = some.builds(
 )
 
 
+SCHEDULES = some.builds(
+    Schedule,
+    app=some.just(""),
+    job=some.just(""),
+    name=NAMES,
+    cron=some.sampled_from(["* * * * *", "*/5 0 L * *", "0 3 29 2 MON#2"]),
+    timezone=some.sampled_from(["UTC", "Asia/Tokyo"]),
+    message=some.one_of(TEXTS, some.booleans(), ENVS, some.lists(TEXTS)).map(strict_json.dumps),
+    queue=some.none() | QUEUES,
+    overlap=some.sampled_from(Overlap),
+    catch_up=some.sampled_from(CatchUp),
+    catch_up_limit=some.integers(1, 1000),
+)
 TOPICS = some.sampled_from([TOPIC, f"{TOPIC}.fifo"])
 PAIR = attrgetter("queue", "topic")
 
@@ -399,12 +453,17 @@ def manifests(draw: some.DrawFn) -> Manifest:
     queues = draw(
         some.lists(some.builds(Queue, QUEUES, LIMITS), max_size=3, unique_by=lambda q: q.name)
     )
+    timed = [
+        replace(each, app=job.app, job=job.name)
+        for job in jobs
+        for each in draw(some.lists(SCHEDULES, max_size=2, unique_by=lambda each: each.name))
+    ]
     topics = draw(
         some.lists(
             some.builds(Subscription, TOPICS, QUEUES, NAMES, NAMES), max_size=2, unique_by=PAIR
         )
     )
-    return Manifest(tuple(apps), tuple(jobs), tuple(queues), tuple(topics))
+    return Manifest(tuple(apps), tuple(jobs), tuple(queues), tuple(topics), tuple(timed))
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])

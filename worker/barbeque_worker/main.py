@@ -26,6 +26,7 @@ from barbeque_worker.overdue import Overdue
 from barbeque_worker.posting import Posting
 from barbeque_worker.prune import Prune
 from barbeque_worker.relay import Relay
+from barbeque_worker.schedule import Schedules
 from barbeque_worker.section import Section, beside
 from barbeque_worker.station import Lease, Places, Station, new_owner
 
@@ -78,6 +79,7 @@ class Worker:
             self._others,
             Loop("overdue", Overdue(self._station).step),
             Loop("prune", Prune(self._station, parts.settings.retention).step),
+            Loop("schedules", _schedules(parts, self._station.owner).step),
             *_loops_of_broker(parts, self._station.owner),
         ]
         self._relay.on_free = self._outbox.nudge
@@ -185,6 +187,10 @@ def run(
         signal.signal(signal.SIGINT, end)
     if _wait_for_place(parts, ending):
         Worker(parts, queues=queues, backoff=backoff).run(ending)
+
+
+def _schedules(parts: Parts, owner: str) -> Schedules:
+    return Schedules(parts.store, parts.broker, parts.logs, parts.bell, owner=owner)
 
 
 def _loops_of_broker(parts: Parts, owner: str) -> list[Loop]:

@@ -1,0 +1,142 @@
+"""`/v2/schedules`: what runs by the clock, and when next; suspend, resume, run now."""
+
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from barbeque_api.parts import Served
+from barbeque_api.problems import answer, refusal
+from barbeque_api.rights import caller_of, needs
+from barbeque_api.times import written
+from barbeque_py import clock, strict_json
+from barbeque_py.enqueue import Request as EnqueueRequest
+from barbeque_py.enqueue import enqueue
+from barbeque_py.fire import extra_run
+from barbeque_py.identity import Identity, Scope
+from barbeque_py.schedules import times_after
+from barbeque_py.store import Tx, apps, audit
+from barbeque_py.store import schedules as rows
+from barbeque_py.store.schedules import Scheduled
+
+_SHOWN = 5
+"""How many of the next times are shown."""
+
+
+class Schedules:
+    """Shows schedules, suspends and resumes them, and runs their jobs out of turn."""
+
+    def __init__(self, parts: Served) -> None:
+        self._parts = parts
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the routes."""
+        path = "/v2/schedules"
+        router.add_api_route(path, self.all, methods=["GET"], dependencies=[needs(Scope.READ)])
+        one = f"{path}/{{app}}/{{job}}/{{name}}"
+        for verb, endpoint, scope, status in (
+            ("suspend", self.suspend, Scope.DEPLOY, 200),
+            ("resume", self.resume, Scope.DEPLOY, 200),
+            ("run", self.run, Scope.ENQUEUE, 201),
+        ):
+            router.add_api_route(
+                f"{one}/{verb}",
+                endpoint,
+                methods=["POST"],
+                status_code=status,
+                dependencies=[needs(scope)],
+            )
+
+    def all(self, request: Request, app: str | None = None) -> Response:
+        """List the schedules with their next times."""
+        caller = caller_of(request)
+        found, now = self._parts.store.read(lambda tx: (rows.everything(tx, app), tx.now))
+        shown = [_shown(each, now) for each in found if caller.may(Scope.READ, each.schedule.app)]
+        return answer({"schedules": shown})
+
+    def suspend(self, app: str, job: str, name: str, request: Request) -> Response:
+        """Let it start nothing until it is resumed; again, it changes nothing."""
+        return self._switch(caller_of(request), (app, job, name), on=False)
+
+    def resume(self, app: str, job: str, name: str, request: Request) -> Response:
+        """Let it start its job again; what passed meanwhile is not caught up."""
+        return self._switch(caller_of(request), (app, job, name), on=True)
+
+    async def run(self, app: str, job: str, name: str, request: Request) -> Response:
+        """Run its job once now, whatever its times and rules say, and also when suspended."""
+        caller = caller_of(request)
+        message_id = await run_in_threadpool(self._run, caller, (app, job, name))
+        return answer({"message_id": message_id, "status": "pending", "id": None}, status=201)
+
+    def _switch(self, caller: Identity, key: tuple[str, str, str], *, on: bool) -> Response:
+        found, now = self._parts.store.write(lambda tx: _switch(tx, caller, key, on=on))
+        self._parts.bell.ring()
+        return answer(_shown(found, now))
+
+    def _run(self, caller: Identity, key: tuple[str, str, str]) -> str:
+        request = self._parts.store.write(lambda tx: _extra_run(tx, caller, key))
+        enqueue(self._parts.broker, self._parts.logs, [request])
+        self._parts.bell.ring()
+        return request.job.message_id
+
+
+def _switch(
+    tx: Tx, caller: Identity, key: tuple[str, str, str], *, on: bool
+) -> tuple[Scheduled, datetime]:
+    found = _get(tx, caller, Scope.DEPLOY, key)
+    if (found.suspended_at is None) is on:
+        return found, tx.now
+    (rows.resume if on else rows.suspend)(tx, found)
+    changed = _get(tx, caller, Scope.DEPLOY, key)
+    audit.record(
+        tx,
+        caller,
+        f"schedule.{'resume' if on else 'suspend'}",
+        f"schedule:{'/'.join(key)}",
+        before={"suspended_at": written(found.suspended_at)},
+        after={"suspended_at": written(changed.suspended_at)},
+    )
+    return changed, tx.now
+
+
+def _extra_run(tx: Tx, caller: Identity, key: tuple[str, str, str]) -> EnqueueRequest:
+    found = _get(tx, caller, Scope.ENQUEUE, key)
+    job = apps.get_job(tx, *key[:2])
+    if job is None:
+        raise refusal(404, f"the app {key[0]} defines no job {key[1]}")
+    request = extra_run(found.schedule, found.schedule.queue or job.queue)
+    after = {"message_id": request.job.message_id}
+    audit.record(tx, caller, "schedule.run", f"schedule:{'/'.join(key)}", after=after)
+    return request
+
+
+def _get(tx: Tx, caller: Identity, scope: Scope, key: tuple[str, str, str]) -> Scheduled:
+    found = rows.get(tx, *key, lock=True) if caller.may(scope, key[0]) else None
+    if found is None:
+        raise refusal(404, f"no schedule is called {'/'.join(key)[:100]}")
+    return found
+
+
+def _shown(found: Scheduled, now: datetime) -> dict[str, Any]:
+    schedule = found.schedule
+    coming = islice(times_after(schedule, max(found.until, now)), _SHOWN)
+    return {
+        "app": schedule.app,
+        "job": schedule.job,
+        "name": schedule.name,
+        "cron": schedule.cron,
+        "timezone": schedule.timezone,
+        "message": strict_json.loads(schedule.message.encode()),
+        "queue": schedule.queue,
+        "overlap": schedule.overlap,
+        "catch_up": schedule.catch_up,
+        "catch_up_limit": schedule.catch_up_limit,
+        "suspended_at": written(found.suspended_at),
+        "waiting": written(found.waiting),
+        "last_at": written(found.last_at),
+        "last_message_id": found.last_message_id,
+        "next": [] if found.suspended_at else list(map(clock.rfc3339, coming)),
+    }
