@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from barbeque_py.apps import App, JobDefinition
+from barbeque_py.callbacks import LOG_AT
 from barbeque_py.errors import ExecutorUnavailable, NoSuchLog
 from barbeque_py.logs import Page, attempt_prefix, raw_chunks, read_lines, written
 from barbeque_py.logstore import LogStore
@@ -76,7 +77,9 @@ def is_unshipped(attempt: Attempt) -> bool:
 
 
 def _place(attempt: Attempt) -> str | None:
-    """Return where the task writes the log, None while no task is known."""
+    """Return where the log is being written, None while nobody writes it yet."""
+    if attempt.log_at == LOG_AT:
+        return f"{LOG_AT}{attempt.id}"
     if not attempt.log_at or not attempt.handle:
         return None
     from barbeque_py.task_log import log_of_task  # noqa: PLC0415 - loads AWS's libraries

@@ -10,6 +10,9 @@ from barbeque_py import strict_json
 PLACE = "callback"
 """Where such attempts live: every worker speaks to it."""
 
+LOG_AT = "callback:"
+"""Where the log of such an attempt is written; its id follows."""
+
 POST, CALL_OFF = "callback", "callback stop"
 """Errands: the request that starts an attempt, and the one that calls it off."""
 

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, TypeVar
 from barbeque_py import setting_values
 from barbeque_py.broker import Broker, Queues
 from barbeque_py.brokers.database import DatabaseBroker
+from barbeque_py.callbacks import LOG_AT
 from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.errors import ConfigurationError, StoreUnavailable
 from barbeque_py.executor import Executor
-from barbeque_py.executors.callback import CallbackExecutor
+from barbeque_py.executors.callback import CallbackExecutor, CallbackLog
 from barbeque_py.executors.docker import DockerExecutor
 from barbeque_py.executors.engine import Engine, engine_answers
 from barbeque_py.executors.process import ProcessExecutor
+from barbeque_py.ids import AttemptId
 from barbeque_py.logs import LogSource
 from barbeque_py.logstore import LogStore
 from barbeque_py.logstores.directory import DirectoryLogStore
@@ -313,7 +315,7 @@ def open_logs(settings: Settings) -> LogStore:
 
 
 class _TaskLogs:
-    """Opens logs where tasks write them; AWS is first spoken to when the first one is read."""
+    """Opens logs where they are written; AWS is first spoken to when a task's is read."""
 
     def __init__(self, logs: LogStore, store: Store) -> None:
         self._logs = logs
@@ -323,6 +325,8 @@ class _TaskLogs:
 
     def open_log(self, log_at: str) -> LogSource:
         """Return the log at that place; raises `ValueError` when it is none."""
+        if log_at.startswith(LOG_AT):
+            return CallbackLog(self._store, AttemptId(log_at.removeprefix(LOG_AT)))
         from barbeque_py.cloudwatch import CloudWatch  # noqa: PLC0415
         from barbeque_py.firelens import Firelens  # noqa: PLC0415
         from barbeque_py.task_log import is_by_firelens  # noqa: PLC0415

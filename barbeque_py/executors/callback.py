@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from threading import Event
 from typing import TypeVar
 
-from barbeque_py.callbacks import CALL_OFF, PLACE, POST
+from barbeque_py.callbacks import CALL_OFF, LOG_AT, PLACE, POST
 from barbeque_py.clock import rfc3339
 from barbeque_py.errors import (
     ExecutorUnavailable,
@@ -75,7 +75,7 @@ class CallbackExecutor:
             self._outbound.check(blueprint.callback)
         except ForbiddenTarget as refused:
             raise LaunchRefused(f"callback: {refused}", blame_definition=True) from None
-        return Preparation("", PLACE, details={"url": blueprint.callback})
+        return Preparation("", PLACE, log_at=LOG_AT, details={"url": blueprint.callback})
 
     def start(self, launch: Launch, message: str) -> Sighting:  # noqa: ARG002 - sent by the relay
         """Write the attempt's row and have the request sent, once."""

@@ -228,6 +228,22 @@ def test_a_requests_webhook_is_told_of_the_end_with_the_result(at: Site, hook: R
     assert all(0 <= each.seconds < 10 for each in record)
 
 
+def test_one_is_sent_again_under_its_id(at: Site, hook: Receiver) -> None:
+    hook.answer = lambda _: Reply(410)
+    message_id = at.office.enqueue("Encode", notify={"webhook": f"{hook.url}/s3cret"})
+    kept = over(at, message_id, NoticeState.REFUSED)
+    hook.answer = lambda _: Reply(200, b"now")
+    assert at.http.post(f"/v2/notices/{kept.notice_id}/resend").status_code == 202
+    over(at, message_id, NoticeState.DELIVERED)
+    assert {each.headers["webhook-id"] for each in hook.received} == {kept.notice_id}
+    at.verified(hook.received[-1])
+    shown = at.http.get(f"/v2/notices/{kept.notice_id}").json()
+    assert [each["outcome"] for each in shown["deliveries"]] == ["refused", "delivered"]
+    assert shown["deliveries"][1]["answer"] == "200 now"
+    assert shown["deliveries"][1]["request"] == hook.received[-1].body.decode()
+    assert "s3cret" not in at.http.get("/v2/notices").text
+
+
 def test_definitions_and_apps_name_webhooks_for_what_they_wish(at: Site, hook: Receiver) -> None:
     told = {"webhook": f"{hook.url}/job", "hears": ["success", "attempt", "cancelled"]}
     once = RetryPolicy(limit=1, base_delay=timedelta(0), jitter=False)
@@ -270,6 +286,7 @@ def test_a_refused_target_is_shown_and_never_connected_to(at: Site, hook: Receiv
 
 def test_secrets_stay_secret(at: Site, hook: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     """No secret and no token is in a log, a record, a page or an error."""
+    at.http.post("/v2/apps/app/signing_secrets")
     canary = secret_of(at)
     orders: list[Received] = []
 

@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def site(
         port = listener.getsockname()[1]
     more |= {"BARBEQUE_WEBHOOK_ALLOW": "127.0.0.1", "BARBEQUE_JOB_URL": f"http://127.0.0.1:{port}"}
     office = Office(home, "process:?slots=2", more=more)
-    parts = parts_of(office.store, home)
+    parts = replace(parts_of(office.store, home), watching=office.parts.watching)
     with Receiver() as backend, listening(create_app(parts), port=port) as (url, _):
         made = Site(office, backend, url)
         if working:

@@ -176,6 +176,9 @@ def test_signs_of_life_give_it_time_and_words_become_the_log(at: Site) -> None:
     before = at.office.running(message_id).deadline_at
     lines = at.http.post(facts["log_url"], content=b"one\ntwo <b>\n")
     assert lines.status_code == 204
+    live = at.http.get(f"/v2/job_executions/{message_id}/log").json()
+    assert [each["text"] for each in live["lines"]][-2:] == ["one", "two <b>"]
+    assert not live["sealed"]
     for url, body in [
         (facts["heartbeat_url"], None),
         (facts["heartbeat_url"], {"message": "still at it"}),
