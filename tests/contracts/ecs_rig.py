@@ -28,6 +28,7 @@ from barbeque_py.executors.ecs import EcsExecutor, open_clients
 from barbeque_py.executors.ecs_definition import Bucket
 from barbeque_py.ids import AttemptId, attempt_id, new_message_id
 from barbeque_py.logs import LogSource
+from barbeque_py.registry import Registry
 from barbeque_py.store import Store, attempts, tables
 from barbeque_py.store.schema import migrate
 from barbeque_py.tickets import JobUrls
@@ -88,7 +89,12 @@ class EcsRig:
         return RecordingExecutor(self.store, self.plain(**changes))
 
     def plain(
-        self, *, job_url: str | None = JOB_URL, bucket: Bucket | None = None, **changes: Any
+        self,
+        *,
+        job_url: str | None = JOB_URL,
+        bucket: Bucket | None = None,
+        registry: Registry | None = None,
+        **changes: Any,
     ) -> EcsExecutor:
         """Return a fresh executor that records nothing."""
         executor = EcsExecutor(
@@ -97,6 +103,7 @@ class EcsRig:
             installation=INSTALLATION,
             urls=JobUrls(job_url, SECRET) if job_url else None,
             bucket=bucket,
+            registry=registry,
             clients=self._clients,
         )
         self._open.callback(executor.close)

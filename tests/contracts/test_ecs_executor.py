@@ -5,6 +5,8 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -24,8 +26,11 @@ from barbeque_py.executors.ecs_definition import Bucket
 from barbeque_py.executors.ecs_events import TaskEvents
 from barbeque_py.executors.ecs_request import length_of
 from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.registries.asking import Registries
 from tests.contracts.ecs_rig import CLUSTER, INSTALLATION, EcsRig, RecordingExecutor
 from tests.contracts.logstore_rigs import MemoryLogStore
+from tests.contracts.registry import Registry as StandIn
+from tests.contracts.registry import digest_of
 from tests.contracts.rigs import fate_of, look, stored, unknown_attempt
 from tests.waiting import wait_until
 
@@ -142,6 +147,32 @@ def test_a_known_definition_costs_no_call(rig: EcsRig) -> None:
     rig.cloud.reset_counts()
     assert executor.prepare(rig.blueprint()) == first
     assert "ecs" not in rig.cloud.counts()
+
+
+def test_an_image_is_pinned_before_its_definition_is_registered(rig: EcsRig) -> None:
+    with closing(StandIn()) as there, closing(Registries()) as registries:
+        executor = rig.plain(registry=registries)
+
+        def prepared(tag: str) -> Preparation:
+            return executor.prepare(replace(rig.blueprint(), image=f"{there.address}/{tag}"))
+
+        first = f"{there.address}/media@{digest_of(there.push('media', 'v1', b'one'))}"
+        before = prepared("media:v1")
+        assert before.image == first
+        second = f"{there.address}/media@{digest_of(there.push('media', 'v1', b'two'))}"
+        after = prepared("media:v1")
+        assert after.image == second
+        assert before.details["content"] != after.details["content"]
+        pinned = executor.prepare(replace(rig.blueprint(), image=first))
+        assert pinned.details["content"] == before.details["content"]
+        with pytest.raises(LaunchRefused, match="release another image") as refused:
+            prepared("media:v2")
+        assert refused.value.blame_definition
+        there.asked.clear()
+        assert [prepared("members/media").image for _ in range(3)] == [
+            f"{there.address}/members/media"
+        ] * 3
+        assert len(there.asked) == 1
 
 
 def test_a_throttled_registration_is_put_off_and_costs_nothing(rig: EcsRig) -> None:

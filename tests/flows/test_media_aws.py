@@ -148,7 +148,7 @@ def calls_in_the_source() -> Iterator[str]:
     texts = "".join(file.read_text() for file in files)
     named = set(re.findall(r"""[."](\w+_\w+)\b""", texts))
     models = get_session()
-    for service in ("ecs", "logs", "s3", "sqs"):
+    for service in ("ecr", "ecs", "logs", "s3", "sqs"):
         for operation in models.get_service_model(service).operation_names:
             if xform_name(operation) in named:
                 yield f"{service}:{COVERED.get(operation, operation)}"
