@@ -63,17 +63,19 @@ def as_html(letter: Letter, event: Event, *, locale: str) -> str:
 def _lines(letter: Letter) -> str:
     if not letter.lines and not letter.lines_note:
         return ""
-    note = f' <span class="dim">{escape(letter.lines_note)}</span>' if letter.lines_note else ""
+    said = escape(letter.lines_note)
+    note = f' <span class="dim" style="{_NOTE}">({said})</span>' if said else ""
     title = f'<p style="{_TITLE}">{escape(letter.lines_title)}{note}</p>'
     text = escape("\n".join(letter.lines))
     return title + (f'<pre class="lines" style="{_PRE}">{text}</pre>' if letter.lines else "")
 
 
 _NEWLINE = "\n"
-_TEXT = "margin:0 0 8px;font-size:15px;line-height:1.5"
+_TEXT = "margin:0 0 8px;font-size:15px;line-height:1.5;overflow-wrap:anywhere"
 _LABEL = "padding:3px 16px 3px 0;font-size:14px;color:#5b6472;vertical-align:top;white-space:nowrap"
 _VALUE = "padding:3px 0;font-size:14px;word-break:break-word;overflow-wrap:anywhere"
 _TITLE = "margin:20px 0 6px;font-size:14px;font-weight:600"
+_NOTE = "font-weight:400;color:#5b6472"
 _PRE = (
     "margin:0;padding:12px;font-size:12px;line-height:1.5;background:#f3f4f6;border-radius:6px;"
     "white-space:pre-wrap;word-break:break-word;overflow-wrap:anywhere;"
@@ -106,11 +108,13 @@ _PAGE = """<!DOCTYPE html>
 </head>
 <body class="page" style="margin:0;padding:0;background:#eef0f3;color:#1b1f24">
 <table role="presentation" class="page" width="100%" cellpadding="0" cellspacing="0" \
-style="background:#eef0f3;font-family:-apple-system,'Segoe UI',Roboto,'Hiragino Sans',\
+style="table-layout:fixed;background:#eef0f3;\
+font-family:-apple-system,'Segoe UI',Roboto,'Hiragino Sans',\
 'Noto Sans JP',sans-serif">
 <tr><td align="center" style="padding:20px 12px">
 <table role="presentation" class="card" width="100%" cellpadding="0" cellspacing="0" \
-style="max-width:600px;background:#ffffff;border-radius:8px;border-top:4px solid {colour};\
+style="table-layout:fixed;max-width:600px;background:#ffffff;border-radius:8px;\
+border-top:4px solid {colour};\
 text-align:left">
 <tr><td style="padding:24px">
 <h1 style="margin:0 0 12px;font-size:19px;line-height:1.35;overflow-wrap:anywhere">{subject}</h1>

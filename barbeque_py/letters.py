@@ -43,7 +43,7 @@ _UNSEEN = re.compile(
     r"|[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 )
 _MINUTE, _HOUR = 60, 3600
-_SUBJECT = 200
+_SUBJECT, _NAME = 200, 150
 
 
 class Fact(NamedTuple):
@@ -126,7 +126,8 @@ def clean_lines(text: str) -> str:
 def headline(notice: Notice) -> str:
     """Return the notice in one line."""
     occasion = notice.occasion
-    name = f"{occasion.app}/{occasion.job}" if occasion.job else occasion.app
+    whole = f"{occasion.app}/{occasion.job}" if occasion.job else occasion.app
+    name = whole if len(whole) <= _NAME else whole[: _NAME - 1] + "…"
     phrase = _HEADLINES[occasion.event]
     if occasion.count > 1:
         phrase = "{name} failed {count} times"

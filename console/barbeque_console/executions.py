@@ -17,11 +17,22 @@ from barbeque_py.errors import LogStoreUnavailable, NoSuchLog, UnknownExecution
 from barbeque_py.executions import ENDED, State
 from barbeque_py.ids import AttemptId, attempt_id
 from barbeque_py.intake import WAITING_MARK
-from barbeque_py.store import Tx, apps, attempts, lists, queries, reports, standings, workers
+from barbeque_py.store import (
+    Tx,
+    apps,
+    attempts,
+    lists,
+    notices,
+    queries,
+    reports,
+    standings,
+    workers,
+)
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
 from barbeque_py.store.lists import Entry, Filter
+from barbeque_py.store.notices import Kept
 from barbeque_py.store.queries import Counts
 from barbeque_py.store.reports import Reported
 from barbeque_py.waiting import Waiting, decide, explain_unseen
@@ -71,6 +82,8 @@ class Known:
     """Why it does not run, where it could."""
     told: Reported | None = None
     """What the job of the last attempt has told of itself."""
+    notices: Sequence[Kept] = ()
+    """What people were told of it."""
 
     @property
     def ended(self) -> bool:
@@ -107,6 +120,7 @@ def find(tx: Tx, message_id: str) -> Known:
         execution=execution,
         attempts=tries,
         told=reports.of_attempt(tx, tries[-1].id) if tries else None,
+        notices=notices.of_execution(tx, execution.id),
         waiting=decide(standings.read(tx, execution)),
     )
 

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.types import Scope
 
 from barbeque_console import words
+from barbeque_py.addresses import hide
 
 _HERE = Path(__file__).parent
 ASSETS = _HERE / "static"
@@ -48,6 +49,7 @@ class Pages:
             words.exit_meaning,
             words.outcome,
             words.why_ended,
+            hide,
         )
         self._environment.filters |= {each.__name__: each for each in filters}
         self._environment.filters["segment"] = _segment

@@ -22,11 +22,12 @@ from barbeque_py.executor import Preparation
 from barbeque_py.ids import AttemptId, new_message_id
 from barbeque_py.logs import attempt_prefix
 from barbeque_py.logstores.directory import DirectoryLogStore
+from barbeque_py.notices import Audience, Channel, Event, Notice, NoticeState, Occasion, notice_id
 from barbeque_py.outcomes import Fate
 from barbeque_py.settle import settle
 from barbeque_py.shipment import Shipment, Shipping
 from barbeque_py.start import Claimant, claim
-from barbeque_py.store import Store, Tx, apps, attempts, dead, workers
+from barbeque_py.store import Store, Tx, apps, attempts, dead, notices, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.store.schema import migrate
 from barbeque_py.wake import Bell
@@ -181,6 +182,27 @@ class Place:
             dead.bury(tx, delivery, reason=reason, message_id=delivery.broker_id)
 
         self.store.write(keep)
+
+    def tell(self, message_id: str, reason: str) -> None:
+        """Let two be told of the execution: one was, of the other the reason says why not."""
+
+        def tell(tx: Tx) -> None:
+            execution = rows.by_message_id(tx, message_id)
+            assert execution is not None
+            occasion = Occasion(Event.FAILED, "media", "Encode", message_id)
+            secret = "https://hooks.slack.com/services/T/B/canary"
+            for channel, target in ((Channel.EMAIL, "ann@example.com"), (Channel.SLACK, secret)):
+                name = notice_id(occasion, channel, target)
+                made = Notice(name, channel, target, Audience.ADMINS, occasion)
+                notices.add(tx, execution.id, [made])
+                kept = notices.get(tx, name)
+                assert kept is not None
+                if channel is Channel.EMAIL:
+                    notices.end(tx, kept.id, NoticeState.DELIVERED)
+                else:
+                    notices.end(tx, kept.id, NoticeState.REFUSED, reason=reason)
+
+        self.store.write(tell)
 
     def see_worker(self) -> None:
         """Let a worker report that it is alive."""

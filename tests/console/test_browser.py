@@ -149,6 +149,7 @@ def _fill(place: Place) -> str:
     fate = Fate(Reason.EXITED, 3, "unbroken" * 40)
     lines = [stored("y" * 400, stream="err"), stored("word " * 100)]
     place.settle(place.start(), fate, lines=lines)
+    place.tell(message_id, "r" * 200 + " said no")
     place.enqueue(queue="slow")
     place.enqueue(job="Encode")
     place.bury('{"z":"' + "z" * 300 + '"}', "a reason " * 20 + "w" * 100)

@@ -122,6 +122,17 @@ def test_the_page_shows_every_attempt_and_the_log_of_the_last(
     assert "first words" in browser.get(f"/job_executions/{message_id}?attempt=1").text
 
 
+def test_the_page_shows_who_was_told(place: Place, browser: httpx.Client) -> None:
+    message_id = place.enqueue()
+    assert "Notices" not in browser.get(f"/job_executions/{message_id}").text
+    place.tell(message_id, "Slack says no_service: <b>make a new one</b>")
+    text = browser.get(f"/job_executions/{message_id}").text
+    assert "email ann@example.com" in text
+    assert "slack https://hooks.slack.com/***" in text
+    assert "no_service: &lt;b&gt;make a new one" in text
+    assert "canary" not in text
+
+
 def test_other_ids_of_an_execution_lead_to_its_page(place: Place, browser: httpx.Client) -> None:
     message_id = place.enqueue()
     place.settle(place.start(), OK)
