@@ -389,7 +389,7 @@ def _read_login(path: Path) -> dict[str, str]:
 
 
 def environment_of_jobs() -> dict[str, str]:
-    """Return this process's environment, of which process mode hands a few variables to jobs."""
+    """Return this process's environment, for those it starts: of it jobs get a few variables."""
     return dict(os.environ)
 
 

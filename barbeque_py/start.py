@@ -120,8 +120,8 @@ def claim(
         none_prepared = look_at == _FARTHEST and not chosen
         if lane_full or seen_all or none_prepared:
             break
-    if claims:
-        quotas.spend(tx, drawn, len(claims))
+    if drawing := [each for each in claims if each.launch.quotas]:
+        quotas.spend(tx, drawn, len(drawing))
     return claims
 
 

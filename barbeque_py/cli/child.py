@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from barbeque_py import clock
 from barbeque_py.cli.exits import warn
@@ -16,8 +16,15 @@ _STEADY = 60.0
 class Child:
     """Keeps one `barbeque worker` running. Its output goes where ours goes."""
 
-    def __init__(self, arguments: Sequence[str], *, patience: float = 9.0) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        patience: float = 9.0,
+    ) -> None:
         self._command = [sys.executable, "-P", "-m", "barbeque_py.cli", *arguments]
+        self._environment = environment
         self._patience = patience
         self._ending = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -68,7 +75,11 @@ class Child:
             if self._ending.is_set():
                 return 0
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, process_group=0, bufsize=0
+                self._command,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                process_group=0,
+                bufsize=0,
             )
         code = self._process.wait()
         with self._guard:

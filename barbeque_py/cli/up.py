@@ -48,11 +48,14 @@ def _stay(
     from barbeque_py.cli.child import Child
     from barbeque_py.cli.serving import make_server, serve, url_of
     from barbeque_py.cli.site import build_both, build_job_routes
+    from barbeque_py.settings import environment_of_jobs
     from barbeque_py.wiring import open_front
 
     front = open_front(settings)
-    worker = Child(_worker_arguments(session))
     url = url_of(listening)
+    # Where backends answer, unless BARBEQUE_JOB_URL says it.
+    answers = {"BARBEQUE_URL": url if asking is None else url_of(asking)}
+    worker = Child(_worker_arguments(session), environment=environment_of_jobs() | answers)
     try:
         server = make_server(build_both(front, host=listening.getsockname()[0], url=url))
         worker.start()

@@ -19,6 +19,8 @@ from barbeque_py.ids import new_message_id
 from barbeque_py.messages import JobMessage, Options
 from barbeque_py.signing import signed
 from tests.flows.pages import ROOT
+from tests.flows.place import free_port
+from tests.receiver import Receiver, Reply
 from tests.waiting import wait_until
 from tests.worker.callback_site import Site, site
 
@@ -142,3 +144,46 @@ def test_it_takes_what_is_signed_and_nothing_else(example: Example) -> None:
     log = wait_until(example.log.read_text, "its result was refused")
     assert example.secret not in log
     assert log.count("refused with 404") <= 2, "the repeats started nothing"
+
+
+def test_on_a_laptop_backends_answer_where_up_listens(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        "PATH": os.defpath,
+        "BARBEQUE_HOME": str(tmp_path / "home"),
+        "BARBEQUE_EXECUTOR": "process:",
+        "BARBEQUE_WEBHOOK_ALLOW": "127.0.0.1",
+    }
+    with Receiver(lambda _: Reply(202)) as backend, (tmp_path / "up.log").open("w") as log:
+        up = subprocess.Popen(
+            [sys.executable, "-m", "barbeque_py.cli", "up", "--port", str(port)],
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            with httpx.Client(base_url=url, timeout=30) as client:
+                wait_until(lambda: _answers(client), "it is up")
+                text = (EXAMPLE / "barbeque.yaml").read_text()
+                text = text.replace("http://127.0.0.1:8700", backend.url)
+                yaml = {"content-type": "application/yaml"}
+                assert client.post("/v2/apply", content=text, headers=yaml).status_code == 200
+                job = {"application": "studio", "job": "Encode", "queue": "default", "message": {}}
+                message_id = client.post("/v2/job_executions", json=job).json()["message_id"]
+                wait_until(lambda: backend.received, "the backend is asked")
+                asked = backend.received[0].json["callback_url"]
+                assert asked.startswith(f"{url}/v2/attempts/{message_id}-1/result?token=")
+                assert client.post(asked, json={"result": "ok"}).status_code == 204
+                status = client.get(f"/v1/job_executions/{message_id}").json()["status"]
+                assert status == "success"
+        finally:
+            up.terminate()
+            up.wait(30)
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
