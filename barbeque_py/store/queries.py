@@ -1,5 +1,6 @@
 """Read-only questions, for the API and the console; none of them locks anything."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,8 @@ from barbeque_py.store.tables import (
 
 _GROUPS = 20
 """Priorities and apps whose first execution is looked at for the oldest of a queue."""
+
+_DEAD = 1_000
 
 _WAITING = (Stage.SCHEDULED, Stage.READY, Stage.HELD)
 
@@ -40,7 +43,7 @@ class QueueState:
     oldest_at: datetime | None = None
     """Since when the oldest execution that may start now is due."""
     dead: int = 0
-    """Dead messages that came by this queue, up to `MOST_COUNTED` of all."""
+    """Those of the newest thousand dead messages that came by this queue."""
 
 
 def job_names(tx: Tx) -> list[tuple[str, str]]:
@@ -68,19 +71,17 @@ def queue_states(tx: Tx, *, app: str | None = None) -> list[QueueState]:
                 messages=travelling.get(row.name, 0) if app is None else None,
                 pause_reason=row.pause_reason,
                 oldest_at=_oldest(tx, row.name, app),
-                dead=dead.get(row.name, 0),
+                dead=dead[row.name],
             )
         )
     return found
 
 
-def _count_dead(tx: Tx, app: str | None) -> dict[str, int]:
-    asked = select(dead_messages.c.queue)
+def _count_dead(tx: Tx, app: str | None) -> Counter[str]:
+    newest = select(dead_messages.c.queue).order_by(dead_messages.c.id.desc()).limit(_DEAD)
     if app is not None:
-        asked = asked.where(dead_messages.c.app == app)
-    some = asked.limit(MOST_COUNTED).subquery()
-    query = select(some.c.queue, func.count().label("found")).group_by(some.c.queue)
-    return {row.queue: row.found for row in tx.execute(query)}
+        newest = newest.where(dead_messages.c.app == app)
+    return Counter(row.queue for row in tx.execute(newest))
 
 
 def _oldest(tx: Tx, queue: str, own: str | None) -> datetime | None:

@@ -76,10 +76,11 @@ def _full(tx: Tx, scope: str, viewer: str | None) -> FullLimit | None:
     limit = limits.read(tx, [scope]).get(scope)
     if limit is None or limit.max is None or not limit.full or scope.startswith(pauses.ROOM):
         return None
-    return FullLimit(scope, limit.max, limit.used, _holders(tx, scope, viewer))
+    return FullLimit(scope, limit.max, limit.used, holders(tx, scope, viewer))
 
 
-def _holders(tx: Tx, scope: str, viewer: str | None) -> list[Holder]:
+def holders(tx: Tx, scope: str, viewer: str | None) -> list[Holder]:
+    """Return some of the executions that run under a limit, the viewer's app's alone."""
     query = (
         select(executions.c.message_id, executions.c.app, tries.c.claimed_at)
         .where(

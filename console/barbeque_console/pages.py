@@ -6,11 +6,13 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.types import Scope
 
 from barbeque_console import words
 from barbeque_py.addresses import hide
+from barbeque_py.waiting import Waiting
 
 _HERE = Path(__file__).parent
 ASSETS = _HERE / "static"
@@ -53,6 +55,7 @@ class Pages:
         )
         self._environment.filters |= {each.__name__: each for each in filters}
         self._environment.filters["segment"] = _segment
+        self._environment.filters["with_links"] = _with_links
         self._environment.globals["version"] = _version()
 
     def render(
@@ -78,6 +81,16 @@ def redirect(scope: Scope, path: str) -> RedirectResponse:
 def _segment(name: str) -> str:
     """Return the name as one part of a path."""
     return quote(name, safe="")
+
+
+def _with_links(waiting: Waiting, root: str) -> Markup:
+    """Return the sentence, in which the ids of those who hold a limit lead to their pages."""
+    text = str(escape(words.plain(waiting.sentence)))
+    for each in waiting.facts.get("holders", ()):
+        own = each["message_id"]
+        link = Markup('<a class="id" href="{}/job_executions/{}" title="{}">{}</a>')
+        text = text.replace(f" {own}", f" {link.format(root, own, own, words.shorten(own))}")
+    return Markup(text)  # noqa: S704 - escaped above
 
 
 def _version() -> str:

@@ -30,10 +30,13 @@ from barbeque_py.store import (
     quotas,
     ready,
     retention,
+    standings,
+    tags,
     unchecked,
 )
 from barbeque_py.store import executions as rows
 from barbeque_py.store.lists import Filter
+from barbeque_py.waiting import decide
 from tests.store.conftest import migrated
 from tests.store.crowd import OWNER, PLACE, gather
 from tests.stores import MariaDb
@@ -128,6 +131,13 @@ PLANS: list[tuple[str, Work]] = [
     ("list job everywhere", lambda tx: lists.newest(tx, Filter(job="none"), before=100_000)),
     ("list app and queue", lambda tx: lists.newest(tx, Filter(app="app1", queue="rare"))),
     ("count", lambda tx: lists.count(tx, Filter(app="app1", state=State.FAILED), most=100)),
+    ("why: ready", lambda tx: why(tx, 40)),
+    ("why: held", lambda tx: why(tx, 41)),
+    ("why: running", lambda tx: why(tx, 42)),
+    ("why: who holds it", lambda tx: standings.holders(tx, "app:app1", None)),
+    ("why: unseen", lambda tx: standings.of_unseen(tx, ID, mark=100)),
+    ("tags record", lambda tx: tags.record(tx, [tagged(ID)])),
+    ("retention: unsealed", lambda tx: retention.unsealed(tx, range(4, 20))),
     ("queue states", queries.queue_states),
     ("headlines", lambda tx: queries.count_headlines(tx, lately=DAY)),
 ]
@@ -141,18 +151,21 @@ MANY = {
     "list retried": 4 * lists.WINDOW + FEW,  # a window of the queued and one of the running
     "list tags": 3 * lists.WINDOW + FEW,  # and the other tag of each
     "count": 2 * lists.WINDOW + FEW,
+    "why: ready": 21_000,  # counts what comes first, up to 10,000 of each kind
+    "why: held": 11_000,
+    "why: who holds it": 10_300,  # every live attempt, when somebody asks
     "live scopes": 10_200,  # every live attempt, once an hour
     "outbox places": 5_100,  # all that is undone
     "outbox owners": 5_100,
     "outbox release": 5_100,
     "outbox at place": 5_100,
-    "queue states": 20_100,  # counts messages
+    "queue states": 24_000,  # counts messages
     "headlines": 61_000,  # counts up to 10,001 of each
 }
 """What grows with what is open, and is asked seldom."""
 WALKS = {"list", "list since", "list job everywhere", *MANY} - {"list until", "list error"}
 """What goes through a table in the order of its rows, or has all that is open in view."""
-WHOLE = {"messages", "pauses", "queues", "installation"}
+WHOLE = {"messages", "pauses", "queues", "installation", "workers", "quotas"}
 """Tables that may be read from one end to the other: they are small, or counted."""
 KEYS = {
     "claim: waiting groups": "ix_executions_claim",
@@ -205,6 +218,16 @@ def large(
     with server.database() as url, closing(Store(migrated(url))) as store:
         gather(store)
         yield store
+
+
+def why(tx: Tx, number: int) -> object:
+    execution = rows.by_id(tx, number)
+    assert execution is not None
+    return decide(standings.read(tx, execution))
+
+
+def tagged(message_id: str) -> dict[str, str]:
+    return {"message_id": message_id, "options": '{"tags": {"a": "b"}}'}
 
 
 class Undone(Exception):
