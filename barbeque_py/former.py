@@ -97,9 +97,14 @@ class FormerExecution:
     @property
     def ended_at(self) -> datetime | None:
         """When it was over; None while it is open."""
+        over = self.status in ENDED and self.tries[-1].status in ENDED
+        return self.last_seen_at if over else None
+
+    @property
+    def last_seen_at(self) -> datetime:
+        """When its last run ended, or began where that is not known."""
         last = self.tries[-1]
-        over = self.status in ENDED and last.status in ENDED
-        return (last.finished_at or last.created_at) if over else None
+        return last.finished_at or last.created_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ _REASONS = {
     Status.FAILED: Reason.EXITED,
     Status.ERROR: Reason.NEVER_STARTED,
 }
+_NOTE = "taken over from Barbeque"
+_NOTE_OF_OPEN = "taken over from Barbeque, where it was still open"
 _NO_CODE = "taken over from Barbeque, which keeps no exit codes"
 
 
@@ -73,6 +75,8 @@ class Terms:
     default_queue: str
     hears_topics: bool
     """Whether messages come by SQS, without which nothing hears topics."""
+    stopped: bool = False
+    """Whether Barbeque runs no more: what is open there is taken over, too, as failed."""
     dry_run: bool = False
 
 
@@ -160,7 +164,7 @@ def _make(tx: Tx, wanted: Wanted, terms: Terms) -> dict[str, Tally]:
     kinds = _compare(tx, wanted, terms)
     for app in wanted.apps:
         apps.put_app(tx, app)
-        release(tx, terms.who, app.name, app.image, pinned=None, note="taken over from Barbeque")
+        release(tx, terms.who, app.name, app.image, pinned=None, note=_NOTE)
     for queue in wanted.queues:
         apps.put_queue(tx, queue)
     for job in wanted.jobs:
@@ -196,9 +200,9 @@ class _Chronicle:
             "state": state,
             "could_not_start": could_not_start,
             "reason": Reason.NEVER_STARTED if could_not_start else Reason.EXITED,
-            "note": "taken over from Barbeque",
+            "note": _NOTE if found.ended_at is not None else _NOTE_OF_OPEN,
             "created_at": found.created_at,
-            "ended_at": found.ended_at,
+            "ended_at": found.last_seen_at,
         }
         tries = [
             self._attempt(found.message_id, number, each, self._images.get(app, ""))
@@ -216,9 +220,9 @@ class _Chronicle:
         named = all(NAME.fullmatch(name) for name in (app, job))
         if not named or QUEUE_NAME.fullmatch(self._queue_of(found)) is None:
             return "its app, job or queue has a name that we can't have"
-        if found.ended_at is None:
+        if found.ended_at is None and not self._terms.stopped:
             return "it is still open in Barbeque"
-        if found.ended_at < now - self._terms.keep:
+        if found.last_seen_at < now - self._terms.keep:
             return "it ended before what BARBEQUE_RETENTION keeps"
         return None
 

@@ -26,6 +26,12 @@ def import_barbeque(
         ),
     ],
     *,
+    stopped: Annotated[
+        bool,
+        typer.Option(
+            "--stopped", help="Barbeque runs no more: take what is open there over, as failed."
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -46,7 +52,7 @@ def import_barbeque(
     store: Store = Store(settings.database)
     context.call_on_close(store.close)
     check_schema(store)
-    report = move_in(source, store, _terms(settings, dry_run=dry_run), _tell)
+    report = move_in(source, store, _terms(settings, stopped=stopped, dry_run=dry_run), _tell)
     if as_json:
         print_json(report.facts())
     else:
@@ -68,7 +74,7 @@ def _read_url(given: str) -> str:
     return url
 
 
-def _terms(settings: "Settings", *, dry_run: bool) -> "Terms":
+def _terms(settings: "Settings", *, stopped: bool, dry_run: bool) -> "Terms":
     from barbeque_py.identity import Identity, Scope
     from barbeque_py.move_in import Terms
 
@@ -78,6 +84,7 @@ def _terms(settings: "Settings", *, dry_run: bool) -> "Terms":
         settings.docker_registry,
         settings.default_queue,
         hears_topics=settings.broker.kind == "sqs",
+        stopped=stopped,
         dry_run=dry_run,
     )
 

@@ -1,5 +1,6 @@
 """Barbeque's database is taken over: in our words, once, and the source stays untouched."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -26,7 +27,7 @@ from tests.store.barbeque_database import (
     fill,
     message_id,
 )
-from tests.store.world import attempts_of, find
+from tests.store.world import attempts_of, find, take_in
 from tests.stores import MariaDb
 
 pytestmark = pytest.mark.mariadb
@@ -127,6 +128,24 @@ def test_what_ended_since_is_taken_over_the_next_time(
     report = moved(former, sqlite_store)
     assert (report.kinds["executions"].imported, report.kinds["executions"].there) == (1, 8)
     assert find(sqlite_store, message_id(8)).state == "succeeded"
+
+
+def test_what_is_open_in_a_barbeque_that_was_stopped_goes_on_here(
+    former: BarbequeDatabase, sqlite_store: Store
+) -> None:
+    store = sqlite_store
+    fill(former, 10, clock.now())
+    former.run("UPDATE barbeque_job_executions SET status = 3 WHERE id = 7")
+    former.run("DELETE FROM barbeque_job_retries WHERE job_execution_id = 7")
+    report = moved(former, store, replace(TERMS, stopped=True))
+    assert (report.kinds["executions"].imported, report.kinds["executions"].skipped) == (10, {})
+    open_one = find(store, message_id(7))
+    assert (open_one.state, open_one.stage) == ("failed", "done")
+    assert "still open" in str(open_one.note)
+    assert [each.reason for each in attempts_of(store, message_id(8))] == ["vanished"]
+    body = json.dumps({"Type": "JobRetry", "RetryMessageId": message_id(7)})
+    assert len(take_in(store, body).done) == 1
+    assert find(store, message_id(7)).state == "queued"
 
 
 def test_it_goes_on_where_it_was_stopped(former: BarbequeDatabase, sqlite_store: Store) -> None:
