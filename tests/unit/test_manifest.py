@@ -260,7 +260,7 @@ def test_a_wrong_command_is_named(command: str, words: str) -> None:
         ("mask: ['x*']", "matches the empty text"),
         ("notify: {email: [me]}", "notify.email[0]: 'me' is not an email address"),
         ("notify: {email: me@example.com}", "where a list is needed"),
-        ("notify: {webhook: 'ftp://x'}", "http:// or https:// address"),
+        ("notify: {webhook: 'ftp://x'}", "of the form https://host/path"),
         ("notify: {slak: x}", 'unknown key; did you mean "slack"?'),
         ("process: {path: bin}", "where a list is needed"),
         ("process: {path: [bin]}", "process.path[0]: a relative path needs the file's directory"),

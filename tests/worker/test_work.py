@@ -51,7 +51,8 @@ def test_a_job_gets_what_it_is_promised(office: Office) -> None:
     }
     assert expected.items() <= given.items()
     ours = {name for name in given if name.startswith("BARBEQUE_")}
-    assert ours - expected.keys() <= {"BARBEQUE_MESSAGE", "BARBEQUE_MESSAGE_URL"}
+    files = {"BARBEQUE_PROGRESS_FILE", "BARBEQUE_RESULT_FILE"}
+    assert ours - expected.keys() <= {"BARBEQUE_MESSAGE", "BARBEQUE_MESSAGE_URL", *files}
 
 
 def test_a_job_that_fails_is_tried_again_and_knows_it(office: Office) -> None:
