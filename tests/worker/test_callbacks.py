@@ -1,9 +1,11 @@
 """Jobs that an app's backend runs: three requests, seen from both sides."""
 
+import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from barbeque_py.executions import State
 from barbeque_py.ids import AttemptId
 from tests.api.served import error_code
 from tests.receiver import Received, Reply
+from tests.stores import MariaDb
 from tests.waiting import wait_until
 from tests.worker.callback_site import Site, site
 
@@ -371,3 +374,31 @@ def test_backends_that_are_away_keep_nobody_else_waiting(at: Site) -> None:
             at.http.post(f"/v2/job_executions/{message_id}/cancel")
         for message_id in away:
             assert at.office.end_of(message_id).state == State.CANCELLED
+
+
+def test_a_message_of_any_size_is_ordered(at: Site) -> None:
+    at.define()
+    at.backend.answer = lambda _: Reply(200, b'{"result": "ok"}')
+    for size in (10, 20_000, 300_000):
+        message = {"text": "ü\U0001f600" * size, "n": 1e300}
+        message_id = at.office.enqueue("Encode", json.dumps(message))
+        assert at.verified(at.order(message_id))["message"] == message
+        assert at.office.end_of(message_id).state == State.SUCCEEDED
+
+
+@pytest.mark.mariadb
+def test_both_sequences_on_mariadb(mariadb: MariaDb, tmp_path: Path) -> None:
+    with mariadb.database() as url, site(tmp_path, BARBEQUE_DATABASE=url) as at:
+        at.backend.answer = lambda _: Reply(202)
+        at.define()
+        good, bad = at.office.enqueue("Encode"), at.office.enqueue("Encode")
+        facts = at.verified(at.order(good))
+        assert at.post(facts["heartbeat_url"], {"message": "still here"}).status_code == 204
+        assert at.post(facts["callback_url"], {"result": "ok"}).status_code == 204
+        assert at.post(facts["callback_url"], {"result": "ok"}).status_code == 409
+        for number in range(1, 7):
+            url_of_result = at.verified(at.order(bad, number))["callback_url"]
+            assert at.post(url_of_result, {"result": "fail"}).status_code == 204
+        assert at.office.end_of(good).state == State.SUCCEEDED
+        assert at.office.end_of(bad).state == State.FAILED
+        assert len(at.orders(bad)) == 6
