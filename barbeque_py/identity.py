@@ -10,7 +10,7 @@ class Scope(StrEnum):
     ENQUEUE = "enqueue"
     READ = "read"
     DEPLOY = "deploy"
-    """Change what an app runs: its jobs, its image, its schedules, its users."""
+    """Change what an app runs: its jobs, its image, its schedules."""
     ADMIN = "admin"
     """Everything of everybody: apps and queues, tokens, the audit trail."""
 

@@ -44,6 +44,9 @@ def enqueue(
     key: Annotated[
         str | None, typer.Option(help="Concurrency key: of those with the same key, one runs.")
     ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="ID", help="Who asked: they are told how it ended.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until it has ended.")] = False,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Stay, and print its log while it runs.")
@@ -67,6 +70,7 @@ def enqueue(
         queue=queue or _queue_of(client, app, job),
         priority=priority,
         concurrency_key=key,
+        user_id=user,
         delay=length,
         run_at=instant,
     )

@@ -27,12 +27,16 @@ class SesPost:
         return f"SES took it as {answer['MessageId']}"
 
 
+_UNVERIFIED = ("not verified", "authority to send")
 _ADDRESS_FAULTS = frozenset({"MessageRejected", "BadRequestException"})
 """SES's definite answers to one message; others are about the account, which can be mended."""
 
 
 def _ses_fault(error: Exception, recipient: str) -> Exception:
     answer = f"SES refuses the message to {recipient}: {aws.explain(error)}"
+    if any(words in aws.message_of(error) for words in _UNVERIFIED):
+        cure = "verify the domain of BARBEQUE_MAIL_FROM in SES, and leave its sandbox"
+        return Undelivered(f"{answer}: {cure}", whole=True)
     if aws.code_of(error) in _ADDRESS_FAULTS:
         return NoticeRefused(answer)
     return Undelivered(answer, whole=True)

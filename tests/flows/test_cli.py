@@ -321,3 +321,22 @@ def test_importing_the_package_loads_nothing_and_the_client_httpx_only() -> None
     assert packages & {"typer", "httpx", "rich", "pydantic"} == set()
     packages = {name.partition(".")[0] for name in loaded_by("import barbeque_py.client")}
     assert packages & {"typer", "pydantic", "sqlalchemy", "yaml"} == set()
+
+
+def test_notices_are_listed_shown_and_tested(shop: Place) -> None:
+    message_id = shop.enqueue("Echo", "--wait", "--user", "nobody")
+    found = wait_until(lambda: shop.ask("status", message_id)["notices"], "somebody is looked for")
+    (notice,) = found
+    assert (notice["state"], notice["target"]) == ("nobody", None)
+    listed = shop.say("notices", "list", "--app", "shop")
+    assert notice["id"] in listed
+    assert "the app's address book has no user nobody" in listed
+    assert "nobody" in shop.say("notices", "show", notice["id"])
+    again = shop.call("notices", "resend", notice["id"])
+    assert (again.returncode, "has no address" in again.stderr) == (1, True)
+    test = shop.call("notices", "test", "shop")
+    assert (test.returncode, "names nobody to tell" in test.stderr) == (1, True)
+    wrong = shop.call("notices", "test", "shop", "--to", "pigeon:x")
+    assert (wrong.returncode, "write email:ADDRESS" in wrong.stderr) == (2, True)
+    sent = shop.call("notices", "test", "shop", "--to", "email:ann@example.com")
+    assert (sent.returncode, "BARBEQUE_MAIL" in sent.stdout) == (1, True)

@@ -55,6 +55,19 @@ SELECT i, 'seal', 'log/' || i, '{PLACE}', i, 'seal:' || i,
     CASE WHEN i % 40 > 0 THEN CASE WHEN i % 40 < 5 THEN :old ELSE :now END END
 FROM numbers
 """
+_NOTICES = f"""
+INSERT INTO notices (id, notice_id, execution, app, job, event, audience, channel, target, facts,
+    same, state, tries, made_at, done_at)
+SELECT i, {_ID}, i, 'app' || (i / 100 % 7), 'job' || (i / 1000 % 5), 'failed', 'admins', 'email',
+    'a@example.com', '{{}}', 'same' || (i % 1000),
+    CASE WHEN i % 100 = 0 THEN 'waiting' ELSE 'delivered' END, 1,
+    CASE WHEN i < 1000 THEN :old ELSE :now END, CASE WHEN i % 100 > 0 THEN :now END
+FROM numbers WHERE i < 100000
+"""
+_DELIVERIES = """
+INSERT INTO deliveries (id, notice, at, seconds, outcome)
+SELECT i, i, :now, 1, 'delivered' FROM numbers WHERE i < 20000
+"""
 _DEAD = f"""
 INSERT INTO dead_messages (id, queue, broker_id, message_id, body, reason, sent_at, died_at)
 SELECT i, 'default', {_ID}, {_ID}, '{{}}', 'why', :now, CASE WHEN i < 1000 THEN :old ELSE :now END
@@ -76,11 +89,17 @@ SELECT 'app:app' || i, 5, 2 FROM numbers WHERE i < 7
 _RETRIES = f"""
 INSERT INTO retries (message_id, execution) SELECT {_ID}, i FROM numbers WHERE i < 20000
 """
-_ROWS = (_EXECUTIONS, _TAGS, _ATTEMPTS, _OUTBOX, _DEAD, _MESSAGES, _LIMITS, _FEW_LIMITS, _RETRIES)
+_ROWS = (
+    *(_EXECUTIONS, _TAGS, _ATTEMPTS, _OUTBOX, _NOTICES, _DELIVERIES),
+    *(_DEAD, _MESSAGES, _LIMITS, _FEW_LIMITS, _RETRIES),
+)
 _NUMBERS = f"""
 WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {COUNT})
 """
-_TABLES = "executions, tags, attempts, outbox, dead_messages, messages, limits, retries"
+_TABLES = (
+    "executions, tags, attempts, outbox, notices, deliveries, dead_messages, messages, limits, "
+    "retries"
+)
 
 
 def gather(store: Store) -> None:

@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import event, text
 
 from barbeque_py.cancel import cancel
+from barbeque_py.clock import now
 from barbeque_py.executions import State
 from barbeque_py.executor import Quota
 from barbeque_py.ids import AttemptId
+from barbeque_py.notices import Audience, Channel, Event, NoticeState
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.settle import Told, settle_all
 from barbeque_py.store import (
@@ -24,6 +26,7 @@ from barbeque_py.store import (
     limits,
     lists,
     lots,
+    notices,
     outbox,
     pauses,
     queries,
@@ -36,6 +39,8 @@ from barbeque_py.store import (
 )
 from barbeque_py.store import executions as rows
 from barbeque_py.store.lists import Filter
+from barbeque_py.store.notices import Kept
+from barbeque_py.store.outbox import Kind
 from barbeque_py.waiting import decide
 from tests.store.conftest import migrated
 from tests.store.crowd import OWNER, PLACE, gather
@@ -46,6 +51,27 @@ ID = "00000042-0000-7000-8000-000000000000"
 IDS = [f"000{number:05}-0000-7000-8000-000000000000" for number in range(22, 222, 20)]
 TRIES = [AttemptId(f"{each}-1") for each in IDS]
 ENV = (("env", "env1"),)
+FAILING = Kind(ailing=True, lanes=["log/2"], prefixes=["email/"])
+NOTICE = Kept(
+    id=100,
+    notice_id="00000100-0000-7000-8000-000000000000",
+    execution=100,
+    app="app1",
+    job="job0",
+    event=Event.FAILED,
+    audience=Audience.ADMINS,
+    channel=Channel.EMAIL,
+    target="a@example.com",
+    facts={},
+    same="same100",
+    state=NoticeState.WAITING,
+    reason=None,
+    receipt=None,
+    gathered_into=None,
+    tries=0,
+    made_at=now(),
+    done_at=None,
+)
 SUCCESS = Fate(Reason.EXITED, exit_code=0)
 
 Work = Callable[[Tx], Any]
@@ -82,6 +108,19 @@ PLANS: list[tuple[str, Work]] = [
         "outbox take",
         lambda tx: outbox.take(tx, OWNER, [PLACE], most=32, lease=MINUTE, busy=["log/1"]),
     ),
+    (
+        "outbox take failing",
+        lambda tx: outbox.take(
+            tx, OWNER, [PLACE], most=4, lease=MINUTE, busy=["log/1"], kind=FAILING
+        ),
+    ),
+    ("notices gather", lambda tx: notices.gather(tx, NOTICE)),
+    ("notices thread", lambda tx: notices.thread_of(tx, NOTICE)),
+    ("notices list app", lambda tx: notices.newest(tx, app="app1", before=50_000)),
+    ("notices list state", lambda tx: notices.newest(tx, state=NoticeState.WAITING)),
+    ("notices deliveries", lambda tx: notices.deliveries_of(tx, 42)),
+    ("notices forget", lambda tx: notices.forget(tx, 45 * DAY, 200)),
+    ("notices late", lambda tx: lots.running_longer(tx, {("app1", "job1"): MINUTE})),
     ("outbox oldest", outbox.oldest_due),
     ("outbox places", outbox.places),
     ("outbox owners", outbox.owners),
@@ -155,6 +194,9 @@ MANY = {
     "why: held": 11_000,
     "why: who holds it": 10_300,  # every live attempt, when somebody asks
     "live scopes": 10_200,  # every live attempt, once an hour
+    "notices forget": 1_000,  # 200 notices, seen by each statement, and their deliveries
+    "outbox take failing": 5_100,  # what is due, each second, where what failed has no index
+    "notices late": 20_200,  # every running attempt with its execution, each 10 s by one worker
     "outbox places": 5_100,  # all that is undone
     "outbox owners": 5_100,
     "outbox release": 5_100,
@@ -165,7 +207,7 @@ MANY = {
 """What grows with what is open, and is asked seldom."""
 WALKS = {"list", "list since", "list job everywhere", *MANY} - {"list until", "list error"}
 """What goes through a table in the order of its rows, or has all that is open in view."""
-WHOLE = {"messages", "pauses", "queues", "installation", "workers", "quotas"}
+WHOLE = {"messages", "pauses", "queues", "installation", "workers", "quotas", "apps", "failing"}
 """Tables that may be read from one end to the other: they are small, or counted."""
 KEYS = {
     "claim: waiting groups": "ix_executions_claim",
