@@ -108,16 +108,12 @@ def test_what_masks_hide_is_not_kept(office: Office) -> None:
     assert cut.fault == "the result is not kept: a mask of the app cuts through its JSON"
 
 
-def test_a_job_that_tells_nothing_leaves_no_row(office: Office) -> None:
-    office.define("job", "true")
-    message_id = office.enqueue("job")
-    office.end_of(message_id)
-    assert told(office, message_id) is None
-
-
-def test_without_being_asked_docker_gives_no_files(office: Office) -> None:
+def test_without_being_asked_docker_gives_no_files_and_silence_leaves_no_row(
+    office: Office,
+) -> None:
     office.define("job", 'echo "<$BARBEQUE_RESULT_FILE>"')
     message_id = office.enqueue("job")
     office.end_of(message_id)
     docker = office.environment["BARBEQUE_EXECUTOR"].startswith("docker")
     assert (office.log(message_id) == "<>\n") is docker
+    assert told(office, message_id) is None
