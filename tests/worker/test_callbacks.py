@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,14 +11,21 @@ from pathlib import Path
 import pytest
 
 from barbeque_py.backoff import RetryPolicy
-from barbeque_py.errors import NoSuchLog
+from barbeque_py.callbacks import PLACE
+from barbeque_py.errors import NoSuchLog, Unanswered
 from barbeque_py.executions import State
+from barbeque_py.executor import Preparation, Standing
 from barbeque_py.ids import AttemptId
+from barbeque_py.start import Claimant, claim
+from barbeque_py.store import callbacks
+from barbeque_worker.posting import Posting
 from tests.api.served import error_code
 from tests.receiver import Received, Reply
+from tests.store import world
 from tests.stores import MariaDb
 from tests.waiting import wait_until
 from tests.worker.callback_site import Site, site
+from tests.worker.office import Office
 
 
 @pytest.fixture(scope="module")
@@ -402,3 +410,39 @@ def test_both_sequences_on_mariadb(mariadb: MariaDb, tmp_path: Path) -> None:
         assert at.office.end_of(good).state == State.SUCCEEDED
         assert at.office.end_of(bad).state == State.FAILED
         assert len(at.orders(bad)) == 6
+
+
+@pytest.mark.parametrize("reached", [False, True])
+def test_an_order_that_nobody_answers_is_given_up(tmp_path: Path, reached: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    office = Office(tmp_path, "process:", more={"BARBEQUE_WEBHOOK_ALLOW": "127.0.0.1"})
+    store, settled = office.store, threading.Event()
+    world.define(store, callback=url)
+    message_id = world.enqueue(store)
+    ready = {"media": {"Encode": Preparation("", PLACE, details={"url": url})}}
+    who = Claimant("worker", "here", world.LEASE)
+    (claimed,) = store.write(
+        lambda tx: claim(tx, who, "default", most=1, prepared=ready, prepare=lambda _: None)
+    )
+    attempt = claimed.attempt
+    assert office.parts.callbacks.start(claimed.launch, "{}").standing is Standing.RUNNING
+    posting = Posting(office.parts, on_settled=settled.set)
+    with pytest.raises(Unanswered):
+        posting.order(attempt)
+    if reached:
+        store.write(lambda tx: callbacks.mark_sent(tx, attempt))
+    world.later(store, minutes=9)
+    with pytest.raises(Unanswered):
+        posting.order(attempt)
+    assert not settled.is_set()
+    world.later(store, minutes=2)
+    posting.order(attempt)
+    (ended,) = world.attempts_of(store, message_id)
+    execution = world.find(store, message_id)
+    if reached:
+        assert (ended.reason, ended.counted, execution.state) == ("vanished", True, "retrying")
+    else:
+        assert (ended.reason, ended.counted, execution.state) == ("never started", False, "queued")
+    posting.order(attempt)
+    office.close()
