@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, shown
+from barbeque_api.document import answers
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
@@ -44,7 +45,12 @@ class AddressBook:
         rights: dict[str, Any] = {"dependencies": [needs(Scope.ENQUEUE)]}
         router.add_api_route(_PATH, self.get, methods=["GET"], **rights)
         router.add_api_route(
-            _PATH, self.put, methods=["PUT"], openapi_extra=schemas.body(schemas.USER), **rights
+            _PATH,
+            self.put,
+            methods=["PUT"],
+            openapi_extra=schemas.body(schemas.USER),
+            responses=answers(201),
+            **rights,
         )
         router.add_api_route(_PATH, self.remove, methods=["DELETE"], status_code=204, **rights)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
@@ -63,7 +63,9 @@ class AttemptLogs:
         """Add the routes."""
         rights: dict[str, Any] = {"dependencies": [needs(Scope.READ)]}
         router.add_api_route(_PATH, self.lines, methods=["GET"], **rights)
-        router.add_api_route(f"{_PATH}/raw", self.raw, methods=["GET"], **rights)
+        router.add_api_route(
+            f"{_PATH}/raw", self.raw, methods=["GET"], response_class=PlainTextResponse, **rights
+        )
 
     async def lines(  # noqa: PLR0913 - the query's parameters
         self,

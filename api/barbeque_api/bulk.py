@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, shown
+from barbeque_api.document import answers
 from barbeque_api.filters import Asked
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
@@ -42,10 +43,15 @@ class Bulk:
             self.begin,
             methods=["POST"],
             openapi_extra=schemas.body(schemas.BULK),
+            responses=answers(202, 404, 409),
             **rights,
         )
-        router.add_api_route(f"{_PATH}/{{number}}", self.go_on, methods=["POST"], **rights)
-        router.add_api_route(f"{_PATH}/{{number}}", self.get, methods=["GET"], **rights)
+        router.add_api_route(
+            f"{_PATH}/{{number}}", self.go_on, methods=["POST"], responses=answers(202), **rights
+        )
+        router.add_api_route(
+            f"{_PATH}/{{number}}", self.get, methods=["GET"], responses=answers(202), **rights
+        )
 
     async def begin(self, request: Request) -> Response:
         """Count them with `dry_run`; else change them, unless there are more than `expected`."""

@@ -21,6 +21,7 @@ from barbeque_api.changes import (
     planned_for,
     refuse_topics,
 )
+from barbeque_api.document import answers
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
@@ -50,6 +51,7 @@ class Configuration:
             self.apply,
             methods=["POST"],
             dependencies=[needs(Scope.DEPLOY)],
+            responses=answers(409, 422),
             openapi_extra={"requestBody": {"required": True, "content": content}},
         )
         router.add_api_route(

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, shown
+from barbeque_api.document import answers
 from barbeque_api.gate import Endpoint
 from barbeque_api.job_requests import FIELDS, read_batch, read_item, read_job
 from barbeque_api.parts import Served
@@ -53,9 +54,9 @@ class Enqueueing:
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
-        for path, endpoint, schema in (
-            (PATH, self.post, schemas.ENQUEUE),
-            (BATCH_PATH, self.post_batch, schemas.BATCH),
+        for path, endpoint, schema, others in (
+            (PATH, self.post, schemas.ENQUEUE, (404,)),
+            (BATCH_PATH, self.post_batch, schemas.BATCH, (207,)),
         ):
             router.add_api_route(
                 path,
@@ -64,6 +65,7 @@ class Enqueueing:
                 status_code=201,
                 dependencies=[Depends(_needed)],
                 openapi_extra=schemas.body(schema),
+                responses=answers(*others),
             )
 
     def close(self) -> None:

@@ -10,7 +10,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from barbeque_api import histories, schemas
-from barbeque_api.bodies import read_object, read_text
+from barbeque_api.bodies import read_object, read_text, shown
+from barbeque_api.document import answers
 from barbeque_api.filters import Listed
 from barbeque_api.notices import facts_of
 from barbeque_api.parts import Served
@@ -20,6 +21,7 @@ from barbeque_api.statuses import check_id, page_url, read_message, status_of
 from barbeque_api.times import written
 from barbeque_api.waits import waiting_of
 from barbeque_py.acts import cancel_execution, own_execution
+from barbeque_py.apps import NAME
 from barbeque_py.cancel import ANY_APP, Cancelled
 from barbeque_py.executions import barbeque_status
 from barbeque_py.identity import Identity, Scope
@@ -53,6 +55,7 @@ class Executions:
             self.cancel,
             methods=["POST"],
             dependencies=[needs(Scope.ENQUEUE)],
+            responses=answers(202),
             openapi_extra=schemas.body(schemas.CANCEL, required=False),
         )
 
@@ -120,6 +123,8 @@ class Executions:
             request, self._parts.max_body, known=("application",), may_be_empty=True
         )
         app = read_text(facts, "application") or ANY_APP
+        if app and NAME.fullmatch(app) is None:
+            raise refusal(400, f"application: {shown(app)} is not an app's name")
         outcome = await run_in_threadpool(
             self._parts.store.write,
             lambda tx: cancel_execution(tx, caller_of(request), message_id, app=app),

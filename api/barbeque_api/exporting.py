@@ -1,12 +1,13 @@
 """`GET /v2/export`: what there is, as the file that makes it."""
 
 from collections.abc import Collection
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from barbeque_api.bodies import shown
+from barbeque_api.document import answers
 from barbeque_api.parts import Served
 from barbeque_api.rights import caller_of, needs
 from barbeque_py.apps import Queue
@@ -14,6 +15,8 @@ from barbeque_py.errors import UnknownApp
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.manifest import Manifest, dump
 from barbeque_py.store import Tx, apps, schedules, subscriptions
+
+_YAML: dict[int | str, dict[str, Any]] = {200: {"content": {"application/yaml": {"schema": {}}}}}
 
 
 class Exporting:
@@ -25,7 +28,11 @@ class Exporting:
     def add_to(self, router: APIRouter) -> None:
         """Add the route."""
         router.add_api_route(
-            "/v2/export", self.export, methods=["GET"], dependencies=[needs(Scope.DEPLOY)]
+            "/v2/export",
+            self.export,
+            methods=["GET"],
+            dependencies=[needs(Scope.DEPLOY)],
+            responses=answers(404) | _YAML,
         )
 
     def export(

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from barbeque_api.admission import Admission
-from barbeque_api.problems import Refusal, answer, answer_error, describe
+from barbeque_api.problems import Refusal, answer_error, answer_problem, describe
 from barbeque_api.rights import OPEN_PATHS
 from barbeque_py import clock
 from barbeque_py.errors import BarbequeError
@@ -86,7 +86,7 @@ class Gate:
         fault = self._fault(scope["method"], scope["path"], headers)
         if fault is not None:
             status, sentence = fault
-            await answer(describe(status, sentence), status=status)(scope, receive, send)
+            await answer_problem(scope, status, describe(status, sentence))(scope, receive, send)
             return
         try:
             if send.api or self._pages is None:
@@ -100,7 +100,7 @@ class Gate:
             if send.status:
                 raise
             sentence = f"something is wrong in barbeque_py; its log says more about {send.id}"
-            await answer(describe(500, sentence), status=500)(scope, receive, send)
+            await answer_problem(scope, 500, describe(500, sentence))(scope, receive, send)
 
     async def _answer(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: "_Answering"

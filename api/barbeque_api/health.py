@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from barbeque_api.document import answers
 from barbeque_api.parts import Served
 from barbeque_api.problems import RETRY_AFTER, answer
 from barbeque_api.rights import open_to_all
@@ -27,7 +28,9 @@ class Health:
         """Add the routes."""
         rights: dict[str, Any] = {"dependencies": [open_to_all()]}
         router.add_api_route("/livez", self.live, methods=["GET"], **rights)
-        router.add_api_route("/readyz", self.ready, methods=["GET"], **rights)
+        router.add_api_route(
+            "/readyz", self.ready, methods=["GET"], responses=answers(503), **rights
+        )
         router.add_api_route("/", self.root, methods=["GET"], include_in_schema=False, **rights)
 
     async def live(self) -> Response:

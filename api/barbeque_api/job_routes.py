@@ -13,6 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 from barbeque_api import problems
 from barbeque_api.backends import LINES_LIMIT, Backends
 from barbeque_api.bodies import read_body
+from barbeque_api.document import answers
 from barbeque_api.gate import JOB_PATHS, Gate
 from barbeque_api.parts import Served
 from barbeque_api.problems import refusal
@@ -66,7 +67,9 @@ class JobRoutes:
         """Add the routes."""
         attempt = f"{JOB_PATHS}{{attempt_id}}"
         rights: dict[str, Any] = {"dependencies": [by_ticket()]}
-        router.add_api_route(f"{attempt}/message", self.message, methods=["GET"], **rights)
+        router.add_api_route(
+            f"{attempt}/message", self.message, methods=["GET"], responses=answers(410), **rights
+        )
         posts = {
             "progress": self.progress,
             "result": self.result,
@@ -75,7 +78,12 @@ class JobRoutes:
         }
         for noun, take in posts.items():
             router.add_api_route(
-                f"{attempt}/{noun}", take, methods=["POST"], status_code=204, **rights
+                f"{attempt}/{noun}",
+                take,
+                methods=["POST"],
+                status_code=204,
+                responses=answers(409, 413),
+                **rights,
             )
 
     def message(self, attempt_id: str, token: str = "") -> Response:

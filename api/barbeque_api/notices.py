@@ -8,6 +8,7 @@ from fastapi.responses import Response
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text, shown
+from barbeque_api.document import answers
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
@@ -34,17 +35,22 @@ class Notices:
         """Add the routes."""
         reading: dict[str, Any] = {"methods": ["GET"], "dependencies": [needs(Scope.READ)]}
         asking: dict[str, Any] = {"methods": ["POST"], "dependencies": [needs(Scope.DEPLOY)]}
-        router.add_api_route(_PATH, self.newest, **reading)
+        router.add_api_route(_PATH, self.newest, responses=answers(404), **reading)
         router.add_api_route(
             f"{_PATH}/test",
             self.test,
             status_code=202,
             openapi_extra=schemas.body(schemas.TEST_NOTICE),
+            responses=answers(404, 409),
             **asking,
         )
         router.add_api_route(f"{_PATH}/{{notice_id}}", self.get, **reading)
         router.add_api_route(
-            f"{_PATH}/{{notice_id}}/resend", self.resend, status_code=202, **asking
+            f"{_PATH}/{{notice_id}}/resend",
+            self.resend,
+            status_code=202,
+            responses=answers(409),
+            **asking,
         )
 
     def newest(

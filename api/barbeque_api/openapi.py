@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
+from barbeque_api.document import complete
 from barbeque_api.gate import JOB_PATHS
 from barbeque_api.rights import Needs
 
@@ -17,8 +18,8 @@ Json = dict[str, Any]
 
 TITLE = "barbeque_py"
 DESCRIPTION = (
-    "Asks for jobs to be run, and tells how they stand. Times are UTC, RFC 3339. Errors have "
-    "`status_code`, `error_code` and `message`, or `error` alone where Barbeque has it so."
+    "Asks for jobs to be run, and tells how they stand. Times are UTC, RFC 3339. Errors are "
+    "problems (RFC 9457); Barbeque's own routes answer theirs as Barbeque did."
 )
 SCHEME = "token"
 
@@ -33,6 +34,7 @@ _NOUNS = {
     "dead_messages": "Dead messages",
     "subscriptions": "Subscriptions",
     "tokens": "Tokens",
+    "audit": "Audit",
     "notices": "Notices",
     "livez": "Health",
     "readyz": "Health",
@@ -43,6 +45,7 @@ def describe(app: FastAPI, routes: Iterable[BaseRoute]) -> Json:
     """Return the OpenAPI document of the app, which has these routes; made once."""
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
+        complete(document)
         document["info"]["description"] = DESCRIPTION
         document.setdefault("components", {})["securitySchemes"] = {
             SCHEME: {"type": "http", "scheme": "bearer", "description": "bq_<id>_<secret>"}

@@ -1,4 +1,8 @@
-"""Answers as JSON in Barbeque's shapes, those of errors above all."""
+"""Answers as JSON, those of errors above all: Barbeque's shapes, and RFC 9457's around them.
+
+A route of Barbeque's answers an error as Barbeque did. Any other answers a problem as RFC 9457 has
+it, in which Barbeque's members stand too, so that one reader understands both.
+"""
 
 import json
 from http import HTTPStatus
@@ -28,6 +32,8 @@ from barbeque_py.manifest import ManifestError
 
 RETRY_AFTER = {"retry-after": "5"}
 """Seconds after which a client may try again what failed for another system's sake."""
+
+PROBLEM = "application/problem+json"
 
 _CODES = {
     400: "invalid_parameter",
@@ -63,6 +69,25 @@ def answer(value: object, *, status: int = 200, headers: dict[str, str] | None =
     """Return the value as compact JSON."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Response(text.encode(), status, headers, "application/json")
+
+
+def answer_problem(
+    scope: Scope, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
+) -> Response:
+    """Return the error in the shape of the route that was asked for; `body` is Barbeque's."""
+    response = answer(body, status=status, headers=headers)
+    if is_barbeques(scope["method"], scope["path"]):
+        return response
+    detail = body.get("message") or body.get("error")
+    members = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    response = answer(members | {"detail": detail} | body, status=status, headers=headers)
+    response.headers["content-type"] = PROBLEM
+    return response
+
+
+def is_barbeques(method: str, path: str) -> bool:
+    """Tell whether the route is one of Barbeque's, whose answers stay as they were."""
+    return path.startswith("/v1/") or (method, path) == ("POST", "/v2/job_executions")
 
 
 def describe(status: int, message: str) -> dict[str, Any]:
@@ -121,7 +146,7 @@ def answer_error(scope: Scope, error: Exception) -> Response:
     found = translate(error)
     if isinstance(error, OutsideError):
         scope.setdefault("state", {})["cause"] = error
-    return answer(found.body, status=found.status, headers=found.headers)
+    return answer_problem(scope, found.status, found.body, found.headers)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

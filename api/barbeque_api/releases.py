@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text, shown
+from barbeque_api.document import answers
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
@@ -52,6 +53,7 @@ class Releases:
             status_code=201,
             dependencies=deploying,
             openapi_extra=schemas.body(schemas.RELEASE),
+            responses=answers(200, 409),
         )
         router.add_api_route(
             "/v2/apps/{app}/rollback",
@@ -60,6 +62,7 @@ class Releases:
             status_code=201,
             dependencies=deploying,
             openapi_extra=schemas.body(schemas.ROLLBACK, required=False),
+            responses=answers(409),
         )
 
     def history(

@@ -30,11 +30,14 @@ ENQUEUE: dict[str, Any] = {
         "tags": {"type": "object", "additionalProperties": _TEXT},
     },
 }
+_ITEM = {
+    "description": "as the body of POST /v2/job_executions; one with a fault is refused alone",
+}
 BATCH: dict[str, Any] = {
     "type": "object",
     "required": ["jobs"],
     "additionalProperties": False,
-    "properties": {"jobs": {"type": "array", "minItems": 1, "maxItems": 1000, "items": ENQUEUE}},
+    "properties": {"jobs": {"type": "array", "minItems": 1, "maxItems": 1000, "items": _ITEM}},
 }
 RETRY: dict[str, Any] = {
     "type": "object",

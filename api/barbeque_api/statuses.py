@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_delay, read_object, shown
+from barbeque_api.document import answers
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
@@ -62,6 +63,7 @@ class Statuses:
                 methods=["POST"],
                 status_code=201,
                 dependencies=[needs(Scope.ENQUEUE)],
+                responses=answers(409),
                 openapi_extra=schemas.body(schemas.RETRY, required=False),
             )
 

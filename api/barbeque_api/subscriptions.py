@@ -8,6 +8,7 @@ from fastapi.responses import Response
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text
+from barbeque_api.document import answers
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
@@ -45,6 +46,7 @@ class Subscriptions:
             status_code=201,
             dependencies=[needs(Scope.DEPLOY)],
             openapi_extra=schemas.body(schemas.SUBSCRIPTION),
+            responses=answers(200, 404, 409),
         )
         router.add_api_route(
             f"{path}/{{number}}",
@@ -52,6 +54,7 @@ class Subscriptions:
             methods=["DELETE"],
             status_code=204,
             dependencies=[needs(Scope.DEPLOY)],
+            responses=answers(202),
         )
 
     def all(self, request: Request) -> Response:

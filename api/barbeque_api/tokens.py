@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text, shown
+from barbeque_api.document import answers
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
@@ -53,6 +54,7 @@ class Tokens:
             methods=["POST"],
             status_code=201,
             openapi_extra=schemas.body(schemas.TOKEN),
+            responses=answers(404),
             **rights,
         )
         router.add_api_route(
@@ -61,6 +63,7 @@ class Tokens:
             methods=["POST"],
             status_code=201,
             openapi_extra=schemas.body(schemas.ROTATION, required=False),
+            responses=answers(409),
             **rights,
         )
         router.add_api_route(f"{_PATH}/{{token_id}}", self.revoke, methods=["DELETE"], **rights)

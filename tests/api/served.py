@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from barbeque_api.app import Served, create_app
+from barbeque_api.problems import is_barbeques
 from barbeque_py.apps import App, JobDefinition, Queue
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.broker import Parcel
@@ -165,10 +166,17 @@ def listening(app: FastAPI, *, port: int = 0) -> Iterator[tuple[str, Callable[[]
 
 
 def error_code(answer: httpx.Response) -> str:
-    """Return the code of an error in Barbeque's shape, which is checked."""
+    """Return the code of an error in the shape of its route, which is checked."""
     facts = answer.json()
-    assert answer.headers["content-type"] == "application/json"
-    assert facts.keys() >= {"status_code", "error_code", "message"}, facts
+    if is_barbeques(answer.request.method, answer.request.url.path):
+        assert answer.headers["content-type"] == "application/json"
+        assert facts.keys() == {"status_code", "error_code", "message"}, facts
+    else:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert facts["type"] == "about:blank"
+        assert facts["status"] == answer.status_code
+        assert facts["detail"] == facts["message"]
+        assert facts["title"]
     assert facts["status_code"] == answer.status_code
     assert facts["message"]
     return str(facts["error_code"])

@@ -1,0 +1,117 @@
+"""The OpenAPI document is true: what it does not allow is refused, and it lists every answer.
+
+schemathesis makes requests of the document, fitting ones and others, and each answer is held
+against it. `make soak` makes 20,000 of them.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from barbeque_api.app import create_app
+from barbeque_py.identity import EVERYBODY, Scope
+from barbeque_py.issue import Wish, issue
+from barbeque_py.release import release
+from tests.api.served import Running, define, parts_of, serving
+from tests.stores import opened
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+CASES = 1_000
+MANY = 20_000
+"""Over all routes and both databases."""
+DATABASES = ["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)]
+
+
+def serve(open_parts: ExitStack, request: pytest.FixtureRequest, folder: Any) -> Running:
+    url = f"sqlite:///{folder / 'barbeque.db'}"
+    if request.param == "mariadb":
+        url = open_parts.enter_context(request.getfixturevalue("mariadb").database())
+    store = open_parts.enter_context(opened(url))
+    store.write(define)
+    store.write(lambda tx: release(tx, EVERYBODY, "media", "media:1", pinned=None))
+    wish = Wish("test", frozenset(Scope))
+    _, text = store.write(lambda tx: issue(tx, EVERYBODY, wish))
+    running = open_parts.enter_context(serving(parts_of(store, folder), ask_for_tokens=True))
+    running.client.headers["authorization"] = f"Bearer {text}"
+    return running
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def api(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    with ExitStack() as open_parts:
+        yield serve(open_parts, request, tmp_path_factory.mktemp("document"))
+
+
+def document() -> Any:
+    nothing: Any = None
+    found = create_app(parts_of(nothing, Path("/nowhere"))).openapi()
+    for verbs in found["paths"].values():
+        for operation in verbs.values():
+            operation.pop("security", None)  # what happens without a token is test_rights' to say
+    return schemathesis.openapi.from_dict(found)
+
+
+SCHEMA = document()
+OPERATIONS = {operation.ok().label: operation.ok() for operation in SCHEMA.get_all_operations()}
+
+
+def try_out(api: Running, label: str, cases: int) -> None:
+    """Ask so many times, half of it as the document allows and half not."""
+    logging.getLogger("barbeque.api").setLevel(logging.WARNING)
+    url = str(api.client.base_url)
+    shown = {"Authorization": api.client.headers["authorization"]}
+    for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+        try:
+            strategy = OPERATIONS[label].as_strategy(generation_mode=mode)
+        except schemathesis.errors.SchemathesisError:
+            continue
+
+        @given(case=strategy)
+        @settings(
+            max_examples=max(1, cases // 2),
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],
+        )
+        def ask(case: Any) -> None:
+            answer = case.call(base_url=url, headers=shown, timeout=30)
+            case.validate_response(answer, checks=CHECKS)
+
+        with suppress(Unsatisfiable):  # there is nothing that it could refuse
+            ask()
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_answers_are_those_of_the_document(api: Running, label: str) -> None:
+    try_out(api, label, CASES // len(OPERATIONS) // len(DATABASES))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_all_of_many_answers_are_those_of_the_document(api: Running, label: str) -> None:
+    try_out(api, label, MANY // len(OPERATIONS) // len(DATABASES))
