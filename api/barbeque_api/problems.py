@@ -43,6 +43,9 @@ _CODES = {
     413: "body_too_large",
     422: "invalid_manifest",
 }
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""RFC 9110's words where Python's are older ones."""
+
 _UNKNOWN = (
     NoDeadMessage,
     UnknownApp,
@@ -79,7 +82,8 @@ def answer_problem(
     if is_barbeques(scope["method"], scope["path"]):
         return response
     detail = body.get("message") or body.get("error")
-    members = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    title = _TITLES.get(status) or HTTPStatus(status).phrase
+    members = {"type": "about:blank", "title": title, "status": status}
     response = answer(members | {"detail": detail} | body, status=status, headers=headers)
     response.headers["content-type"] = PROBLEM
     return response
