@@ -98,6 +98,17 @@ def _token_id(api: Running) -> str:
     return str(_token(api).json()["id"])
 
 
+def _schedule(api: Running, verb: str) -> Callable[[Running], httpx.Response]:
+    (app,) = api.get("/v2/apps").json()["apps"]
+    lines = "command: [x], schedules: [{name: often, cron: '*/5 * * * *'}]"
+    text = f"apps: [{{name: media, image: '{app['image']}', jobs: [{{name: Timed, {lines}}}]}}]"
+    headers = {"content-type": "application/yaml"}
+    assert api.client.post("/v2/apply", content=text, headers=headers).is_success
+    if verb == "resume":
+        api.post("/v2/schedules/media/Timed/often/suspend")
+    return lambda api: api.post(f"/v2/schedules/media/Timed/often/{verb}")
+
+
 def _test_notice(api: Running) -> httpx.Response:
     wanted = {"app": "media", "channel": "email", "target": "a@example.com"}
     return api.post("/v2/notices/test", wanted)
@@ -140,6 +151,9 @@ WAYS: dict[str, Ready] = {
         _test_notice(api).json()["notices"][0],
         lambda api, notice_id: api.client.post(f"/v2/notices/{notice_id}/resend"),
     ),
+    "POST /v2/schedules/{app}/{job}/{name}/suspend": lambda api: _schedule(api, "suspend"),
+    "POST /v2/schedules/{app}/{job}/{name}/resume": lambda api: _schedule(api, "resume"),
+    "POST /v2/schedules/{app}/{job}/{name}/run": lambda api: _schedule(api, "run"),
     "POST /v2/apps/{app}/signing_secrets": lambda api: (
         lambda api: api.post("/v2/apps/media/signing_secrets")
     ),

@@ -27,7 +27,7 @@ PATHS: dict[str, Any] = {
     "name": "media",
     "user_id": "u1",
     "notice_id": UNSEEN,
-    "schedule": "nothing",
+    "job": "Thumbnail",
 }
 UNREADABLE = ["NaN", "Infinity", "-Infinity", "1e400", '"a\\u0000b"', '"\\ud800"', "1" * 5000, DEEP]
 """Values that make a body no JSON of ours, whatever the field."""

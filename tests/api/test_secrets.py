@@ -27,6 +27,7 @@ VALUES: dict[str, Any] = {
     "name": "media",
     "user_id": "u1",
     "notice_id": UNSEEN,
+    "job": "Thumbnail",
 }
 
 
