@@ -9,7 +9,6 @@ from barbeque_api.parts import Served
 from barbeque_api.problems import answer
 from barbeque_api.rights import caller_of, needs
 from barbeque_api.statuses import check_id
-from barbeque_py.errors import UnknownExecution
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.intake import WAITING_MARK
 from barbeque_py.store import Tx, standings
@@ -48,9 +47,7 @@ def waiting_of(tx: Tx, execution: Execution, caller: Identity) -> Waiting | None
 def _explain(tx: Tx, message_id: str, caller: Identity) -> dict[str, Any]:
     execution = rows.by_message_id(tx, message_id)
     if execution is None or not caller.may(Scope.READ, execution.app or None):
-        unseen = standings.of_unseen(tx, message_id, mark=WAITING_MARK)
-        if unseen.dead is not None and caller.app is not None:
-            raise UnknownExecution(f"no worker has seen an execution {message_id}")
+        unseen = standings.of_unseen(tx, message_id, mark=WAITING_MARK, viewer=caller.app)
         why = explain_unseen(unseen)
         return {"message_id": message_id, "state": None, "waiting": why.to_json()}
     found = waiting_of(tx, execution, caller)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Select, func, select
 
+from barbeque_py import callbacks
 from barbeque_py.executions import AttemptState, Stage, State
 from barbeque_py.ids import attempt_id
 from barbeque_py.store import apps, attempts, dead, limits, pauses, quotas, ready, workers
@@ -28,9 +29,6 @@ from barbeque_py.waiting import (
 _MOST_HOLDERS = 10
 _FARTHEST = 10_000
 """How far a place in the line is counted."""
-
-CALLBACK = "callback"
-"""The place that every worker speaks to."""
 
 
 def read(tx: Tx, execution: Execution, *, viewer: str | None = None) -> Standing:
@@ -61,9 +59,14 @@ def read(tx: Tx, execution: Execution, *, viewer: str | None = None) -> Standing
     )
 
 
-def of_unseen(tx: Tx, message_id: str, *, mark: int) -> Unseen:
-    """Return what is known of an id without an execution; above the mark intake rests."""
+def of_unseen(tx: Tx, message_id: str, *, mark: int, viewer: str | None = None) -> Unseen:
+    """Return what is known of an id without an execution; above the mark intake rests.
+
+    A viewer of one app is told of its own dead messages only.
+    """
     found = dead.by_message_id(tx, message_id)
+    if found is not None and viewer not in (None, found.app):
+        found = None
     queues = apps.queue_names(tx)
     return Unseen(
         dead=None if found is None else found.reason,
@@ -158,9 +161,10 @@ def _last(tx: Tx, execution: Execution, alive: list[Worker]) -> LastTry | None:
 def speaks_to(home: str, place: str) -> bool:
     """Tell whether a worker whose own place is `home` speaks to this one, too.
 
-    One of ECS speaks to every cluster of its account and Region.
+    Every worker speaks to where callbacks live, one of ECS to every cluster of its account and
+    Region.
     """
-    if place in (home, CALLBACK):
+    if place in (home, callbacks.PLACE):
         return True
     region, cluster, _ = place.partition(":cluster/")
     return bool(cluster) and home.startswith(f"{region}{cluster}")

@@ -1,14 +1,30 @@
 """Many executions at once over HTTP: counted, guarded, done, and told of."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import select
 
-from barbeque_py.store import Store, Tx
+from barbeque_py.apps import App
+from barbeque_py.identity import EVERYBODY, Scope
+from barbeque_py.issue import Wish, issue
+from barbeque_py.store import Store, Tx, apps
 from barbeque_py.store.tables import audit
-from tests.api.served import FAILURE, JOB, SUCCESS, Running, bury_one, compact, error_code
+from barbeque_py.wake import Bell
+from tests.api.served import (
+    FAILURE,
+    JOB,
+    SUCCESS,
+    UNSEEN,
+    Running,
+    bury_one,
+    compact,
+    error_code,
+    serving,
+)
 
 PATH = "/v2/job_executions/bulk"
 
@@ -70,6 +86,54 @@ def test_a_faulty_request_names_its_fault(
     answer = ask(small_api, **change)
     assert (answer.status_code, error_code(answer)) == (400, "invalid_parameter")
     assert word in answer.json()["message"]
+
+
+def test_what_takes_long_goes_on_with_the_next_request(
+    small_api: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barbeque_api.bulk._TURN", 0.0)
+    monkeypatch.setattr("barbeque_py.bulk._BATCH", 2)
+    for _ in range(5):
+        small_api.enqueue()
+    small_api.take_in()
+    answer = ask(small_api, expected=5)
+    assert (answer.status_code, answer.json()["changed"]) == (202, 2)
+    path = f"{PATH}/{answer.json()['id']}"
+    assert small_api.get(path).json()["finished_at"] is None
+    codes = [small_api.post(path).status_code for _ in range(2)]
+    assert codes == [202, 200]
+    assert small_api.get(path).json()["changed"] == 5
+
+
+def test_an_app_s_token_changes_what_is_its_own(small_api: Running, tmp_path: Path) -> None:
+    theirs = small_api.enqueue()
+    small_api.take_in()
+    small_api.store.write(lambda tx: apps.put_app(tx, App("other", "other:1")))
+    with serving(replace(small_api.parts, bell=Bell(tmp_path)), ask_for_tokens=True) as asking:
+        shown = {}
+        for name, scopes in (("own", {Scope.ENQUEUE, Scope.READ}), ("all", {Scope.ADMIN})):
+            wish = Wish(name, frozenset(scopes), "other" if name == "own" else None)
+            _, text = asking.store.write(lambda tx, wish=wish: issue(tx, EVERYBODY, wish))  # type: ignore[misc]
+            shown[name] = {"authorization": f"Bearer {text}"}
+        wanted = {"action": "cancel", "filter": {"state": "queued"}, "dry_run": True}
+        assert asking.post(PATH, wanted, headers=shown["own"]).json()["found"] == 0
+        assert asking.post(PATH, wanted, headers=shown["all"]).json()["found"] == 1
+        other = wanted | {"filter": {"app": "media"}}
+        assert asking.post(PATH, other, headers=shown["own"]).status_code == 404
+        deleting = wanted | {"action": "delete"}
+        assert asking.post(PATH, deleting, headers=shown["own"]).status_code == 403
+        real = {"action": "cancel", "filter": {"app": "media"}, "expected": 1}
+        number = asking.post(PATH, real, headers=shown["all"]).json()["id"]
+        assert asking.get(f"{PATH}/{number}", headers=shown["own"]).status_code == 404
+        stream = f"/v2/job_executions/{theirs}/log/stream"
+        assert asking.get(stream, headers=shown["own"]).status_code == 404
+        told = [
+            asking.get(f"/v2/job_executions/{each}/waiting", headers=shown["own"]).json()
+            for each in (theirs, UNSEEN)
+        ]
+        assert told[0] == told[1] | {"message_id": theirs}, "as of an id that nobody knows"
+        listed = asking.get(f"/v2/job_executions?id={theirs}", headers=shown["own"]).json()
+        assert listed["job_executions"] == []
 
 
 def test_a_bulk_change_that_is_not_there_is_404(small_api: Running) -> None:

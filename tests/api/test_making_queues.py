@@ -69,6 +69,15 @@ def test_apply_makes_each_queue_and_its_dead_letter_queue(fleet: Fleet) -> None:
     assert fleet.stored == {"default", "encodes"}
 
 
+def test_queues_tell_how_many_messages_sqs_has(fleet: Fleet) -> None:
+    assert fleet.apply().status_code == 200
+    for delay in (0, 0, 60):
+        job = {"application": "media", "job": "Encode", "message": {}} | {"delay_seconds": delay}
+        assert fleet.api.post("/v2/job_executions", job).status_code == 201
+    told = {each["name"]: each["messages"] for each in fleet.api.get("/v2/queues").json()["queues"]}
+    assert told == {"default": 3, "encodes": 0}
+
+
 def test_applying_again_makes_a_queue_that_somebody_deleted(fleet: Fleet) -> None:
     fleet.apply()
     fleet.drop("encodes")

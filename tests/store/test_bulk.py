@@ -1,10 +1,12 @@
 """Many at once: each execution changed once, whoever goes on after whatever end."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from barbeque_py.bulk import Action, step, subject_to
+from barbeque_py.errors import LogStoreUnavailable
 from barbeque_py.executions import State
 from barbeque_py.logstores.directory import DirectoryLogStore
 from barbeque_py.store import Store, attempts, bulk_changes, lists
@@ -99,6 +101,39 @@ def test_ended_ones_are_deleted_with_their_logs_once_those_are_sealed(
     assert [each.message_id for each in everything(store)] == ids[1:]
     assert logs.names(f"media/Encode/{ids[0]}/") == []
     assert len(logs.names(f"media/Encode/{ids[1]}/")) == 2
+
+
+class Away(DirectoryLogStore):
+    """A log store that goes away while something is deleted from it."""
+
+    left = 1
+
+    def remove(self, keys: Iterable[str]) -> None:
+        if not self.left:
+            raise LogStoreUnavailable("the disk is gone")
+        self.left -= 1
+        super().remove(keys)
+
+
+def test_it_goes_on_after_an_end_in_the_middle_of_a_batch(store: Store, tmp_path: Path) -> None:
+    define(store)
+    ids = [enqueue(store) for _ in range(3)]
+    logs = Away(tmp_path / "logs")
+    for each in ids:
+        attempt = claim_one(store, each)
+        end(store, attempt, SUCCESS)
+        logs.put(f"media/Encode/{each}/1/log.gz", [b"line"])
+        store.write(lambda tx, seal=attempt: attempts.record_seal(tx, seal, {}))  # type: ignore[misc]
+    number = begin(store, Action.DELETE)
+    with pytest.raises(LogStoreUnavailable):
+        step(store, logs, number, ALL)
+    change = store.read(lambda tx: bulk_changes.get(tx, number))
+    assert change is not None
+    assert (change.changed, change.left_alone, len(everything(store))) == (0, 0, 3)
+    logs.left = 10
+    done = finish(store, logs, number)
+    assert (done.changed, done.left_alone, everything(store)) == (3, 0, [])
+    assert logs.names("media/") == []
 
 
 def test_an_action_is_subject_to_the_states_it_can_change(store: Store) -> None:
