@@ -36,13 +36,13 @@ SELECT 'app' || (i / 100 % 7), 'env', 'env' || (i / 10 % 3), i FROM numbers WHER
 """
 _ATTEMPTS = f"""
 INSERT INTO attempts (id, execution, number, round, state, place, owner, epoch, lease_until,
-    scopes, image, launch_number, claimed_at, act_at, checked_at, request)
+    scopes, image, revision, launch_number, claimed_at, act_at, checked_at, request)
 SELECT {_ID} || '-1', i, 1, 1,
     CASE WHEN i % 20 = 2 THEN 'running' WHEN i % 4000 = 0 THEN 'starting' ELSE 'ended' END,
     '{PLACE}',
     CASE WHEN i % 20 = 2 THEN '' WHEN i % 4000 = 0 THEN '{OWNER}' ELSE 'old-' || (i / 1000) END, 1,
     CASE WHEN i % 20 = 2 THEN :never ELSE :old END,
-    '[]', 'image', 1, :now,
+    '[]', 'image', 1 + i % 2, 1, :now,
     CASE WHEN i % 20000 = 2 THEN :old ELSE :future END,
     CASE WHEN i % 20 = 2 THEN CASE WHEN i % 400 = 2 THEN :old ELSE :now END END, '{{}}'
 FROM numbers
