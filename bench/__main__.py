@@ -6,6 +6,7 @@ from bench import (
     calls,
     containers,
     enqueue,
+    enqueue_sqs,
     exit_latency,
     launch_rate,
     queue_path,
@@ -14,6 +15,7 @@ from bench import (
 
 for each in (
     enqueue,
+    enqueue_sqs,
     start_latency,
     exit_latency,
     containers,

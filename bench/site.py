@@ -106,7 +106,7 @@ def opened(slots: int, jobs: Sequence[JobDefinition]) -> Iterator[Site]:
         environment = {"BARBEQUE_HOME": home, "BARBEQUE_EXECUTOR": f"docker:?slots={slots}"}
         settings = Settings.from_environment(environment)
         store, _ = make_tables(settings)
-        store.write(lambda tx: _define(tx, image, jobs))
+        store.write(lambda tx: define(tx, image, jobs))
         store.close()
         front = open_front(settings)
         stack.callback(front.close)
@@ -117,7 +117,8 @@ def opened(slots: int, jobs: Sequence[JobDefinition]) -> Iterator[Site]:
         yield site
 
 
-def _define(tx: Tx, image: str, jobs: Sequence[JobDefinition]) -> None:
+def define(tx: Tx, image: str, jobs: Sequence[JobDefinition]) -> None:
+    """Make the queue, the app and its jobs."""
     apps.put_queue(tx, Queue(QUEUE))
     apps.put_app(tx, App(APP, image))
     for job in jobs:

@@ -13,11 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from barbeque_api.problems import Refusal, unavailable
-from barbeque_py import clock
 from barbeque_py.broker import Broker, SharedBroker
 from barbeque_py.enqueue import Request, batch_size, enqueue, is_too_large, pack
 from barbeque_py.errors import BarbequeError
@@ -46,7 +45,6 @@ class _Waiting:
     size: int
     loop: asyncio.AbstractEventLoop
     end: End
-    since: float = field(default_factory=clock.monotonic)
 
 
 class Sender:
@@ -67,6 +65,7 @@ class Sender:
         self._sending = 0
         self._closed = False
         self._crowded = False
+        self._hurried = False
 
     async def send(self, request: Request) -> None:
         """Return when the request can't be lost any more.
@@ -156,14 +155,26 @@ class Sender:
             self._waiting.extend(waiting)
             after = len(self._waiting)
             full = after // self._most - before // self._most
-            wanted = max(full, 0 if before else 1)
-            if not wanted:
-                return
-            self._change.notify(wanted)
-            for _ in range(min(wanted - self._idle, self._most_threads - len(self._threads))):
-                thread = threading.Thread(target=self._run, name="sender", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            if before == 0 and self._sending:
+                waiting[0].loop.call_later(_PATIENCE, self._hurry)
+            self._wake(full or int(before == 0 and not self._sending))
+
+    def _wake(self, wanted: int) -> None:
+        """Let so many threads look for what to send; what is under way goes on by itself."""
+        if not wanted:
+            return
+        self._change.notify(wanted)
+        for _ in range(min(wanted - self._idle, self._most_threads - len(self._threads))):
+            thread = threading.Thread(target=self._run, name="sender", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _hurry(self) -> None:
+        """Let those who have waited for long be sent beside what is still under way."""
+        with self._change:
+            if self._waiting and self._sending:
+                self._hurried = True
+                self._wake(1)
 
     def _run(self) -> None:
         while batch := self._next_batch():
@@ -175,7 +186,7 @@ class Sender:
             while True:
                 self._idle += 1
                 while not self._is_time():
-                    self._change.wait(self._seconds_left())
+                    self._change.wait()
                 self._idle -= 1
                 if self._crowded and not self._closed:
                     self._change.wait_for(lambda: len(self._waiting) >= self._most, LINGER)
@@ -189,12 +200,7 @@ class Sender:
         if not self._waiting:
             return self._closed
         alone = self._sending == 0 or self._closed
-        return alone or len(self._waiting) >= self._most or self._seconds_left() == 0
-
-    def _seconds_left(self) -> float | None:
-        if not self._waiting:
-            return None
-        return max(0.0, self._waiting[0].since + _PATIENCE - clock.monotonic())
+        return alone or self._hurried or len(self._waiting) >= self._most
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -207,6 +213,9 @@ class Sender:
         self._size -= sum(each.size for each in batch)
         self._crowded = len(batch) > 1 or bool(self._waiting)
         self._sending += 1
+        self._hurried = self._hurried and bool(others)
+        if self._hurried:
+            self._wake(1)
         return batch
 
     def _send_batch(self, batch: list[_Waiting]) -> None:

@@ -124,10 +124,14 @@ class SqsWire:
         self, connection: http.client.HTTPConnection, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, str, bytes]:
         """Return status, SQS's own name of the fault, and body of the answer."""
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"POST {self._path} HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
         try:
-            connection.request("POST", self._path, body, dict(headers))
-            answer = connection.getresponse()
-            found = answer.status, answer.getheader("x-amzn-query-error") or "", answer.read()
+            # As `connection.request` does, but in one write to the socket, which is what costs.
+            connection.sock.sendall(head.encode() + body)
+            with http.client.HTTPResponse(connection.sock, method="POST") as answer:
+                answer.begin()
+                found = answer.status, answer.getheader("x-amzn-query-error") or "", answer.read()
         except BaseException:
             connection.close()
             raise
