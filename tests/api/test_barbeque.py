@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from barbeque_py import clock
 from barbeque_py.apps import App
 from barbeque_py.logs import message_key
 from barbeque_py.outcomes import Fate, Reason
@@ -195,6 +196,39 @@ def test_html_url_is_made_of_barbeque_host(sqlite_store: Store, tmp_path: Path) 
         assert api.get(path).json()["html_url"] == url
         only = api.get(f"/v1/job_executions/{message_id}?fields=html_url").json()
         assert only == {"html_url": url}
+
+
+def test_fields_choose_what_is_told(small_api: Running) -> None:
+    message_id = small_api.enqueue()
+    small_api.take_in()
+    path = f"/v1/job_executions/{message_id}?fields="
+    two = small_api.get(path + "html_url,message").json()
+    assert two == {"html_url": None, "message": '{"image":"a.jpg"}'}
+    everything = small_api.get(path + "*").json()
+    assert everything == two | {"message_id": message_id, "status": "pending", "id": 1}
+
+
+def test_every_option_of_a_request_is_kept_and_followed(small_api: Running) -> None:
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    options = {
+        "user_id": "u1",
+        "tags": {"order": "17"},
+        "notify": {"email": ["a@example.com"]},
+        "timeout": 5,
+        "concurrency_key": "customer-1",
+    }
+    body = JOB | options | {"priority": 7, "run_at": "2026-11-21T20:00:00+09:00"}
+    headers = {"traceparent": trace}
+    message_id = small_api.post("/v2/job_executions", body, headers=headers).json()["message_id"]
+    small_api.take_in()
+    found = small_api.get(f"/v2/job_executions/{message_id}").json()
+    assert found["options"] == options | {"traceparent": trace}
+    assert (found["priority"], found["stage"]) == (7, "ready")
+    due_at = clock.rfc3339(clock.now() + timedelta(days=300))
+    later = small_api.enqueue(run_at=due_at)
+    small_api.take_in()
+    found = small_api.get(f"/v2/job_executions/{later}").json()
+    assert (found["stage"], found["due_at"]) == ("scheduled", due_at)
 
 
 def test_a_message_too_large_for_its_row_comes_from_the_log_store(api: Running) -> None:
