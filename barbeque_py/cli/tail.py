@@ -90,7 +90,7 @@ class Tail:
         first, empty, asked_at = self._first(), 0, 0.0
         while empty < _EMPTY_ROUNDS:
             page = self._page(number, first, wait=_WAIT)
-            self._print(page["lines"])
+            self._print(page)
             if clock.monotonic() - asked_at >= _PROGRESS_EVERY:
                 self._ticker.show(self._execution())
                 asked_at = clock.monotonic()
