@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from threading import Event
@@ -116,9 +116,11 @@ class Launch:
 
     def to_json(self) -> str:
         """Write the launch as JSON, the same bytes for the same launch."""
-        facts = {each.name: getattr(self, each.name) for each in fields(self)}
-        facts["quotas"] = [asdict(each) for each in self.quotas]
-        return json.dumps(facts, sort_keys=True, separators=(",", ":"))
+        facts = {name: getattr(self, name) for name in Launch.__slots__}
+        facts["quotas"] = [
+            {name: getattr(each, name) for name in Quota.__slots__} for each in self.quotas
+        ]
+        return _SORTED.encode(facts)
 
     @classmethod
     def from_json(cls, text: str) -> "Launch":
@@ -128,6 +130,9 @@ class Launch:
             facts[name] = tuple(facts[name])
         facts["quotas"] = tuple(Quota(**each) for each in facts.get("quotas", ()))
         return cls(**facts)
+
+
+_SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 class Standing(StrEnum):

@@ -1,11 +1,8 @@
 """Make executions of messages: one transaction, duplicates ignored, deleted after the commit."""
 
-import json
-from collections.abc import Collection, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
-from typing import Any
 
 from barbeque_py.broker import BATCH, Broker, Delivery, SharedBroker, Sorting
 from barbeque_py.errors import (
@@ -15,25 +12,17 @@ from barbeque_py.errors import (
     RequestError,
     StoreUnavailable,
 )
-from barbeque_py.logs import is_message_key, message_key
 from barbeque_py.logstore import LogStore
 from barbeque_py.messages import (
     Confirmation,
     JobMessage,
     Notification,
-    Options,
     Parsed,
-    RetryMessage,
-    TooNew,
-    Unreadable,
-    app_of,
     parse,
-    write_options,
 )
-from barbeque_py.retry import retry
-from barbeque_py.store import Store, Tx, apps, dead, lots, tags
+from barbeque_py.record import bury, key_of, sort
+from barbeque_py.store import Store, Tx
 from barbeque_py.store import executions as rows
-from barbeque_py.store.lots import Recorded
 from barbeque_py.subscriptions import Topics, confirm, job_of
 
 INLINE = 16 * 1024
@@ -45,10 +34,6 @@ WAITING_MARK = 100_000
 _TOGETHER = 50
 """Messages up to which full batches are recorded together."""
 
-_UNKNOWN_JOB_WAIT = timedelta(seconds=60)
-_UNKNOWN_JOB_TRIES = 5
-_TOO_NEW_WAIT = timedelta(minutes=5)
-_TOO_NEW_AGE = timedelta(hours=1)
 _NO_LOG_STORE_WAIT = timedelta(seconds=60)
 _LONGEST_NO_LOG_STORE_WAIT = timedelta(hours=1)
 _UNANSWERED_WAIT = timedelta(seconds=60)
@@ -150,7 +135,7 @@ class Intake:
                 continue
             except BarbequeError as error:
                 reason = str(error)
-                self._store.write(partial(_bury, delivery=delivery, reason=reason))
+                self._store.write(partial(bury, delivery=delivery, reason=reason))
             outcome.done.append(delivery)
         return outcome
 
@@ -180,7 +165,7 @@ class Intake:
             raise
         except Exception as error:  # noqa: BLE001 - kept with its reason, never dropped
             reason = f"the database refused it: {getattr(error, 'orig', error)}"
-            self._store.write(lambda tx: _bury(tx, delivery, reason))
+            self._store.write(lambda tx: bury(tx, delivery, reason))
             return Sorting(done=[delivery])
 
     def _put_all_large(
@@ -226,7 +211,7 @@ class Intake:
 
         A repeat overwrites what a crash left there, but never the content of a recorded message.
         """
-        key = _key_of(job)
+        key = key_of(job)
         known = self._store.read(lambda tx: rows.by_message_id(tx, job.message_id))
         if known is None or known.tombstone:
             self._logs.put(key, [job.message.encode()])
@@ -257,179 +242,3 @@ def _wait_for_log_store(delivery: Delivery) -> timedelta:
 def _sort_small(tx: Tx, deliveries: Sequence[Delivery]) -> Sorting:
     """Sort what needs no other store; large messages are left for the slower way."""
     return sort(tx, [each for each in deliveries if len(each.body) <= INLINE], {})
-
-
-def sort(tx: Tx, deliveries: Sequence[Delivery], keys: dict[str, str | None]) -> Sorting:
-    """Record what can be recorded and bury what can't, in this transaction.
-
-    `keys` says, by receipt, where the log store keeps a message that is too large for its row.
-    """
-    outcome = Sorting()
-    jobs: list[tuple[Delivery, JobMessage]] = []
-    for delivery in deliveries:
-        try:
-            parsed = parse(delivery.body, broker_id=delivery.broker_id)
-        except TooNew as error:
-            _put_off(tx, outcome, delivery, str(error))
-        except Unreadable as error:
-            _bury(tx, delivery, str(error))
-            outcome.done.append(delivery)
-        else:
-            _place(tx, outcome, jobs, delivery, parsed)
-    _record_jobs(tx, outcome, jobs, keys)
-    return outcome
-
-
-def _place(
-    tx: Tx,
-    outcome: Sorting,
-    jobs: list[tuple[Delivery, JobMessage]],
-    delivery: Delivery,
-    parsed: Parsed,
-) -> None:
-    match parsed:
-        case JobMessage(options=Options(body_key=str(key))) if not _may_be_at(key, parsed):
-            _bury(tx, delivery, f"body_key {key} is not where this message would be kept")
-            outcome.done.append(delivery)
-        case JobMessage():
-            jobs.append((delivery, parsed))
-        case RetryMessage():
-            _retry(tx, outcome, delivery, parsed)
-        case Notification():
-            job = job_of(tx, delivery.queue, parsed)
-            if job is not None:
-                jobs.append((delivery, job))
-            else:
-                _bury(tx, delivery, f"no subscription of this queue to the topic {parsed.topic}")
-                outcome.done.append(delivery)
-        case Confirmation():
-            _bury(
-                tx,
-                delivery,
-                f"SNS asks about this topic, and there is no SNS with this broker: {parsed.topic}",
-            )
-            outcome.done.append(delivery)
-
-
-def _retry(tx: Tx, outcome: Sorting, delivery: Delivery, parsed: RetryMessage) -> None:
-    try:
-        retry(tx, parsed.retry_message_id, retry_id=parsed.message_id)
-    except RequestError as error:
-        _bury(tx, delivery, f"the retry can't be had: {error}")
-    outcome.done.append(delivery)
-
-
-def _record_jobs(
-    tx: Tx,
-    outcome: Sorting,
-    jobs: Sequence[tuple[Delivery, JobMessage]],
-    keys: dict[str, str | None],
-) -> None:
-    defined = apps.get_jobs(tx, {(job.app, job.job) for _, job in jobs})
-    new: dict[str, dict[str, Any]] = {}
-    repeats: list[dict[str, Any]] = []
-    for delivery, job in jobs:
-        definition = defined.get((job.app, job.job))
-        if definition is None:
-            _put_off_unknown(tx, outcome, delivery, job)
-            continue
-        priority = job.options.priority
-        row = _row(tx, delivery, job, keys.get(delivery.receipt) or job.options.body_key)
-        row["priority_rank"] = -(definition.priority if priority is None else priority)
-        if new.setdefault(job.message_id, row) is not row:
-            repeats.append(row)
-        outcome.done.append(delivery)
-    if new:
-        rows.add_missing(tx, list(new.values()))
-        _reconcile(tx, new.values())
-        _reconcile(tx, repeats)
-        tags.record(tx, new.values())
-
-
-def _row(tx: Tx, delivery: Delivery, job: JobMessage, key: str | None) -> dict[str, Any]:
-    options = replace(job.options, run_at=None, priority=None, body_key=None)
-    return rows.new_row(
-        message_id=job.message_id,
-        app=job.app,
-        job=job.job,
-        queue=delivery.queue,
-        message=job.message if key is None else None,
-        message_key=key,
-        options=write_options(options),
-        priority=0,
-        due_at=_due_at(tx, job),
-        sent_at=job.enqueued_at or delivery.sent_at,
-        recorded_at=tx.now,
-    )
-
-
-def _due_at(tx: Tx, job: JobMessage) -> datetime:
-    run_at = job.options.run_at
-    return tx.now if run_at is None or run_at < tx.now else run_at
-
-
-def _reconcile(tx: Tx, wanted: Collection[dict[str, Any]]) -> None:
-    """Fill tombstones that stood in the way, and note repeats with other content."""
-    recorded = lots.recorded(tx, [row["message_id"] for row in wanted]) if wanted else {}
-    for row in wanted:
-        found = recorded[row["message_id"]]
-        if found.tombstone:
-            _fill(tx, found, row)
-        elif found.note is None and not _same(found, row):
-            rows.note(tx, found.id, "a repeat of this message with other content was ignored")
-
-
-def _fill(tx: Tx, tombstone: Recorded, row: dict[str, Any]) -> None:
-    cancelled_it = tombstone.app in ("", row["app"])
-    keep = ("state", "stage", "reason", "finished_at") if cancelled_it else ()
-    content = {name: value for name, value in row.items() if name not in keep}
-    rows.fill_tombstone(tx, tombstone.message_id, content)
-
-
-def _same(found: Recorded, row: dict[str, Any]) -> bool:
-    """Tell whether the row says what was recorded; large messages are known by their keys."""
-    said = ("app", "job", "message", "message_key")
-    return all(getattr(found, name) == row[name] for name in said)
-
-
-def _key_of(job: JobMessage) -> str:
-    return message_key(job.app, job.job, job.message_id, job.message)
-
-
-def _may_be_at(key: str, job: JobMessage) -> bool:
-    return is_message_key(key, job.app, job.job, job.message_id)
-
-
-def _put_off(tx: Tx, outcome: Sorting, delivery: Delivery, reason: str) -> None:
-    if tx.now - delivery.sent_at < _TOO_NEW_AGE:
-        outcome.later.append((delivery, _TOO_NEW_WAIT))
-        return
-    _bury(tx, delivery, f"no worker could read it within an hour: {reason}")
-    outcome.done.append(delivery)
-
-
-def _put_off_unknown(tx: Tx, outcome: Sorting, delivery: Delivery, job: JobMessage) -> None:
-    if delivery.receives < _UNKNOWN_JOB_TRIES:
-        outcome.later.append((delivery, _UNKNOWN_JOB_WAIT))
-        return
-    _bury(
-        tx,
-        delivery,
-        f"no job {job.job} is defined in the app {job.app}: apply a file that defines it, "
-        "then send this message again",
-    )
-    outcome.done.append(delivery)
-
-
-def _bury(tx: Tx, delivery: Delivery, reason: str) -> None:
-    owner = app_of(delivery.body)
-    dead.bury(tx, delivery, reason=reason, message_id=public_id_of(delivery), app=owner)
-
-
-def public_id_of(delivery: Delivery) -> str:
-    """Return the public id under which the sender knows the message, as far as it can be told."""
-    try:
-        claimed = json.loads(delivery.body)["MessageId"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return delivery.broker_id
-    return claimed if isinstance(claimed, str) and len(claimed) <= 36 else delivery.broker_id  # noqa: PLR2004 - a UUID's length

@@ -102,8 +102,8 @@ def claim(
     is started, and what its start draws from the quotas is taken.
     """
     claiming = _Claiming(tx, claimant, prepared, prepare)
-    drawn = quotas_of(prepared)
-    most = quotas.available(tx, drawn, most)
+    drawn = quotas.lock(tx, quotas_of(prepared))
+    most = drawn.allow(most)
     claims: list[Claim] = []
     for number in range(_PASSES):
         room = most - len(claims)
@@ -121,7 +121,7 @@ def claim(
         if lane_full or seen_all or none_prepared:
             break
     if drawing := [each for each in claims if each.launch.quotas]:
-        quotas.spend(tx, drawn, len(drawing))
+        drawn.spend(tx, len(drawing))
     return claims
 
 
@@ -281,7 +281,9 @@ def _in_fair_order(
     tx: Tx, queue: str, groups: Sequence[tuple[int, str]], most: int
 ) -> Iterator[Ready]:
     """Yield up to `most` locked executions, each time from the app with the fewest running."""
-    counters = limits.read(tx, [f"app:{app}" for _, app in groups])
+    # Of one app alone nobody asks how many of it run.
+    scopes = [f"app:{app}" for _, app in groups] if len(groups) > 1 else []
+    counters = limits.read(tx, scopes) if scopes else {}
     running = {app: counters[f"app:{app}"].used for _, app in groups if f"app:{app}" in counters}
     waiting = {group[1]: ready.lock_ready(tx, queue, group, most) for group in groups}
     for _ in range(most):

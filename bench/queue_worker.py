@@ -14,7 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -26,6 +26,7 @@ from sqlalchemy import make_url
 from barbeque_py import clock
 from barbeque_py.apps import Queue
 from barbeque_py.aws import open_client
+from barbeque_py.broker import BATCH
 from barbeque_py.executor import (
     Blueprint,
     Launch,
@@ -46,7 +47,7 @@ from barbeque_py.settle import Told, settle_all
 from barbeque_py.start import Claimant, claim
 from barbeque_py.store import Store, Tx, apps, lots, outbox
 from barbeque_py.store.lots import Start
-from barbeque_py.wiring import Parts, open_front
+from barbeque_py.wiring import open_front, open_parts
 from barbeque_worker.main import Worker
 
 WARM, LOAD = "warm", "load"
@@ -59,6 +60,8 @@ _PATIENCE = 300.0
 _MOST = 50
 _CALL = 0.005
 """Seconds that one call for events takes, as over a network."""
+_RUN = 0.5
+"""Seconds from a start to its end."""
 _ENDED = Fate(Reason.EXITED, exit_code=0)
 
 
@@ -109,7 +112,10 @@ class Meter:
 
 
 class FakeExecutor:
-    """Starts nothing, and tells ten ends a call, as events come from a queue."""
+    """Starts nothing, and tells ten ends a call, as events come from a queue: full ones together.
+
+    Each end is told half a second after its start.
+    """
 
     traits = Traits(
         attended=False,
@@ -119,7 +125,8 @@ class FakeExecutor:
     )
 
     def __init__(self) -> None:
-        self._ended: SimpleQueue[AttemptId] = SimpleQueue()
+        self._ended: SimpleQueue[tuple[float, AttemptId]] = SimpleQueue()
+        self._next: tuple[float, AttemptId] | None = None
         self.removed: set[AttemptId] = set()
         self.started: list[AttemptId] = []
 
@@ -141,7 +148,7 @@ class FakeExecutor:
 
     def start(self, launch: Launch, _message: str) -> Sighting:
         self.started.append(launch.attempt)
-        self._ended.put(launch.attempt)
+        self._ended.put((clock.monotonic() + _RUN, launch.attempt))
         return Sighting(Standing.RUNNING, handle=f"arn:{launch.attempt}", version=1)
 
     def sightings(self, attempts: Sequence[AttemptId]) -> dict[AttemptId, Sighting]:
@@ -156,12 +163,16 @@ class FakeExecutor:
 
     def _receive(self) -> list[AttemptId]:
         try:
-            found = [self._ended.get(timeout=1.0)]
+            self._next = self._next or self._ended.get(timeout=1.0)
         except Empty:
             return []
-        time.sleep(_CALL)
-        while len(found) < 10 and not self._ended.empty():
-            found.append(self._ended.get())
+        time.sleep(max(0.0, self._next[0] - clock.monotonic()))
+        found: list[AttemptId] = []
+        while self._next is not None and len(found) < _MOST and self._next[0] <= clock.monotonic():
+            if len(found) % BATCH == 0:
+                time.sleep(_CALL)
+            found.append(self._next[1])
+            self._next = None if self._ended.empty() else self._ended.get()
         return found
 
     def log(self, _attempt: AttemptId) -> LogSource:
@@ -207,24 +218,23 @@ class _NoLogs:
 
 def work_ours(count: int, meter: Meter) -> Mark:
     """Run the worker as it is, but for its executor and its log store."""
-    front = open_front(Settings.from_environment())
     executor = FakeExecutor()
-    facts = {field.name: getattr(front, field.name) for field in fields(front)}
-    parts = Parts(**facts | {"executor": executor, "logs": _NoLogs()})
+    opened = open_parts(Settings.from_environment())
+    parts = replace(opened, executor=executor, logs=_NoLogs())
     stop = threading.Event()
     thread = threading.Thread(target=Worker(parts).run, args=(stop,))
     thread.start()
     try:
         _wait_until(lambda: len(executor.removed) == WARM_COUNT)
         before = meter.read()
-        front.store.write(lambda tx: apps.put_queue(tx, Queue(LOAD)))
-        front.bell.ring()
+        parts.store.write(lambda tx: apps.put_queue(tx, Queue(LOAD)))
+        parts.bell.ring()
         _wait_until(lambda: len(executor.removed) == WARM_COUNT + count)
         after = meter.read()
     finally:
         stop.set()
         thread.join()
-        front.close()
+        opened.close()
     assert len(executor.started) == len(set(executor.started)) == WARM_COUNT + count
     return after.since(before)
 
@@ -261,7 +271,7 @@ def _work_some(store: Store, queue: str, prepared: dict[str, dict[str, Preparati
     ids = [each.attempt for each in claims]
     if not ids:
         return 0
-    store.read(lambda tx: lots.poised(tx, ids))
+    store.read(lambda tx: lots.not_as_claimed(tx, ids, who.owner))
     until = clock.now() + timedelta(hours=1)
     starts = [Start(each, f"arn:{each}", None, until, 1, attended=False) for each in ids]
     store.write(lambda tx: lots.mark_each_running(tx, starts))
@@ -317,7 +327,7 @@ def _wait_until(done: Callable[[], bool]) -> None:
     while not done():
         if clock.monotonic() > until:
             raise TimeoutError("the worker does not get on")
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def main() -> None:

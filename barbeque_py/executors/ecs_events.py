@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 _BATCH = 10
+_TOGETHER = 50
+"""Events up to which full batches are told together."""
 _WAIT = 20
 """Seconds of one long poll, SQS's longest; nobody waits for it at a stop."""
 _FIRST_WAIT = 1
@@ -97,27 +99,40 @@ class TaskEvents:
         """Yield what events tell, and no news at least each 20 s, until the stop."""
         while not stop.is_set():
             try:
-                messages = self._receive()
+                messages = self._receive(self._wait)
             except FAILURES as error:
                 yield from self._pausing(error, stop)
                 continue
             self._pause, self._warned = _SHORTEST_PAUSE, False
-            yield self._news(messages)
-            if 0 < len(messages) < _BATCH:
+            if not messages:
+                self._wait = _WAIT
+            more, some_left = self._receive_more(messages)
+            yield self._news(messages + more)
+            if messages and not some_left:
                 stop.wait(self._pace.draw())
 
-    def _receive(self) -> list[Json]:
+    def _receive_more(self, messages: Sequence[Json]) -> tuple[list[Json], bool]:
+        """Receive on while batches are full; return what came, and whether more may be there."""
+        found: list[Json] = []
+        last = messages
+        while len(last) == _BATCH and len(messages) + len(found) < _TOGETHER:
+            try:
+                last = self._receive(0)
+            except FAILURES:
+                return found, True  # what was received must not wait for it
+            found += last
+        return found, len(last) == _BATCH
+
+    def _receive(self, wait: int) -> list[Json]:
         if self._url is None:
             self._url = str(self._client.get_queue_url(QueueName=self._queue)["QueueUrl"])
         answer = self._client.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=_BATCH,
-            WaitTimeSeconds=self._wait,
+            WaitTimeSeconds=wait,
             VisibilityTimeout=_HIDDEN,
         )
         messages: list[Json] = answer.get("Messages", [])
-        if not messages:
-            self._wait = _WAIT
         return messages
 
     def _pausing(self, error: BaseException, stop: Event) -> Iterator[News]:
@@ -172,10 +187,10 @@ class TaskEvents:
             {"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]}
             for number, each in enumerate(messages)
         ]
-        if not entries:
-            return
         try:
-            self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
+            for first in range(0, len(entries), _BATCH):
+                batch = entries[first : first + _BATCH]
+                self._client.delete_message_batch(QueueUrl=self._url, Entries=batch)
         except FAILURES as error:
             log.debug("task events: not deleted, to be told again: %s", explain(error))
 

@@ -13,6 +13,7 @@ from barbeque_py.apps import DEFAULT_LOGS, App, JobDefinition, Queue
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.store import limits
 from barbeque_py.store.database import Tx
+from barbeque_py.store.prepared import Prepared
 from barbeque_py.store.tables import (
     Instant,
     apps,
@@ -56,8 +57,8 @@ def put_app(tx: Tx, app: App) -> None:
 
 def get_app(tx: Tx, name: str) -> App | None:
     """Return the app with this name."""
-    row = tx.execute(_APP, {"key": name}).one_or_none()
-    return None if row is None else _app(row)
+    found = tx.rows(_APP, key=name)
+    return _app(*found[0]) if found else None
 
 
 # A revision counts only while it is of the image that the app has: a program of the version before
@@ -69,15 +70,15 @@ _APPS = select(
         revisions, and_(revisions.c.id == apps.c.revision, revisions.c.image == apps.c.image)
     )
 )
-_APP = _APPS.where(apps.c.name == bindparam("key"))
+_APP = Prepared(_APPS.where(apps.c.name == bindparam("key")))
 
 
 def all_apps(tx: Tx) -> list[App]:
     """Return every app, by name."""
-    return [_app(row) for row in tx.execute(_ALL_APPS)]
+    return [_app(*row) for row in tx.rows(_ALL_APPS)]
 
 
-_ALL_APPS = _APPS.order_by(apps.c.name)
+_ALL_APPS = Prepared(_APPS.order_by(apps.c.name))
 
 
 def _app_spec(app: App) -> str:
@@ -101,11 +102,11 @@ def _said(spec: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in spec.items() if _ADDED.get(name, _ADDED) != value}
 
 
-def _app(row: Any) -> App:
-    spec = json.loads(row.spec)
+def _app(name: str, image: str, spec_text: str, revision: int | None, pinned: str | None) -> App:
+    spec = json.loads(spec_text)
     spec["process_path"] = tuple(spec["process_path"])
     spec["mask"] = tuple(spec["mask"])
-    return App(name=row.name, image=row.image, revision=row.id, pinned=row.pinned, **spec)
+    return App(name=name, image=image, revision=revision, pinned=pinned, **spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +120,16 @@ class Telling:
 def telling(tx: Tx, names: Iterable[str]) -> dict[str, Telling]:
     """Return whom these apps want told; those of them that there are."""
     found: dict[str, Telling] = {}
-    for row in tx.execute(_TELLING, {"keys": sorted(set(names))}):
-        known = found.get(row.name)
+    for name, spec, job in tx.rows(_TELLING, keys=sorted(set(names))):
+        known = found.get(name)
         if known is None:
-            found[row.name] = Telling(_notify_in(row.spec), frozenset(filter(None, [row.job])))
+            found[name] = Telling(_notify_in(spec), frozenset(filter(None, [job])))
         else:
-            found[row.name] = replace(known, failing=known.failing | {row.job})
+            found[name] = replace(known, failing=known.failing | {job})
     return found
 
 
-_TELLING = (
+_TELLING = Prepared(
     select(apps.c.name, apps.c.spec, failing.c.job)
     .select_from(apps.outerjoin(failing, failing.c.app == apps.c.name))
     .where(apps.c.name.in_(bindparam("keys", expanding=True)))
@@ -167,45 +168,52 @@ def _seconds(value: object) -> float:
 
 def get_job(tx: Tx, app: str, name: str) -> JobDefinition | None:
     """Return the job definition."""
-    row = tx.execute(_JOB, {"owner": app, "key": name}).one_or_none()
-    return None if row is None else _job(row)
+    found = tx.rows(_JOB, owner=app, key=name)
+    return _job(*found[0]) if found else None
 
 
-_JOB = select(job_definitions).where(
-    job_definitions.c.app == bindparam("owner"), job_definitions.c.name == bindparam("key")
+_ANY_JOB = select(*[job_definitions.c[name] for name in ("app", "name", "queue", "spec")])
+_JOB = Prepared(
+    _ANY_JOB.where(
+        job_definitions.c.app == bindparam("owner"), job_definitions.c.name == bindparam("key")
+    )
 )
 
 
 def get_jobs(tx: Tx, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], JobDefinition]:
     """Return those of the job definitions, by (app, name), that there are."""
     pairs = set(wanted)
-    asked = {"owners": sorted({app for app, _ in pairs}), "keys": sorted({job for _, job in pairs})}
-    found = tx.execute(_JOBS, asked) if pairs else ()
-    return {(row.app, row.name): _job(row) for row in found if (row.app, row.name) in pairs}
+    if not pairs:
+        return {}
+    owners, keys = sorted({app for app, _ in pairs}), sorted({job for _, job in pairs})
+    found = tx.rows(_JOBS, owners=owners, keys=keys)
+    return {(app, job): _job(app, job, *rest) for app, job, *rest in found if (app, job) in pairs}
 
 
-_JOBS = select(job_definitions).where(
-    job_definitions.c.app.in_(bindparam("owners", expanding=True)),
-    job_definitions.c.name.in_(bindparam("keys", expanding=True)),
+_JOBS = Prepared(
+    _ANY_JOB.where(
+        job_definitions.c.app.in_(bindparam("owners", expanding=True)),
+        job_definitions.c.name.in_(bindparam("keys", expanding=True)),
+    )
 )
 
 
 def jobs_of(tx: Tx, app: str) -> list[JobDefinition]:
     """Return the app's job definitions, by name."""
-    return [_job(row) for row in tx.execute(_JOBS_OF, {"owner": app})]
+    return [_job(*row) for row in tx.rows(_JOBS_OF, owner=app)]
 
 
-_JOBS_OF = (
-    select(job_definitions)
-    .where(job_definitions.c.app == bindparam("owner"))
-    .order_by(job_definitions.c.name)
+_JOBS_OF = Prepared(
+    _ANY_JOB.where(job_definitions.c.app == bindparam("owner")).order_by(job_definitions.c.name)
 )
 
 
 def all_jobs(tx: Tx) -> list[JobDefinition]:
     """Return every job definition, by app and name."""
-    query = select(job_definitions).order_by(job_definitions.c.app, job_definitions.c.name)
-    return [_job(row) for row in tx.execute(query)]
+    return [_job(*row) for row in tx.rows(_ALL_JOBS)]
+
+
+_ALL_JOBS = Prepared(_ANY_JOB.order_by(job_definitions.c.app, job_definitions.c.name))
 
 
 def remove_job(tx: Tx, app: str, name: str) -> None:
@@ -216,8 +224,8 @@ def remove_job(tx: Tx, app: str, name: str) -> None:
     limits.set_max(tx, f"job:{app}/{name}", None)
 
 
-def _job(row: Any) -> JobDefinition:
-    spec = json.loads(row.spec)
+def _job(app: str, name: str, queue: str, spec_text: str) -> JobDefinition:
+    spec = json.loads(spec_text)
     retry = spec.pop("retry")
     longest = retry["max_delay"]
     policy = RetryPolicy(
@@ -232,7 +240,7 @@ def _job(row: Any) -> JobDefinition:
         spec["expected"] = timedelta(seconds=spec["expected"])
     spec["command"] = tuple(spec["command"])
     spec["capabilities"] = tuple(spec["capabilities"])
-    return JobDefinition(app=row.app, name=row.name, queue=row.queue, retry=policy, **spec)
+    return JobDefinition(app=app, name=name, queue=queue, retry=policy, **spec)
 
 
 def put_queue(tx: Tx, queue: Queue) -> None:
@@ -252,13 +260,18 @@ def get_queue(tx: Tx, name: str) -> Queue | None:
 
 def queue_names(tx: Tx) -> list[str]:
     """Return the names of all queues."""
-    return [row.name for row in tx.execute(select(queues.c.name).order_by(queues.c.name))]
+    return [name for (name,) in tx.rows(_QUEUE_NAMES)]
+
+
+_QUEUE_NAMES = Prepared(select(queues.c.name).order_by(queues.c.name))
 
 
 def paused_queues(tx: Tx) -> dict[str, datetime]:
     """Return the paused queues and since when they are."""
-    query = select(queues.c.name, queues.c.paused_at).where(queues.c.paused_at.is_not(None))
-    return {row.name: row.paused_at for row in tx.execute(query)}
+    return dict(tx.rows(_PAUSED))
+
+
+_PAUSED = Prepared(select(queues.c.name, queues.c.paused_at).where(queues.c.paused_at.is_not(None)))
 
 
 def pause_of(tx: Tx, name: str) -> tuple[datetime, str] | None:

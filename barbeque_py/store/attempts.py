@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, case, insert, or_, select, update
+from sqlalchemy import Row, and_, bindparam, case, or_, select, update
 
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
 from barbeque_py.images import is_pinned
 from barbeque_py.outcomes import Reason
+from barbeque_py.store.bulk import insert_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import Instant, attempts
 
@@ -83,7 +84,7 @@ def new_row(**facts: Any) -> dict[str, Any]:
 
 def add(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
     """Record newly claimed attempts, of which the same facts are known."""
-    tx.execute(insert(attempts), list(rows))
+    insert_each(tx, attempts, rows)
 
 
 def get(tx: Tx, attempt: AttemptId) -> Attempt | None:

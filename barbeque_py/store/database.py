@@ -29,7 +29,8 @@ from sqlalchemy.pool import QueuePool
 
 from barbeque_py import clock
 from barbeque_py.errors import StoreUnavailable
-from barbeque_py.store.together import Together
+from barbeque_py.store.prepared import Prepared
+from barbeque_py.store.together import Behind, Done, Together
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -58,6 +59,8 @@ _CLOCK = "SELECT UTC_TIMESTAMP(6)"
 _TRIES = 10
 _SPARED = 1.0
 """Seconds for which a condition that did not hold is not asked for again."""
+_PATIENCE = 2.0
+"""Seconds that a closing store waits for what is written behind."""
 
 _SQLITE_PATIENCE = 10
 """Seconds to wait for another program's write lock on a SQLite file."""
@@ -74,6 +77,16 @@ class Tx:
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Run the statement in this transaction."""
         return self._connection.execute(statement, parameters)
+
+    def rows(self, prepared: Prepared, **values: Any) -> list[Any]:
+        """Return the rows that the prepared query finds, their values in the query's order."""
+        wording = prepared.wording(self._connection.dialect)
+        text, given = wording.fill(values)
+        return wording.read(self._connection.exec_driver_sql(text, given).fetchall())
+
+    def change(self, prepared: Prepared, **values: Any) -> int:
+        """Carry the prepared change out; return how many rows it found."""
+        return self.execute_text(*prepared.wording(self._connection.dialect).fill(values))
 
     def execute_text(self, statement: str, values: tuple[Any, ...]) -> int:
         """Run a statement written for the driver as it is; return how many rows it found."""
@@ -134,6 +147,7 @@ class Store:
         self._met_by = 0
         self._unmet: tuple[float, StoreUnavailable] | None = None
         self._writers, self._readers = Together[Tx](self.write), Together[Tx](self.read)
+        self._behind = Behind(self._writers)
 
     def write(self, work: Callable[[Tx], Result]) -> Result:
         """Run the work in one transaction that writes, again from the start after a deadlock.
@@ -196,8 +210,18 @@ class Store:
                 self._met_by = 0
             self._condition = None
 
+    def write_behind(
+        self, verb: Callable[[Tx, Sequence[Item]], Sequence[Any]], item: Item, done: Done
+    ) -> None:
+        """Have the verb write for this item, and return at once; as `write_each` for the rest.
+
+        `done` is told the item's result after the commit, or the error, in another thread.
+        """
+        self._behind.put(verb, item, done)
+
     def close(self) -> None:
-        """Close every connection."""
+        """Write what `write_behind` was given, and close every connection."""
+        self._behind.close(_PATIENCE)
         self._writes.dispose()
         self._reads.dispose()
 

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, and_, bindparam, func, insert, select, update
-from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.executions import MOVES, Stage, State
+from barbeque_py.store.bulk import insert_each
 from barbeque_py.store.database import Tx
+from barbeque_py.store.prepared import Prepared
 from barbeque_py.store.tables import Instant, executions, retries
 
 Columns = Mapping[str, Any]
@@ -113,17 +114,8 @@ def add_missing(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
     The rows are sorted by message id, so that two workers with the same batch wait for each other
     instead of meeting in a deadlock. Any error but the duplicate id is raised.
     """
-    said = [name for name in rows[0] if any(row[name] is not None for row in rows)]
-    ordered = sorted(
-        [{name: row[name] for name in said} for row in rows],
-        key=lambda row: str(row["message_id"]),
-    )
-    if tx.sqlite:
-        ignoring = sqlite.insert(executions).on_conflict_do_nothing(index_elements=["message_id"])
-        tx.execute(ignoring, ordered)
-    else:
-        adding = mysql.insert(executions)
-        tx.execute(adding.on_duplicate_key_update(message_id=executions.c.message_id), ordered)
+    ordered = sorted(rows, key=lambda row: str(row["message_id"]))
+    insert_each(tx, executions, ordered, once_per="message_id")
 
 
 def by_message_id(tx: Tx, message_id: str, *, lock: bool = False) -> Execution | None:
@@ -187,10 +179,10 @@ def activate(tx: Tx, numbers: Iterable[int], *, new_attempts: int) -> int:
     ids = list(numbers)
     if not ids:
         return 0
-    return tx.execute(_ACTIVATE, {"ids": ids, "more": new_attempts, "now": tx.now}).rowcount
+    return tx.change(_ACTIVATE, ids=ids, more=new_attempts, now=tx.now)
 
 
-_ACTIVATE = (
+_ACTIVATE = Prepared(
     update(executions)
     .where(
         executions.c.id.in_(bindparam("ids", expanding=True)),
@@ -273,10 +265,10 @@ def scopes_that_hold(tx: Tx) -> list[str]:
 
 def those_that_hold(tx: Tx, scopes: Iterable[str]) -> list[str]:
     """Return which of these limits hold executions back."""
-    return [row.held_by for row in tx.execute(_THOSE_THAT_HOLD, {"scopes": sorted(set(scopes))})]
+    return [scope for (scope,) in tx.rows(_THOSE_THAT_HOLD, scopes=sorted(set(scopes)))]
 
 
-_THOSE_THAT_HOLD = (
+_THOSE_THAT_HOLD = Prepared(
     select(executions.c.held_by)
     .where(executions.c.held_by.in_(bindparam("scopes", expanding=True)))
     .distinct()
@@ -304,10 +296,11 @@ def ripen(tx: Tx, count: int) -> int:
 
 def next_due(tx: Tx) -> datetime | None:
     """Return when the next scheduled execution is due."""
-    return tx.execute(_NEXT_DUE).scalar_one_or_none()
+    found = tx.rows(_NEXT_DUE)
+    return found[0][0] if found else None
 
 
-_NEXT_DUE = (
+_NEXT_DUE = Prepared(
     select(executions.c.due_at)
     .where(executions.c.stage == Stage.SCHEDULED)
     .order_by(executions.c.due_at)

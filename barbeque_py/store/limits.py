@@ -8,6 +8,7 @@ in the order of their names.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.dialects import mysql, sqlite
@@ -15,6 +16,7 @@ from sqlalchemy.dialects import mysql, sqlite
 from barbeque_py.store import executions as rows
 from barbeque_py.store.bulk import add_each
 from barbeque_py.store.database import Tx
+from barbeque_py.store.prepared import Prepared
 from barbeque_py.store.tables import limits
 
 _OF_A_KEY = 1
@@ -70,12 +72,19 @@ def _add_if_missing(tx: Tx, row: dict[str, object]) -> None:
 
 def read(tx: Tx, scopes: Iterable[str]) -> dict[str, Limit]:
     """Return the limits that exist, without locking them."""
-    found = tx.execute(_OF_SCOPES, {"scopes": sorted(set(scopes))})
-    return {row.scope: Limit(row.scope, row.max, row.used) for row in found}
+    return _by_scope(tx.rows(_READ, scopes=sorted(set(scopes))))
 
 
-_OF_SCOPES = select(limits).where(limits.c.scope.in_(bindparam("scopes", expanding=True)))
-_LOCK_SCOPES = _OF_SCOPES.order_by(limits.c.scope).with_for_update()
+def _by_scope(rows: Iterable[Any]) -> dict[str, Limit]:
+    found = [Limit(*row) for row in rows]
+    return {each.scope: each for each in found}
+
+
+_OF_SCOPES = select(limits.c.scope, limits.c.max, limits.c.used).where(
+    limits.c.scope.in_(bindparam("scopes", expanding=True))
+)
+_READ = Prepared(_OF_SCOPES)
+_LOCK = Prepared(_OF_SCOPES.order_by(limits.c.scope).with_for_update())
 
 
 def read_all(tx: Tx, prefix: str = "") -> list[Limit]:
@@ -95,10 +104,7 @@ def _begins_with(prefix: str) -> tuple[ColumnElement[bool], ...]:
 def lock(tx: Tx, scopes: Iterable[str]) -> dict[str, Limit]:
     """Lock the limits until the end of the transaction and return them; missing ones are made."""
     wanted = sorted(set(scopes))
-    found = {
-        row.scope: Limit(row.scope, row.max, row.used)
-        for row in tx.execute(_LOCK_SCOPES, {"scopes": wanted})
-    }
+    found = _by_scope(tx.rows(_LOCK, scopes=wanted)) if wanted else {}
     if len(found) == len(wanted):
         return found
     ensure(tx, wanted)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import bindparam, or_, select
 
 from barbeque_py.executions import MOVES, AttemptState, State
 from barbeque_py.ids import AttemptId
 from barbeque_py.store.attempts import LIVE, NEVER, NOBODY, mark_running
 from barbeque_py.store.bulk import change_each
 from barbeque_py.store.database import Tx
+from barbeque_py.store.prepared import Prepared
 from barbeque_py.store.tables import Instant, attempts, executions
 
 Columns = Mapping[str, Any]
@@ -37,12 +38,31 @@ class Recorded:
 
 def recorded(tx: Tx, message_ids: Iterable[str]) -> dict[str, Recorded]:
     """Return what is recorded under these public ids."""
-    found = tx.execute(_RECORDED, {"keys": list(message_ids)})
-    return {row.message_id: Recorded(**row._mapping) for row in found}  # noqa: SLF001 - public name
+    return _recorded(tx.rows(_RECORDED, keys=list(message_ids)))
 
 
-_RECORDED = select(*[executions.c[name] for name in Recorded.__slots__]).where(
+def recorded_before(tx: Tx, message_ids: Iterable[str]) -> dict[str, Recorded]:
+    """Return what of these public ids was not recorded by this transaction itself.
+
+    What is recorded carries its transaction's instant. Another that has the same one by chance is
+    missed, unless it left a tombstone.
+    """
+    return _recorded(tx.rows(_RECORDED_BEFORE, keys=list(message_ids), now=tx.now))
+
+
+def _recorded(rows: Iterable[Any]) -> dict[str, Recorded]:
+    found = [Recorded(*row) for row in rows]
+    return {each.message_id: each for each in found}
+
+
+_RECORDINGS = select(*[executions.c[name] for name in Recorded.__slots__]).where(
     executions.c.message_id.in_(bindparam("keys", expanding=True))
+)
+_RECORDED = Prepared(_RECORDINGS)
+_RECORDED_BEFORE = Prepared(
+    _RECORDINGS.where(
+        or_(executions.c.recorded_at != bindparam("now"), executions.c.tombstone.is_(True))
+    )
 )
 
 
@@ -71,11 +91,11 @@ class Course:
 
 def lock_courses(tx: Tx, message_ids: Iterable[str]) -> dict[int, Course]:
     """Lock the executions with these public ids, and return how far each has come."""
-    found = tx.execute(_LOCK_COURSES, {"keys": sorted(set(message_ids))})
-    return {row.id: Course(**row._mapping) for row in found}  # noqa: SLF001 - public name
+    found = [Course(*row) for row in tx.rows(_LOCK_COURSES, keys=sorted(set(message_ids)))]
+    return {each.id: each for each in found}
 
 
-_LOCK_COURSES = (
+_LOCK_COURSES = Prepared(
     select(*[executions.c[name] for name in Course.__slots__])
     .where(executions.c.message_id.in_(bindparam("keys", expanding=True)))
     .order_by(executions.c.message_id)
@@ -100,17 +120,15 @@ class Ending:
 
 def lock_live(tx: Tx, ids: Iterable[AttemptId]) -> dict[AttemptId, Ending]:
     """Lock those of the attempts that have not ended, and return what their end must know."""
-    found = tx.execute(_LOCK_LIVE, {"ids": sorted(ids)})
-    return {AttemptId(row.id): _ending(row) for row in found}
+    found = [_ending(*row) for row in tx.rows(_LOCK_LIVE, ids=sorted(ids))]
+    return {each.id: each for each in found}
 
 
-def _ending(row: Row[Any]) -> Ending:
-    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    facts["scopes"] = tuple(json.loads(facts["scopes"]))
-    return Ending(**facts)
+def _ending(key: str, execution: int, place: str, owner: str, scopes: str, *rest: Any) -> Ending:
+    return Ending(AttemptId(key), execution, place, owner, tuple(json.loads(scopes)), *rest)
 
 
-_LOCK_LIVE = (
+_LOCK_LIVE = Prepared(
     select(*[attempts.c[name] for name in Ending.__slots__])
     .where(attempts.c.id.in_(bindparam("ids", expanding=True)), attempts.c.state.in_(LIVE))
     .order_by(attempts.c.id)
@@ -131,14 +149,21 @@ class Origin:
 
 def origins(tx: Tx, ids: Sequence[AttemptId]) -> dict[AttemptId, Origin]:
     """Return whose tries those of the attempts are that have a row."""
-    found = tx.execute(_ORIGINS, {"ids": list(ids)})
-    return {row.id: Origin(**row._mapping) for row in found}  # noqa: SLF001 - public name
+    found = [Origin(*row) for row in tx.rows(_ORIGINS, ids=list(ids))]
+    return {each.id: each for each in found}
 
 
-_ORIGINS = select(
-    attempts.c.id, attempts.c.number, executions.c.message_id, executions.c.app, executions.c.job
-).where(
-    attempts.c.id.in_(bindparam("ids", expanding=True)), executions.c.id == attempts.c.execution
+_ORIGINS = Prepared(
+    select(
+        attempts.c.id,
+        attempts.c.number,
+        executions.c.message_id,
+        executions.c.app,
+        executions.c.job,
+    ).where(
+        attempts.c.id.in_(bindparam("ids", expanding=True)),
+        executions.c.id == attempts.c.execution,
+    )
 )
 
 
@@ -193,20 +218,41 @@ class Poised:
 
 def poised(tx: Tx, ids: Sequence[AttemptId]) -> dict[AttemptId, Poised]:
     """Return what must be known to start those of the attempts that have a row."""
-    found = tx.execute(_POISED, {"ids": list(ids)})
-    return {row.id: Poised(**row._mapping) for row in found}  # noqa: SLF001 - public name
+    found = [Poised(*row) for row in tx.rows(_POISED, ids=list(ids))]
+    return {each.id: each for each in found}
 
 
-_POISED = select(
-    attempts.c.id,
-    attempts.c.state,
-    attempts.c.owner,
-    attempts.c.first_called_at,
-    executions.c.cancel_requested_at,
-    executions.c.message,
-    executions.c.message_key,
-).where(
-    attempts.c.id.in_(bindparam("ids", expanding=True)), executions.c.id == attempts.c.execution
+_POISED = Prepared(
+    select(
+        attempts.c.id,
+        attempts.c.state,
+        attempts.c.owner,
+        attempts.c.first_called_at,
+        executions.c.cancel_requested_at,
+        executions.c.message,
+        executions.c.message_key,
+    ).where(
+        attempts.c.id.in_(bindparam("ids", expanding=True)),
+        executions.c.id == attempts.c.execution,
+    )
+)
+
+
+def not_as_claimed(tx: Tx, ids: Sequence[AttemptId], owner: str) -> set[AttemptId]:
+    """Return those of the attempts that the owner may not simply start: look at each by itself."""
+    return {AttemptId(each) for (each,) in tx.rows(_NOT_AS_CLAIMED, ids=list(ids), owner=owner)}
+
+
+_NOT_AS_CLAIMED = Prepared(
+    select(attempts.c.id).where(
+        attempts.c.id.in_(bindparam("ids", expanding=True)),
+        executions.c.id == attempts.c.execution,
+        or_(
+            attempts.c.state != AttemptState.STARTING,
+            attempts.c.owner != bindparam("owner"),
+            executions.c.cancel_requested_at.is_not(None),
+        ),
+    )
 )
 
 
@@ -230,7 +276,7 @@ def mark_each_running(tx: Tx, starts: Sequence[Start]) -> list[bool]:
             for each in starts
         ]
     asked = sorted(each.attempt for each in starts)
-    found = {row.id: row.cancel_requested_at for row in tx.execute(_LOCK_STARTING, {"ids": asked})}
+    found = dict(tx.rows(_LOCK_STARTING, ids=asked))
     new = [each for each in starts if each.attempt in found]
     for attended in (True, False):
         changes = {
@@ -255,7 +301,7 @@ def _as_running(tx: Tx, start: Start, *, cancelled: bool) -> dict[str, Any]:
     return values if start.attended else values | {"owner": NOBODY, "lease_until": NEVER}
 
 
-_LOCK_STARTING = (
+_LOCK_STARTING = Prepared(
     select(attempts.c.id, attempts.c.cancel_requested_at)
     .where(
         attempts.c.id.in_(bindparam("ids", expanding=True)),
@@ -279,7 +325,8 @@ class Begun:
 def note_starts(tx: Tx, begun: Sequence[Begun]) -> int:
     """Record when running attempts' commands began, unless something newer is known of them."""
     asked = sorted({each.attempt for each in begun})
-    found = {row.id: row for row in tx.execute(_LOCK_RUNNING, {"ids": asked})} if asked else {}
+    known = [_Known(*row) for row in tx.rows(_LOCK_RUNNING, ids=asked)] if asked else []
+    found = {each.id: each for each in known}
     changes = {
         each.attempt: {
             "started_at": each.started_at,
@@ -293,19 +340,24 @@ def note_starts(tx: Tx, begun: Sequence[Begun]) -> int:
     return change_each(tx, attempts, changes)
 
 
-def _act_at(row: Row[Any], deadline_at: datetime) -> datetime:
-    asked = row.cancel_requested_at is not None or row.stop_requested_at is not None
-    return row.act_at if asked else deadline_at
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a running attempt when its command's start is told."""
+
+    id: AttemptId
+    version: int | None
+    act_at: datetime
+    cancel_requested_at: datetime | None
+    stop_requested_at: datetime | None
 
 
-_LOCK_RUNNING = (
-    select(
-        attempts.c.id,
-        attempts.c.version,
-        attempts.c.act_at,
-        attempts.c.cancel_requested_at,
-        attempts.c.stop_requested_at,
-    )
+def _act_at(known: _Known, deadline_at: datetime) -> datetime:
+    asked = known.cancel_requested_at is not None or known.stop_requested_at is not None
+    return known.act_at if asked else deadline_at
+
+
+_LOCK_RUNNING = Prepared(
+    select(*[attempts.c[name] for name in _Known.__slots__])
     .where(
         attempts.c.id.in_(bindparam("ids", expanding=True)),
         attempts.c.state == AttemptState.RUNNING,

@@ -2,13 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, not_, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    bindparam,
+    delete,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects import mysql, sqlite
 
+from barbeque_py.store.bulk import change_each, insert_each
 from barbeque_py.store.database import Tx
+from barbeque_py.store.prepared import Prepared
 from barbeque_py.store.tables import outbox
 
 
@@ -44,11 +56,7 @@ class Errand:
 def put(tx: Tx, errands: Sequence[Errand]) -> None:
     """Add the errands, each once per kind and subject."""
     if errands:
-        tx.execute(_ADD_ON_SQLITE if tx.sqlite else _ADD, [_row(tx, each) for each in errands])
-
-
-_ADD_ON_SQLITE = sqlite.insert(outbox).on_conflict_do_nothing()
-_ADD = mysql.insert(outbox).on_duplicate_key_update(dedupe=outbox.c.dedupe)
+        insert_each(tx, outbox, [_row(tx, each) for each in errands], once_per="dedupe")
 
 
 def put_again(tx: Tx, errand: Errand) -> None:
@@ -91,13 +99,14 @@ class Kind:
         """Return what holds for the items of these lanes."""
         failing = or_(
             outbox.c.tries > 0,
-            outbox.c.lane.in_(list(self.lanes)),
+            *([outbox.c.lane.in_(list(self.lanes))] if self.lanes else []),
             *[outbox.c.lane.startswith(each, autoescape=True) for each in self.prefixes],
         )
         return failing if self.ailing else not_(failing)
 
 
-_TAKEN = ("id", "kind", "lane", "place", "subject", "tries", "last_error", "owner", "due_at")
+_NO_LANE = [""]
+"""What stands for an empty list of lanes: no lane has this name."""
 _MORE = 16
 """How many rows more are looked at, as several may be of one lane."""
 
@@ -116,36 +125,81 @@ def take(  # noqa: PLR0913 - what narrows the choice
 
     Lanes in `busy` are left out, and those of which another worker has an item on lease.
     """
-    theirs = select(outbox.c.lane).where(
-        outbox.c.done_at.is_(None), outbox.c.owner != owner, outbox.c.lease_until > tx.now
+    found = tx.rows(
+        _due(kind),
+        now=tx.now,
+        me=owner,
+        places=list(places),
+        busy=list(busy) or _NO_LANE,
+        most=most + _MORE,
     )
-    free = or_(
-        outbox.c.lease_until.is_(None), outbox.c.lease_until <= tx.now, outbox.c.owner == owner
-    )
-    query = (
-        select(*[outbox.c[name] for name in _TAKEN])
+    due = [_Due(*row) for row in found]
+    one_per_lane = {each.lane: each for each in reversed(due)}
+    taken = sorted(one_per_lane.values(), key=lambda each: (each.due_at, each.id))[:most]
+    if taken:
+        leased = {"owner": owner, "lease_until": tx.now + lease}
+        change_each(tx, outbox, {each.id: leased for each in taken})
+    return [
+        _item(each, fresh=each.tries == 0 and each.owner in (None, "", owner)) for each in taken
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What of a due item must be known to take it."""
+
+    id: int
+    kind: str
+    lane: str
+    place: str | None
+    subject: str
+    tries: int
+    last_error: str | None
+    owner: str | None
+    due_at: datetime
+
+
+_theirs = select(outbox.c.lane).where(
+    outbox.c.done_at.is_(None),
+    outbox.c.owner != bindparam("me"),
+    outbox.c.lease_until > bindparam("now"),
+)
+_free = or_(
+    outbox.c.lease_until.is_(None),
+    outbox.c.lease_until <= bindparam("now"),
+    outbox.c.owner == bindparam("me"),
+)
+
+
+def _due_where(condition: ColumnElement[bool]) -> Prepared:
+    return Prepared(
+        select(*[outbox.c[name] for name in _Due.__slots__])
         .where(
             outbox.c.done_at.is_(None),
-            outbox.c.due_at <= tx.now,
-            free,
-            or_(outbox.c.place.is_(None), outbox.c.place.in_(list(places))),
-            outbox.c.lane.not_in(list(busy)),
-            outbox.c.lane.not_in(theirs),
-            kind.condition() if kind else true(),
+            outbox.c.due_at <= bindparam("now"),
+            _free,
+            or_(outbox.c.place.is_(None), outbox.c.place.in_(bindparam("places", expanding=True))),
+            outbox.c.lane.not_in(bindparam("busy", expanding=True)),
+            outbox.c.lane.not_in(_theirs),
+            condition,
         )
         .order_by(outbox.c.due_at, outbox.c.id)
-        .limit(most + _MORE)
+        .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True)
     )
-    one_per_lane = {row.lane: row for row in reversed(tx.execute(query).all())}
-    taken = sorted(one_per_lane.values(), key=lambda row: (row.due_at, row.id))[:most]
-    if taken:
-        tx.execute(
-            update(outbox)
-            .where(outbox.c.id.in_([row.id for row in taken]))
-            .values(owner=owner, lease_until=tx.now + lease)
-        )
-    return [_item(row, fresh=row.tries == 0 and row.owner in (None, "", owner)) for row in taken]
+
+
+_ANY_KIND = _due_where(true())
+_USUAL = {each: _due_where(Kind(each).condition()) for each in (True, False)}
+
+
+def _due(kind: Kind | None) -> Prepared:
+    """Return the query for what is due; while no lane is known to fail it is always the same."""
+    if kind is None:
+        return _ANY_KIND
+    if not kind.lanes and not kind.prefixes:
+        return _USUAL[kind.ailing]
+    return _due_where(kind.condition())
 
 
 def _item(row: Any, *, fresh: bool) -> Item:
@@ -156,9 +210,7 @@ def _item(row: Any, *, fresh: bool) -> Item:
 
 def keep(tx: Tx, numbers: Sequence[int], lease: timedelta) -> None:
     """Renew the leases of items still being worked on."""
-    tx.execute(
-        update(outbox).where(outbox.c.id.in_(list(numbers))).values(lease_until=tx.now + lease)
-    )
+    tx.change(_KEEP, ids=list(numbers), until=tx.now + lease)
 
 
 def hold(tx: Tx, number: int, owner: str, lease: timedelta) -> bool:
@@ -173,10 +225,12 @@ def hold(tx: Tx, number: int, owner: str, lease: timedelta) -> bool:
 
 def finish(tx: Tx, numbers: Sequence[int]) -> None:
     """Mark the items as done."""
-    tx.execute(_FINISH, {"ids": list(numbers), "done_at": tx.now})
+    tx.change(_FINISH, ids=list(numbers), now=tx.now)
 
 
-_FINISH = update(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True)))
+_THESE = update(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True)))
+_KEEP = Prepared(_THESE.values(lease_until=bindparam("until")))
+_FINISH = Prepared(_THESE.values(done_at=bindparam("now")))
 
 
 def postpone(tx: Tx, number: int, *, wait: timedelta, error: str) -> None:
@@ -252,12 +306,10 @@ def forget_done(tx: Tx, age: timedelta, most: int) -> int:
 
 def any_due(tx: Tx, *, but: Sequence[str] = ()) -> bool:
     """Tell whether anything is due, without locking it; `but` names lanes that don't count."""
-    nothing = [""]  # an empty list would become a query of its own
-    found = tx.execute(_ANY_DUE, {"now": tx.now, "busy": list(but) or nothing})
-    return found.one_or_none() is not None
+    return bool(tx.rows(_ANY_DUE, now=tx.now, busy=list(but) or _NO_LANE))
 
 
-_ANY_DUE = (
+_ANY_DUE = Prepared(
     select(outbox.c.id)
     .where(
         outbox.c.done_at.is_(None),

@@ -1,34 +1,49 @@
 """Quotas of outside calls as token buckets: one row each, from which all workers draw."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.executor import Quota
+from barbeque_py.store.bulk import change_each
 from barbeque_py.store.database import Tx
+from barbeque_py.store.prepared import Prepared
 from barbeque_py.store.tables import quotas
 
 _PENALTY = 0.5
 """Seconds for which nobody draws after AWS said "not so fast": its bucket is emptier than ours."""
 
 
-def available(tx: Tx, wanted: Iterable[Quota], most: int) -> int:
-    """Lock the buckets until the transaction ends; return how many calls they allow, up to `most`.
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Buckets that are locked until the transaction ends, and the tokens in each."""
 
-    No quota at all allows `most`.
-    """
-    tokens = _lock(tx, _by_name(wanted))
-    return max(0, min([most, *(math.floor(each) for each in tokens.values())]))
+    quotas: Sequence[Quota]
+    tokens: Mapping[str, float]
+
+    def allow(self, most: int) -> int:
+        """Return how many calls they allow, up to `most`; no bucket at all allows `most`."""
+        return max(0, min([most, *(math.floor(each) for each in self.tokens.values())]))
+
+    def spend(self, tx: Tx, count: int) -> None:
+        """Take so many tokens out of each, also more than there are; to be done once."""
+        left = {name: tokens - count for name, tokens in self.tokens.items()}
+        _write(tx, self.quotas, left)
+
+
+def lock(tx: Tx, wanted: Iterable[Quota]) -> Buckets:
+    """Lock the buckets of these quotas."""
+    found = list(wanted)
+    return Buckets(found, _lock(tx, _by_name(found)))
 
 
 def spend(tx: Tx, wanted: Iterable[Quota], count: int) -> None:
     """Take so many tokens out of each bucket, also more than there are."""
-    by_name = _by_name(wanted)
-    for name, tokens in _lock(tx, by_name).items():
-        tx.execute(_WRITE, _written(tx, by_name[name], tokens - count))
+    lock(tx, wanted).spend(tx, count)
 
 
 def take(tx: Tx, wanted: Iterable[Quota], count: int = 1) -> float:
@@ -45,9 +60,14 @@ def take(tx: Tx, wanted: Iterable[Quota], count: int = 1) -> float:
 def drain(tx: Tx, wanted: Iterable[Quota]) -> None:
     """Empty the buckets, and a little more: the outside says that ours were too full."""
     by_name = _by_name(wanted)
-    for name, tokens in _lock(tx, by_name).items():
-        left = min(tokens, -_PENALTY * by_name[name].rate)
-        tx.execute(_WRITE, _written(tx, by_name[name], left))
+    _write(
+        tx,
+        by_name.values(),
+        {
+            name: min(tokens, -_PENALTY * by_name[name].rate)
+            for name, tokens in _lock(tx, by_name).items()
+        },
+    )
 
 
 def throttled_until(tx: Tx) -> datetime | None:
@@ -63,13 +83,16 @@ def throttled_until(tx: Tx) -> datetime | None:
 _RATED = select(quotas).where(quotas.c.rate > 0, quotas.c.tokens < 1)
 
 
-def _written(tx: Tx, quota: Quota, tokens: float) -> dict[str, object]:
-    return {"key": quota.name, "tokens": tokens, "rate": quota.rate, "filled_at": tx.now}
+def _write(tx: Tx, wanted: Iterable[Quota], left: Mapping[str, float]) -> None:
+    changes = {
+        each.name: {"tokens": left[each.name], "rate": each.rate, "filled_at": tx.now}
+        for each in wanted
+    }
+    change_each(tx, quotas, changes)
 
 
-_WRITE = update(quotas).where(quotas.c.name == bindparam("key"))
-_LOCK = (
-    select(quotas)
+_LOCK = Prepared(
+    select(quotas.c.name, quotas.c.tokens, quotas.c.filled_at)
     .where(quotas.c.name.in_(bindparam("names", expanding=True)))
     .order_by(quotas.c.name)
     .with_for_update()
@@ -84,13 +107,13 @@ def _lock(tx: Tx, by_name: dict[str, Quota]) -> dict[str, float]:
     """Lock the rows, making those that are missing, and return their tokens as of now."""
     if not by_name:
         return {}
-    found = tx.execute(_LOCK, {"names": sorted(by_name)}).all()
+    found = tx.rows(_LOCK, names=sorted(by_name))
     if len(found) < len(by_name):
-        for name in sorted(by_name.keys() - {row.name for row in found}):
+        for name in sorted(by_name.keys() - {name for name, _, _ in found}):
             _add(tx, by_name[name])
         return _lock(tx, by_name)
     return {
-        row.name: _filled(by_name[row.name], row.tokens, row.filled_at, tx.now) for row in found
+        name: _filled(by_name[name], tokens, filled_at, tx.now) for name, tokens, filled_at in found
     }
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, bindparam, select
+from sqlalchemy import Integer, bindparam, select
 
 from barbeque_py.executions import Stage
 from barbeque_py.store.database import Tx
+from barbeque_py.store.prepared import Prepared
 from barbeque_py.store.tables import executions
 
 
@@ -35,12 +36,9 @@ def waiting_groups(
 
 
 def _next_group(tx: Tx, queue: str, rank: int, app: str) -> tuple[int, str] | None:
-    row = None
-    if app:
-        row = tx.execute(_NEXT_APP, {"lane": queue, "rank": rank, "last": app}).one_or_none()
-    if row is None:
-        row = tx.execute(_NEXT_RANK, {"lane": queue, "rank": rank}).one_or_none()
-    return None if row is None else (row.priority_rank, row.app)
+    found = tx.rows(_NEXT_APP, lane=queue, rank=rank, last=app) if app else []
+    found = found or tx.rows(_NEXT_RANK, lane=queue, rank=rank)
+    return (found[0][0], found[0][1]) if found else None
 
 
 _FIRST_GROUP = (
@@ -49,15 +47,17 @@ _FIRST_GROUP = (
     .order_by(executions.c.priority_rank, executions.c.app)
     .limit(1)
 )
-_NEXT_APP = _FIRST_GROUP.where(
-    executions.c.priority_rank == bindparam("rank"), executions.c.app > bindparam("last")
+_NEXT_APP = Prepared(
+    _FIRST_GROUP.where(
+        executions.c.priority_rank == bindparam("rank"), executions.c.app > bindparam("last")
+    )
 )
-_NEXT_RANK = _FIRST_GROUP.where(executions.c.priority_rank > bindparam("rank"))
+_NEXT_RANK = Prepared(_FIRST_GROUP.where(executions.c.priority_rank > bindparam("rank")))
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What must be known of a ready execution to claim an attempt at it."""
+    """What must be known of a ready execution to claim an attempt at it, and to start that."""
 
     id: int
     message_id: str
@@ -70,23 +70,22 @@ class Ready:
     attempts: int
     image_from: int
     sent_at: datetime
+    message: str | None = None
+    message_key: str | None = None
 
 
 def lock_ready(tx: Tx, queue: str, group: tuple[int, str], count: int) -> list[Ready]:
     """Lock and return the oldest ready executions of the group that nobody else has locked."""
     rank, app = group
-    asked = {"lane": queue, "rank": rank, "owner": app, "most": count}
-    return [_ready(row) for row in tx.execute(_LOCK_READY, asked)]
+    found = tx.rows(_LOCK_READY, lane=queue, rank=rank, owner=app, most=count)
+    return [
+        Ready(number, message_id, app, job, queue, json.loads(options), *rest)
+        for number, message_id, job, options, *rest in found
+    ]
 
 
-def _ready(row: Row[Any]) -> Ready:
-    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    facts["options"] = json.loads(facts["options"])
-    return Ready(**facts)
-
-
-_LOCK_READY = (
-    select(*[executions.c[name] for name in Ready.__slots__])
+_LOCK_READY = Prepared(
+    select(*[executions.c[name] for name in Ready.__slots__ if name not in ("app", "queue")])
     .where(
         executions.c.queue == bindparam("lane"),
         executions.c.stage == Stage.READY,

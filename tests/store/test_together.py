@@ -193,3 +193,54 @@ def test_many_threads_lose_nothing(store: Store, pool: ThreadPoolExecutor) -> No
     for each in done:
         each.result(60)
     assert store.read(lambda tx: limits.read(tx, ["app:a"]))["app:a"].used == 300
+
+
+def test_what_nobody_waits_for_is_written_together_and_told_afterwards(store: Store) -> None:
+    told: list[tuple[Any, Exception | None]] = []
+    begun, over = threading.Event(), threading.Event()
+
+    def hold(_: Tx, items: Sequence[int]) -> Sequence[int]:
+        begun.set()
+        over.wait(20)
+        return items
+
+    def put(tx: Tx, items: Sequence[str]) -> Sequence[str]:
+        if "app:bad" in items:
+            raise KeyError("bad")
+        limits.ensure(tx, items)
+        return items
+
+    def done(result: Any, error: Exception | None) -> None:
+        told.append((result, error))
+        if result == "app:1":
+            raise ValueError("the others are told all the same")
+
+    store.write_behind(hold, 0, done)
+    assert begun.wait(20)
+    wanted = [f"app:{number}" for number in range(9)]
+    for each in wanted:
+        store.write_behind(put, each, done)
+    assert told == []
+    with commits_counted(store) as commits:
+        over.set()
+        wait_until(lambda: len(told) == 10, "all are told")
+    assert told[1:] == [(each, None) for each in wanted]
+    assert len(commits) == 2, "the one that was under way, and one for all the others"
+    store.write_behind(put, "app:bad", done)
+    store.write_behind(put, "app:9", done)
+    wait_until(lambda: len(told) == 12, "these, too")
+    assert sorted(str(result) for result, _ in told[10:]) == ["None", "app:9"]
+    assert scopes(store) == {*wanted, "app:9"}
+
+
+def test_a_store_that_closes_writes_what_waits(database_url: str, other_store: Store) -> None:
+    closing = Store(database_url)
+    for number in range(60):
+        closing.write_behind(_ensure, f"app:{number}", lambda *_: None)
+    closing.close()
+    assert len(scopes(other_store)) == 60
+
+
+def _ensure(tx: Tx, wanted: Sequence[str]) -> Sequence[str]:
+    limits.ensure(tx, wanted)
+    return wanted

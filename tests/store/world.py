@@ -13,9 +13,9 @@ from barbeque_py.broker import Delivery, Sorting
 from barbeque_py.executions import Stage
 from barbeque_py.executor import Preparation
 from barbeque_py.ids import AttemptId, new_message_id
-from barbeque_py.intake import sort
 from barbeque_py.messages import JobMessage, Options, write
 from barbeque_py.outcomes import Fate, Reason, Settlement
+from barbeque_py.record import sort
 from barbeque_py.settle import settle
 from barbeque_py.start import Claim, Claimant, claim
 from barbeque_py.store import Store, Tx, apps, attempts, limits, tables

@@ -205,7 +205,7 @@ def test_what_runs_without_a_row_is_asked_to_stop(office: Office) -> None:
 def test_an_unknown_job_is_dead_after_a_while_and_can_be_sent_again(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("barbeque_py.intake._UNKNOWN_JOB_WAIT", timedelta(seconds=0.05))
+    monkeypatch.setattr("barbeque_py.record._UNKNOWN_JOB_WAIT", timedelta(seconds=0.05))
     office.work()
     message_id = office.enqueue("later")
     (buried,) = wait_until(lambda: office.store.read(dead.newest), "the message is dead")

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from barbeque_py.broker import Broker, Delivery, Queues
 from barbeque_py.errors import OutsideError, RequestError, StoreUnavailable
-from barbeque_py.intake import public_id_of
 from barbeque_py.messages import JobMessage, Notification, Parsed, app_of, parse
+from barbeque_py.record import public_id_of
 from barbeque_py.store import Store, Tx, apps, dead, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.subscriptions import job_of

@@ -197,8 +197,8 @@ class Dispatch:
             )
         )
         self._station.lease.renewed(asked_at)
-        for each in claims:
-            (self._backends if each.launch.place == PLACE else self._launcher).submit(each)
+        for launcher, backend in ((self._launcher, False), (self._backends, True)):
+            launcher.submit([each for each in claims if (each.launch.place == PLACE) is backend])
         self._thirsty |= len(claims) < room and bool(quotas_of(prepared))
         return len(claims)
 

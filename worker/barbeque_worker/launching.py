@@ -5,8 +5,9 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from barbeque_py import clock
 from barbeque_py.errors import (
@@ -26,9 +27,10 @@ from barbeque_py.settle import Told
 from barbeque_py.start import Claim, size_of
 from barbeque_py.store import Tx, lots, quotas
 from barbeque_py.store.attempts import Attempt
-from barbeque_py.store.lots import Poised, Start
+from barbeque_py.store.lots import Poised
 from barbeque_py.store.pauses import ROOM
 from barbeque_worker.crew import Crew
+from barbeque_worker.marks import Seen, mark_each
 from barbeque_worker.shipping import Shippers
 from barbeque_worker.station import Station, end_of
 
@@ -37,9 +39,8 @@ log = logging.getLogger(__name__)
 _INLINE = 96 * 1024
 """Bytes of message that fit into a variable: Linux takes 128 KiB, the name included."""
 
-_PROVISIONING = timedelta(minutes=10)
-"""How long a start may take beside the job's own time limit, while its start was not yet told."""
-
+_FRESH = 1.0
+"""Seconds for which a start goes by what was read of its attempt together with others."""
 _SHORTEST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 
@@ -48,12 +49,15 @@ _LONGEST_PAUSE = 10.0
 class _Order:
     """One start to make: what to launch, and whether somebody may have called it before.
 
-    `paid` tells that the quotas' tokens were taken with the claim.
+    `paid` tells that the quotas' tokens were taken with the claim. `known` is how its row was at
+    the monotonic second `known_at`.
     """
 
     launch: Launch
     fresh: bool
     paid: bool = False
+    known: Poised | None = None
+    known_at: float = 0.0
 
 
 class Launcher:
@@ -65,15 +69,18 @@ class Launcher:
         shippers: Shippers,
         *,
         threads: int,
+        ahead: int = 1,
         on_free: Callable[[], None],
         on_settled: Callable[[], None],
     ) -> None:
+        """Claim `ahead` times as many starts at once as there are threads to make them."""
         self._station = station
         self._shippers = shippers
         self._crew = Crew(threads, "launch")
-        self._threads = threads
-        self._enough = max(1, threads // 4)
-        # So many free threads are worth a claim.
+        self._most = threads * ahead
+        self._enough = max(1, threads // 4) if ahead == 1 else self._most // 2
+        # Room for so many starts is worth a claim.
+        self._least = 1 if ahead == 1 else self._enough
         self._under_way: set[AttemptId] = set()
         self._guard = threading.Lock()
         self._landed = threading.Condition(self._guard)
@@ -83,8 +90,9 @@ class Launcher:
 
     @property
     def room(self) -> int:
-        """How many more starts can be under way at once."""
-        return max(0, self._threads - len(self._under_way))
+        """How many more starts can be under way at once; none, when they are not worth a claim."""
+        room = self._most - len(self._under_way)
+        return room if room >= self._least else 0
 
     @property
     def under_way(self) -> list[AttemptId]:
@@ -92,13 +100,31 @@ class Launcher:
         with self._guard:
             return list(self._under_way)
 
-    def submit(self, claim: Claim) -> None:
-        """Start a claimed attempt, or settle it at once when it can't be started."""
-        self._station.mine.add(claim.attempt)
-        if claim.refused is None:
-            self._begin(claim.attempt, _Order(claim.launch, fresh=True, paid=True))
-        else:
-            self._settle(claim.attempt, Told(_refusal(claim.refused)))
+    def submit(self, claims: Sequence[Claim]) -> None:
+        """Start the attempts just claimed, and settle those at once that can't be started."""
+        station, asked_at = self._station, clock.monotonic()
+        station.mine.update(each.attempt for each in claims)
+        to_start = [each for each in claims if each.refused is None]
+        for each in claims:
+            if each.refused is not None:
+                self._settle(each.attempt, Told(_refusal(each.refused)))
+        for each, known in zip(to_start, self._known(to_start), strict=True):
+            order = _Order(each.launch, fresh=True, paid=True, known=known, known_at=asked_at)
+            self._begin(each.attempt, order)
+
+    def _known(self, claims: Sequence[Claim]) -> list[Poised | None]:
+        """Look at all of them once more before the first start; None wants to be looked at again.
+
+        Nothing says that a claim is still ours but the database, and somebody may have cancelled.
+        """
+        owner, ids = self._station.owner, [each.attempt for each in claims]
+        if not ids:
+            return []
+        try:
+            changed = self._station.store.read(lambda tx: lots.not_as_claimed(tx, ids, owner))
+        except OutsideError:
+            changed = set(ids)
+        return [None if each.attempt in changed else _poised(each, owner) for each in claims]
 
     def resume(self, attempt: Attempt) -> None:
         """Start an attempt taken over from a worker that may have started it already."""
@@ -127,9 +153,12 @@ class Launcher:
                 self._station.mine.discard(attempt)
 
     def _mark(self, attempt: AttemptId, sighting: Sighting, timeout: float) -> bool:
+        seen = self._as_seen(attempt, sighting, timeout)
+        return self._station.store.write_each(mark_each, seen)
+
+    def _as_seen(self, attempt: AttemptId, sighting: Sighting, timeout: float) -> Seen:
         attended = self._station.executor.traits.attended
-        seen = _Seen(attempt, sighting, timedelta(seconds=timeout), attended)
-        return self._station.store.write_each(_mark_each, seen)
+        return Seen(attempt, sighting, timedelta(seconds=timeout), attended)
 
     def _begin(self, attempt: AttemptId, order: _Order) -> None:
         with self._guard:
@@ -139,50 +168,61 @@ class Launcher:
             self._crew.submit(partial(self._run, attempt, order))
 
     def _run(self, attempt: AttemptId, order: _Order) -> None:
+        recording = False
         try:
-            self._start(attempt, order)
-        except OutsideError as error:
-            log.warning("attempt %s waits for its lease to end: %s", attempt, error)
-        except Exception:
-            log.exception("starting attempt %s failed; it is tried again", attempt)
+            recording = self._start(attempt, order)
+        except Exception as error:  # noqa: BLE001 - a start that broke off is taken up again
+            _report(attempt, error)
         finally:
-            with self._guard:
-                self._under_way.discard(attempt)
-                some_free = self._threads - len(self._under_way) == self._enough
-                self._landed.notify_all()
-            if some_free:
-                self._on_free()
+            if not recording:
+                self._land(attempt)
 
-    def _start(self, attempt: AttemptId, order: _Order) -> None:
+    def _land(self, attempt: AttemptId) -> None:
+        """Note that nothing of the start is under way any more."""
+        with self._guard:
+            self._under_way.discard(attempt)
+            enough = self._most - len(self._under_way) == self._enough
+            self._landed.notify_all()
+        if enough:
+            self._on_free()
+
+    def _start(self, attempt: AttemptId, order: _Order) -> bool:
+        """Start it, again after what may pass; return whether its mark is still being recorded."""
         pause = _SHORTEST_PAUSE
         while not self._stopped.is_set():
-            window = self._station.executor.traits.repeat_window
-            row, in_window = self._station.store.read_each(_look_each, (attempt, window))
+            row, in_window = self._look(attempt, order)
             if row is None or not self._may_start(row):
-                return  # Rescue looks again: here while the lease is held, elsewhere after it.
+                return False  # Rescue looks again: here while the lease is held, elsewhere after.
             if row.cancel_requested_at is not None:
                 self._call_off(attempt, order)
-                return
+                return False
             if not in_window:
                 self._judge_by_evidence(attempt, order)
-                return
+                return False
             if not order.paid and (wait := self._draw(order.launch)):
                 self._stopped.wait(wait)
                 continue
             try:
-                self._call(attempt, order, row)
+                return self._call(attempt, order, row)
             except ExecutorUnavailable as error:
                 log.warning("attempt %s waits for its engine: %s", attempt, error)
                 if isinstance(error, Throttled):
                     self._slow_down(order.launch.quotas)
-                order = replace(order, fresh=False, paid=False)
+                order = replace(order, fresh=False, paid=False, known=None)
                 self._stopped.wait(random.uniform(pause / 2, pause))  # noqa: S311 - not a secret
                 pause = min(pause * 2, _LONGEST_PAUSE)
-                continue
-            return
+        return False
 
-    def _call(self, attempt: AttemptId, order: _Order, row: Poised) -> None:
-        """Call the start, and record every definite answer of it."""
+    def _look(self, attempt: AttemptId, order: _Order) -> tuple[Poised | None, bool]:
+        """Return how the attempt is, and whether a call of its name can't start a second one."""
+        window = self._station.executor.traits.repeat_window
+        fresh = _FRESH if window is None else min(_FRESH, window.total_seconds() / 4)
+        if order.known is not None and clock.monotonic() - order.known_at < fresh:
+            return order.known, True
+        return self._station.store.read_each(_look_each, (attempt, window))
+
+    def _call(self, attempt: AttemptId, order: _Order, row: Poised) -> bool:
+        """Call the start, and record every definite answer of it; return if it is recorded yet."""
         station = self._station
         try:
             message = self._message_of(row)
@@ -192,8 +232,29 @@ class Launcher:
         except NoCapacity as full:
             self._put_back(attempt, str(full))
         else:
+            if not station.executor.traits.attended and sighting.standing is Standing.RUNNING:
+                seen = self._as_seen(attempt, sighting, order.launch.timeout)
+                done = partial(self._marked, attempt, order.launch)
+                station.store.write_behind(mark_each, seen, done)
+                return True
             self.seen(attempt, sighting, timeout=order.launch.timeout)
             station.capacity.started(_room_of(order.launch))
+        return False
+
+    def _marked(
+        self, attempt: AttemptId, launch: Launch, new: Any, error: Exception | None
+    ) -> None:
+        """Let go of an attempt that runs and that nobody attends to."""
+        if new:
+            self._station.mine.discard(attempt)
+        if error is None:
+            try:
+                self._station.capacity.started(_room_of(launch))
+            except Exception as fault:  # noqa: BLE001 - it runs, whatever else is wrong
+                error = fault
+        if error is not None:
+            _report(attempt, error)
+        self._land(attempt)
 
     def _put_back(self, attempt: AttemptId, reason: str) -> None:
         station = self._station
@@ -254,6 +315,19 @@ class Launcher:
             self._on_settled()
 
 
+def _report(attempt: AttemptId, error: Exception) -> None:
+    if isinstance(error, OutsideError):
+        log.warning("attempt %s waits for its lease to end: %s", attempt, error)
+    else:
+        log.error("starting attempt %s failed; it is tried again", attempt, exc_info=error)
+
+
+def _poised(claim: Claim, owner: str) -> Poised:
+    """Return the row of an attempt that is still as it was claimed."""
+    message, key = claim.execution.message, claim.execution.message_key
+    return Poised(claim.attempt, AttemptState.STARTING, owner, None, None, message, key)
+
+
 def _look_each(
     tx: Tx, asked: Sequence[tuple[AttemptId, timedelta | None]]
 ) -> list[tuple[Poised | None, bool]]:
@@ -269,35 +343,6 @@ def _in_window(tx: Tx, row: Poised, window: timedelta | None) -> bool:
     if window is None or row.first_called_at is None:
         return True
     return tx.now - row.first_called_at < window
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """An attempt that was started, and how long it may run."""
-
-    attempt: AttemptId
-    sighting: Sighting
-    timeout: timedelta
-    attended: bool
-
-
-def _mark_each(tx: Tx, seen: Sequence[_Seen]) -> list[bool]:
-    return lots.mark_each_running(tx, [_start_of(tx, each) for each in seen])
-
-
-def _start_of(tx: Tx, seen: _Seen) -> Start:
-    told = seen.sighting.started_at
-    started = tx.now if seen.attended else None
-    if told is not None:
-        started = datetime.fromtimestamp(told, UTC)
-    return Start(
-        seen.attempt,
-        seen.sighting.handle,
-        started_at=started,
-        deadline_at=started + seen.timeout if started else tx.now + seen.timeout + _PROVISIONING,
-        version=seen.sighting.version,
-        attended=seen.attended,
-    )
 
 
 def _room_of(launch: Launch) -> list[str]:

@@ -25,7 +25,7 @@ from barbeque_worker.shipping import Unfinished
 log = logging.getLogger(__name__)
 
 _REST = 1.0
-_AHEAD = 4
+_AHEAD = 8
 """How many items a thread has before it: many are taken at once, when half are done."""
 _LONGEST_WAIT = timedelta(minutes=5)
 
@@ -54,6 +54,7 @@ class Relay:
         self._busy: dict[str, Item] = {}
         self._ailing = Ailing()
         self._ailing_at = 0.0
+        self._more_due = False
         self._guard = threading.Lock()
         self.on_free: Callable[[], None] = lambda: None
 
@@ -62,11 +63,10 @@ class Relay:
         with self._guard:
             busy = list(self._busy)
         room = self._most - len(busy)
-        if room < self._most // 2 or not self._station.store.read(
-            lambda tx: outbox.any_due(tx, but=busy)
-        ):
+        if room < self._most // 2 or not (self._more_due or self._any_due(busy)):
             return _REST
         items = self._take(busy, room, ailing=False)
+        self._more_due = len(items) == room
         for section in (self._usual, self._backends):
             sealing = [item for item in items if item.kind == SEAL]
             theirs = [each for each in sealing if self._section_of(each) is section]
@@ -102,6 +102,9 @@ class Relay:
                 self._busy[item.lane] = item
             self._crew.submit(partial(self._work, item))
 
+    def _any_due(self, busy: Sequence[str]) -> bool:
+        return self._station.store.read(lambda tx: outbox.any_due(tx, but=busy))
+
     def keep(self) -> None:
         """Renew the leases of what is being worked on."""
         with self._guard:
@@ -115,8 +118,9 @@ class Relay:
 
     def _work(self, item: Item) -> None:
         began = clock.monotonic()
+        recording = False
         try:
-            self._do(item)
+            recording = self._do(item)
         except OutsideError as error:
             whole = isinstance(error, Undelivered) and error.whole
             self._note(item, began, failed=True, whole=whole)
@@ -128,21 +132,27 @@ class Relay:
         else:
             self._note(item, began)
         finally:
-            with self._guard:
-                self._busy.pop(item.lane, None)
-                left = len(self._busy)
-            if left == self._most // 2 or item.kind != SEAL:
-                self.on_free()
+            if not recording:
+                self._free(item)
+
+    def _free(self, item: Item) -> None:
+        """Let others have the item's lane."""
+        with self._guard:
+            self._busy.pop(item.lane, None)
+            left = len(self._busy)
+        if left == self._most // 2 or item.kind != SEAL:
+            self.on_free()
 
     def _note(self, item: Item, began: float, *, failed: bool = False, whole: bool = False) -> None:
         if item.kind in (NOTICE, POST, CALL_OFF):
             seconds = clock.monotonic() - began
             self._ailing.note(item.lane, seconds=seconds, failed=failed, whole=whole)
 
-    def _do(self, item: Item) -> None:
+    def _do(self, item: Item) -> bool:
+        """Do what the item asks for; return whether what came of it is still being recorded."""
         if item.kind == SEAL:
-            wait = self._seal(item)
-        elif item.kind in (POST, CALL_OFF):
+            return self._seal(item)
+        if item.kind in (POST, CALL_OFF):
             wait = self._post(item)
         elif item.kind == NOTICE:
             wait = self._courier.deliver(item)
@@ -150,6 +160,7 @@ class Relay:
             wait = self._courier.tell(item)
         if wait is not None:
             self._set_aside(item, wait)
+        return False
 
     def _post(self, item: Item) -> timedelta | None:
         attempt = AttemptId(item.subject)
@@ -160,15 +171,36 @@ class Relay:
         self._station.store.write_together(lambda tx: outbox.finish(tx, [item.id]))
         return None
 
-    def _seal(self, item: Item) -> timedelta | None:
+    def _seal(self, item: Item) -> bool:
         """Seal the log, record it, and only then free what the executor keeps of the attempt."""
-        attempt, section = AttemptId(item.subject), self._section_of(item)
+        section, attempt = self._section_of(item), AttemptId(item.subject)
+        station = section.station
         facts = section.shippers.finish(attempt, fresh=item.fresh)
         if isinstance(facts, Unfinished):
-            return facts.wait
-        self._station.store.write_each(seal_all, (item, facts))
-        section.station.executor.remove(attempt)
-        return None
+            self._set_aside(item, facts.wait)
+            return False
+        if station.executor.traits.attended:
+            station.store.write_each(seal_all, (item, facts))
+            station.executor.remove(attempt)
+            return False
+        station.store.write_behind(seal_all, (item, facts), partial(self._sealed, item))
+        return True
+
+    def _sealed(self, item: Item, _result: None, error: Exception | None) -> None:
+        """Go on in a thread of ours, now that the seal is recorded or is known not to be."""
+        self._crew.submit(partial(self._tidy, item, error))
+
+    def _tidy(self, item: Item, error: Exception | None) -> None:
+        """Free what the executor keeps of an attempt whose log is sealed."""
+        try:
+            if error is None:
+                self._section_of(item).station.executor.remove(AttemptId(item.subject))
+            else:
+                self._postpone(item, error)
+        except Exception as fault:  # noqa: BLE001 - the seal stands
+            log.warning("what is left of %s is freed later: %s", item.subject, fault)
+        finally:
+            self._free(item)
 
     def _section_of(self, item: Item) -> Section:
         return self._backends if item.place == PLACE else self._usual

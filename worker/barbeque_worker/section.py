@@ -17,6 +17,8 @@ from barbeque_worker.watch import Watch
 log = logging.getLogger(__name__)
 
 _MOST_LAUNCH_THREADS = 16
+_AHEAD = 4
+"""How many starts a thread has before it where machines are not short: many are claimed at once."""
 
 
 class Section:
@@ -31,6 +33,7 @@ class Section:
             station,
             self.shippers,
             threads=min(station.executor.slots() or _MOST_LAUNCH_THREADS, _MOST_LAUNCH_THREADS),
+            ahead=1 if station.executor.traits.attended else _AHEAD,
             on_free=on_free,
             on_settled=on_settled,
         )
