@@ -212,7 +212,7 @@ def test_without_database_and_names_everything_is_503(tmp_path: Path) -> None:
             api.get("/v2/queues"),
         ):
             assert answer.status_code == 503
-            assert answer.json().keys() == {"message"}
+            assert answer.json()["message"]
             assert str(tmp_path) not in answer.text
         assert api.get("/livez").status_code == 200
         ready = api.get("/readyz")

@@ -142,7 +142,7 @@ def test_without_sqs_the_answer_is_503_and_nothing_is_half_done(
         ):
             answer = api.post(path, body)
             assert answer.status_code == 503
-            assert answer.json().keys() == {"message"}
+            assert answer.json()["message"]
             assert int(answer.headers["retry-after"]) > 0
             assert str(door.port) not in answer.text
         door.open()
