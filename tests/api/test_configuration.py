@@ -166,13 +166,16 @@ def test_queues_show_what_is_on_them(api: Running) -> None:
     api.start()
     api.enqueue(delay_seconds=60)
     default, slow = api.get("/v2/queues").json()["queues"]
+    assert 0 < default.pop("oldest_seconds") < 60
     assert default == {
         "name": "default",
         "concurrency": None,
         "paused_at": None,
+        "pause_reason": None,
         "waiting": 2,
         "running": 1,
         "messages": 1,
+        "dead": 0,
     }
     assert slow["concurrency"] == 2
 
@@ -183,7 +186,8 @@ def test_a_queue_is_paused_and_resumed(api: Running) -> None:
     since = answer.json()["paused_at"]
     assert since is not None
     assert api.post("/v2/queues/default/pause").json()["paused_at"] == since
-    assert api.post("/v2/queues/default/resume").json() == {"name": "default", "paused_at": None}
+    resumed = {"name": "default", "paused_at": None, "pause_reason": None}
+    assert api.post("/v2/queues/default/resume").json() == resumed
     for path in ("/v2/queues/nothing/pause", "/v2/queues/nothing/resume"):
         answer = api.post(path)
         assert (answer.status_code, error_code(answer)) == (404, "record_not_found")
