@@ -138,7 +138,9 @@ def variables_of(mode: Mode) -> dict[str, str]:
 
 def test_a_job_is_given_the_same_variables(stage: Stage) -> None:
     here, there = stage.seen("variables")
-    assert there.pop("BARBEQUE_MESSAGE_URL").startswith(f"{stage.modes[1].url}/v2/attempts/")
+    for what in ("MESSAGE", "PROGRESS", "RESULT"):
+        address = there.pop(f"BARBEQUE_{what}_URL")
+        assert address.startswith(f"{stage.modes[1].url}/v2/attempts/")
     assert here == there
     assert (
         here.items()
