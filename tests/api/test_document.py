@@ -78,9 +78,14 @@ SCHEMA = document()
 OPERATIONS = {operation.ok().label: operation.ok() for operation in SCHEMA.get_all_operations()}
 
 
+@pytest.fixture(autouse=True)
+def no_line_for_each_request(caplog: pytest.LogCaptureFixture) -> None:
+    """Keep what is asked thousands of times out of the captured log."""
+    caplog.set_level(logging.WARNING, "barbeque.api")
+
+
 def try_out(api: Running, label: str, cases: int) -> None:
     """Ask so many times, half of it as the document allows and half not."""
-    logging.getLogger("barbeque.api").setLevel(logging.WARNING)
     url = str(api.client.base_url)
     shown = {"Authorization": api.client.headers["authorization"]}
     for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
