@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select, and_, exists, false, func, or_, select
 
+from barbeque_py.errors import RequestError
 from barbeque_py.executions import Stage, State
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import executions, tags
@@ -285,10 +286,18 @@ def _with_prefix(tx: Tx, wanted: Filter, prefix: str, before: int | None, most: 
     """Return those whose id begins so, in the order of their ids, which is that of time."""
     query = select(*_ENTRY).where(*_range(prefix), *_all_of(wanted))
     if before is not None:
-        last = select(executions.c.message_id).where(executions.c.id == before)
-        query = query.where(executions.c.message_id < tx.execute(last).scalar_one_or_none())
+        query = query.where(executions.c.message_id < _message_id_of(tx, before))
     query = query.order_by(executions.c.message_id.desc()).limit(most + 1)
     return _cut([_entry(row) for row in tx.execute(query)], most, None)
+
+
+def _message_id_of(tx: Tx, number: int) -> str:
+    """Return where to go on; raises `RequestError` when that execution is kept no longer."""
+    found = tx.execute(select(executions.c.message_id).where(executions.c.id == number))
+    message_id: str | None = found.scalar_one_or_none()
+    if message_id is None:
+        raise RequestError(f"before: no execution {number} is kept; begin with the first page")
+    return message_id
 
 
 def _range(prefix: str) -> tuple[Clause, Clause]:

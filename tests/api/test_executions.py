@@ -150,6 +150,8 @@ def test_lists_are_narrowed_by_user_tags_time_status_and_id(api: Running) -> Non
     assert listed(api, status="success") == []
     assert listed(api, id=mine) == [mine]
     assert set(listed(api, id=mine[:8])) >= {mine}
+    answer = api.get(f"/v2/job_executions?id={mine[:8]}&before=188188")
+    assert (answer.status_code, "before" in answer.json()["message"]) == (400, True)
     shown = api.get("/v2/job_executions", params={"user": "u1"}).json()["job_executions"][0]
     assert (shown["user_id"], shown["retries"]) == ("u1", 0)
 
