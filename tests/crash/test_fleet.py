@@ -121,7 +121,13 @@ def test_a_fleet_of_real_containers_survives_kills(
         ("has a new token for every call", "after start", "started 2 times", 0.0),
         ("rescues nothing", "before start", " is running, not ", 0.0),
         ("has no outbox", "between commit and effect", " has the log ", 0.0),
-        ("repeats a token for ever", "after start", "started 2 times", 5.0),
+        pytest.param(
+            "repeats a token for ever",
+            "after start",
+            "started 2 times",
+            5.0,
+            marks=[pytest.mark.soak, pytest.mark.timeout(0)],  # met by chance: not in each drill
+        ),
     ],
 )
 def test_a_fleet_that_is_wrong_on_purpose_is_caught(

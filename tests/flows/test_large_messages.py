@@ -107,7 +107,9 @@ def test_what_travels_is_200_kib_at_most_with_the_longest_names_and_options(
     fleet: Fleet,
 ) -> None:
     message = json.dumps("x" * (TRAVELS - 2))
-    job = a_job(message, notify={"email": [f"a@{'b' * 60}.example.com"] * 50}, user_id="u" * 255)
+    address = f"{'a' * 60}@{'b' * 60}.{'c' * 60}.{'d' * 60}.example"
+    tags = {f"tag {number}": "t" * 256 for number in range(16)}
+    job = a_job(message, notify={"email": [address] * 50}, user_id="u" * 255, tags=tags)
     longest = replace(job, app="a" * 128, job="j" * 128, queue="q" * 70)
     assert 196 * 1024 < len(write(longest)) <= 200 * 1024
     enqueue(fleet.broker, fleet.api.parts.logs, [Request(job, QUEUE)])

@@ -89,8 +89,11 @@ SELECT 'app:app' || i, 5, 2 FROM numbers WHERE i < 7
 _RETRIES = f"""
 INSERT INTO retries (message_id, execution) SELECT {_ID}, i FROM numbers WHERE i < 20000
 """
+_REPORTS = f"""
+INSERT INTO reports (attempt, percent) SELECT {_ID} || '-1', 50 FROM numbers WHERE i < 20000
+"""
 _ROWS = (
-    *(_EXECUTIONS, _TAGS, _ATTEMPTS, _OUTBOX, _NOTICES, _DELIVERIES),
+    *(_EXECUTIONS, _TAGS, _ATTEMPTS, _REPORTS, _OUTBOX, _NOTICES, _DELIVERIES),
     *(_DEAD, _MESSAGES, _LIMITS, _FEW_LIMITS, _RETRIES),
 )
 _NUMBERS = f"""
@@ -98,7 +101,7 @@ WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHER
 """
 _TABLES = (
     "executions, tags, attempts, outbox, notices, deliveries, dead_messages, messages, limits, "
-    "retries"
+    "reports, retries"
 )
 
 

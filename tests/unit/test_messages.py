@@ -48,7 +48,9 @@ OPTIONS = some.builds(
         optional={
             "slack": some.sampled_from(["#media", "#動画", "U024BE7LH"]),
             "email": some.lists(some.just("ann@example.com"), max_size=3),
-            "webhook": TEXT,
+            "webhook": some.sampled_from(
+                ["https://example.com/hook", "https://a.example:8443/?b=c"]
+            ),
         },
     ),
     tags=some.dictionaries(TEXT, TEXT, max_size=5),
