@@ -185,6 +185,8 @@ class Occasion:
     """The last lines of its log, masked."""
     lines_before: int | None = 0
     """How many lines the log has before these; None when the log could not be read in time."""
+    result: str | None = None
+    """What the job told as its result: JSON, masked, its beginning where it is long."""
     mention: str = ""
     count: int = 1
     """How many such failures this notice speaks of."""

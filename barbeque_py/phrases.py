@@ -34,6 +34,7 @@ _JA = {
     "Attempts": "試行回数",
     "{attempts} of {tries}": "{attempts} / {tries}",
     "Duration": "実行時間",
+    "Result": "結果",
     "Finished": "終了",
     "Started": "開始",
     "User": "ユーザー",

@@ -19,7 +19,7 @@ from barbeque_py.notices import (
     notices_of,
     rules_of,
 )
-from barbeque_py.store import Tx, address_book, apps, attempts, lots, notices, outbox
+from barbeque_py.store import Tx, address_book, apps, attempts, lots, notices, outbox, reports
 from barbeque_py.store import executions as rows
 from barbeque_py.store.apps import Telling
 from barbeque_py.store.attempts import Attempt
@@ -30,6 +30,8 @@ from barbeque_py.store.outbox import Errand, Item
 
 _MESSAGE_ID = 36
 """Characters, with which an attempt's id begins too."""
+_LONGEST_RESULT = 1000
+"""Characters of a result that people are told; the API has the whole."""
 _LONGEST_LANE = 100
 
 
@@ -213,7 +215,16 @@ def _occasion(
         tags=execution.options.get("tags", {}),
         lines=tail.lines,
         lines_before=tail.before,
+        result=_result(tx, attempt),
     )
+
+
+def _result(tx: Tx, attempt: Attempt | None) -> str | None:
+    told = None if attempt is None else reports.of_attempt(tx, attempt.id)
+    if told is None or told.result is None:
+        return None
+    cut = len(told.result) > _LONGEST_RESULT
+    return told.result[:_LONGEST_RESULT] + ("…" if cut else "")
 
 
 def _counted(tx: Tx, execution: Execution, attempt: Attempt | None) -> int:

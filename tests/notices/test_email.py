@@ -1,5 +1,6 @@
 """Email against a real mail server: encrypted, with a login, and harmless whatever is in it."""
 
+import html
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from barbeque_py.errors import NoticeRefused, Undelivered
-from barbeque_py.letter_forms import as_html
+from barbeque_py.letter_forms import as_html, as_text
 from barbeque_py.letters import write
 from barbeque_py.notices import Event
 from barbeque_py.notifiers.email import EmailNotifier, SmtpPost
@@ -209,3 +210,11 @@ def test_a_page_without_facts_is_a_page() -> None:
     notice = a_notice(event=Event.TEST, lines=(), message_id="", user_id=None)
     page = as_html(write(notice, None), Event.TEST, locale="en")
     assert page.count("<table") == page.count("</table>")
+
+
+def test_a_job_s_result_stands_among_the_facts() -> None:
+    notice = a_notice(result='{"pages":3}')
+    letter = write(notice, None)
+    assert 'Result: {"pages":3}\n' in as_text(letter)
+    page = as_html(letter, notice.occasion.event, locale="en")
+    assert '{"pages":3}' in html.unescape(page)

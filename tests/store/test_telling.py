@@ -1,6 +1,7 @@
 """What settling leaves behind where an end may concern somebody, and whom that turns out to be."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from barbeque_py.backoff import RetryPolicy
 from barbeque_py.cancel import cancel
 from barbeque_py.notices import Event, Hear, User
 from barbeque_py.outcomes import Fate, Reason
-from barbeque_py.store import Store, address_book, apps, notices, outbox
+from barbeque_py.store import Store, address_book, apps, notices, outbox, reports
 from barbeque_py.store.notices import Kept
 from barbeque_py.tell import Tail, errands_of_late, tell
 from tests.store.world import (
@@ -118,6 +119,19 @@ def test_a_user_hears_what_they_wish_to(store: Store) -> None:
         run(store, FAILURE, user_id=name)
     told = [(each.target, each.event) for each in tell_all(store)]
     assert told == [("good@example.com", "succeeded"), ("bad@example.com", "failed")]
+
+
+def test_a_result_is_told_with_the_end(store: Store) -> None:
+    define(store, retry=NEVER)
+    for result in ('{"pages":3}', f'"{"x" * 2000}"'):
+        message_id = enqueue(store, notify={"email": ["ann@example.com"]})
+        attempt = claim_one(store, message_id)
+        told = {"result": result}
+        store.write(partial(reports.put, attempt=attempt, told=told))
+        end(store, attempt, SUCCESS)
+    short, long = (each.occasion.result for each in tell_all(store))
+    assert short == '{"pages":3}'
+    assert long == '"' + "x" * 999 + "…"
 
 
 def test_a_success_after_failures_is_told_once_to_those_told_of_them(store: Store) -> None:
