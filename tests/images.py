@@ -51,8 +51,8 @@ def make_test_image(socket: str = "/var/run/docker.sock") -> str:
     return IMAGE
 
 
-def pack() -> bytes:
-    """Return the files of the image as a tar."""
+def pack(version: str = "") -> bytes:
+    """Return the files of the image as a tar; /version says which of several it is."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for folder, mode in (("bin", 0o755), ("tmp", 0o1777), ("etc", 0o755)):
@@ -64,4 +64,8 @@ def pack() -> bytes:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
+        if version:
+            entry = tarfile.TarInfo("version")
+            entry.size, entry.mode = len(version), 0o644
+            tar.addfile(entry, io.BytesIO(version.encode()))
     return packed.getvalue()

@@ -105,7 +105,10 @@ def tokens(store: Store) -> Iterator[tuple[str, tuple[str | None, frozenset[Scop
 
     yield "none", (None, frozenset(), "")
     yield "bad", (None, frozenset(), f"bq_{'0' * 12}_{'A' * 43}")
-    yield "expired", (None, frozenset(), make(frozenset(Scope), lifetime=timedelta(0.00001))[1])
+    yield (
+        "expired",
+        (None, frozenset(), make(frozenset(Scope), lifetime=timedelta(microseconds=1))[1]),
+    )
     token_id, text = make(frozenset(Scope))
     store.write(lambda tx: revoke(tx, EVERYBODY, token_id))
     yield "revoked", (None, frozenset(), text)
