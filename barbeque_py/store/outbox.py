@@ -208,9 +208,12 @@ def _item(row: Any, *, fresh: bool) -> Item:
     )
 
 
-def keep(tx: Tx, numbers: Sequence[int], lease: timedelta) -> None:
-    """Renew the leases of items still being worked on."""
-    tx.change(_KEEP, ids=list(numbers), until=tx.now + lease)
+def keep(tx: Tx, numbers: Sequence[int], owner: str, lease: timedelta) -> None:
+    """Renew the owner's leases of items still being worked on.
+
+    An item that was put off just now is nobody's: a lease of it would only make it wait.
+    """
+    tx.change(_KEEP, ids=list(numbers), owner=owner, until=tx.now + lease)
 
 
 def hold(tx: Tx, number: int, owner: str, lease: timedelta) -> bool:
@@ -229,7 +232,11 @@ def finish(tx: Tx, numbers: Sequence[int]) -> None:
 
 
 _THESE = update(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=True)))
-_KEEP = Prepared(_THESE.values(lease_until=bindparam("until")))
+_KEEP = Prepared(
+    _THESE.where(outbox.c.owner == bindparam("owner"), outbox.c.done_at.is_(None)).values(
+        lease_until=bindparam("until")
+    )
+)
 _FINISH = Prepared(_THESE.values(done_at=bindparam("now")))
 
 

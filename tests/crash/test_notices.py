@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from barbeque_py import ids
 from barbeque_py.apps import App, JobDefinition, Queue
@@ -22,7 +23,16 @@ from barbeque_py.executions import ENDED
 from barbeque_py.messages import JobMessage, Options
 from barbeque_py.notices import User
 from barbeque_py.settings import Settings
-from barbeque_py.store import Store, Tx, address_book, apps, notices, outbox, schema
+from barbeque_py.store import (
+    Store,
+    Tx,
+    address_book,
+    apps,
+    notices,
+    outbox,
+    schema,
+    signing_secrets,
+)
 from barbeque_py.store import executions as rows
 from barbeque_py.store.notices import Kept
 from barbeque_py.wiring import Front, open_front
@@ -30,6 +40,7 @@ from tests.crash.workers import Workers
 from tests.flows.place import free_port
 from tests.notices.mailroom import CUT, OK, TAKEN_AND_CUT, Mailroom, MailServer
 from tests.notices.slack_place import TOKEN, Answer, SlackPlace, serve_slack
+from tests.receiver import Received, Receiver, Reply
 
 USERS = 20
 FAILING = 0.2
@@ -37,12 +48,37 @@ THREADS = 8
 """How many deliveries a worker has under way at most."""
 
 
+class Program(Receiver):
+    """An app's receiver of webhooks, which knows a repeat by its id alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secret = ""
+        self.taken: Counter[str] = Counter()
+        self.bodies: dict[str, set[bytes]] = {}
+        self.forged: list[Received] = []
+        self.lost = 0
+        """How many requests were taken without an answer."""
+
+    def take(self, request: Received, *, lost: bool = False) -> None:
+        """Do what is asked for; a repeat is counted and known by its id."""
+        try:
+            Webhook(self.secret).verify(request.body, dict(request.headers))
+        except WebhookVerificationError:
+            self.forged.append(request)
+        number = request.headers["webhook-id"]
+        self.taken[number] += 1
+        self.bodies.setdefault(number, set()).add(request.body)
+        self.lost += lost
+
+
 @dataclass
 class Receivers:
-    """A mail server and a Slack that fail a fifth of the time, and are both away for a while."""
+    """A mail server, a Slack and a program: each fails a fifth of the time, all are away once."""
 
     mail: MailServer
     slack: SlackPlace
+    program: Program
     chance: random.Random = field(default_factory=lambda: random.Random(4))
     guard: threading.Lock = field(default_factory=threading.Lock)
     away: bool = False
@@ -73,6 +109,27 @@ class Receivers:
             case _:
                 return Answer(cut=True, taken=kind != "cut")
 
+    def answer_program(self, request: Received) -> Reply:
+        with self.guard:
+            if self.away:
+                self.failures["webhook: away"] += 1
+                return Reply(cut=True)
+            fault = ""
+            if self.chance.random() < FAILING:
+                fault = self.chance.choice(["503", "429", "cut", "taken, cut"])
+                self.failures[f"webhook: {fault}"] += 1
+            if fault in {"", "taken, cut"}:
+                self.program.take(request, lost=bool(fault))
+        match fault:
+            case "":
+                return Reply(204)
+            case "503":
+                return Reply(503)
+            case "429":
+                return Reply(429, headers={"Retry-After": "1"})
+            case _:
+                return Reply(cut=True)
+
     def go_away(self, seconds: float) -> None:
         self.mail.stop()
         self.away = True
@@ -82,16 +139,22 @@ class Receivers:
 
     def received(self) -> Counter[str]:
         """Count how often each notice came."""
-        return self.mail.room.counts() + Counter(each.id for each in self.slack.messages)
+        posted = Counter(each.id for each in self.slack.messages)
+        return self.mail.room.counts() + posted + self.program.taken
+
+    def lost(self) -> int:
+        """Count the answers that never reached us, of what was taken."""
+        return self.mail.room.lost + self.slack.lost + self.program.lost
 
 
 @contextmanager
 def receiving() -> Iterator[Receivers]:
     room = Mailroom(free_port())
-    with serve_slack() as slack:
-        receivers = Receivers(MailServer(room), slack)
+    with serve_slack() as slack, Program() as program:
+        receivers = Receivers(MailServer(room), slack, program)
         room.answer = receivers.answer_mail
         slack.answer = receivers.answer_slack
+        program.answer = receivers.answer_program
         receivers.mail.start()
         try:
             yield receivers
@@ -99,11 +162,13 @@ def receiving() -> Iterator[Receivers]:
             receivers.mail.stop()
 
 
-def define(tx: Tx) -> None:
+def define(tx: Tx, program: str) -> str:
+    """Define the jobs, whom they tell, and the users; return the secret that signs."""
     apps.put_queue(tx, Queue("default"))
     rules: dict[str, object] = {
         "email": ["team@example.com"],
         "slack": "#media",
+        "webhook": f"{program}/app",
         "digest": "0s",
     }
     apps.put_app(tx, App("drill", "", notify=rules))
@@ -112,16 +177,18 @@ def define(tx: Tx) -> None:
     apps.put_job(tx, JobDefinition("drill", "bad", ("sh", "-c", "echo no; exit 3"), retry=once))
     for number in range(USERS):
         address_book.put(tx, User("drill", f"u-{number}", (f"user{number}@example.com",)))
+    return signing_secrets.of_app(tx, "drill")[0].secret
 
 
-def ask(front: Front, number: int) -> tuple[str, int]:
-    """Enqueue a job; return its id, and how many are to be told."""
+def ask(front: Front, number: int, program: str) -> tuple[str, int]:
+    """Enqueue a job, each fifth one with a webhook of its own; return whom it is to tell."""
     message_id, name = ids.new_message_id(), "bad" if number % 10 < 3 else "good"
-    options = Options(user_id=f"u-{number % USERS}")
+    own: dict[str, Any] = {"webhook": f"{program}/{number}"} if number % 5 == 0 else {}
+    options = Options(user_id=f"u-{number % USERS}", notify=own)
     job = JobMessage(message_id, "drill", name, "default", "{}", options=options)
     enqueue(front.broker, front.logs, [Request(job, "default")])
     front.bell.ring()
-    return message_id, 3 if name == "bad" else 1
+    return message_id, (4 if name == "bad" else 1) + len(own)
 
 
 def is_all_over(store: Store, wanted: dict[str, int]) -> bool:
@@ -149,7 +216,8 @@ def test_every_notice_comes_once_or_twice_where_an_answer_was_lost(
         settings = Settings.from_environment(environment)
         with closing(Store(settings.database, create=True)) as store:
             schema.migrate(store)
-            store.write(define)
+            program = receivers.program
+            program.secret = store.write(lambda tx: define(tx, program.url))
             with closing(open_front(settings)) as front:
                 wanted, killed = drill(front, receivers, environment, jobs, kills)
             judge(store, receivers, wanted, killed)
@@ -165,6 +233,7 @@ def environment_of(home: Path, receivers: Receivers) -> dict[str, str]:
         "BARBEQUE_MAIL_FROM": "jobs@example.com",
         "BARBEQUE_SLACK": TOKEN,
         "BARBEQUE_SLACK_API": receivers.slack.api,
+        "BARBEQUE_WEBHOOK_ALLOW": "127.0.0.1",
         "PATH": os.environ["PATH"],  # noqa: TID251 - the test's own
     }
 
@@ -190,7 +259,7 @@ def drill(
         while len(workers.alive) < 2:
             workers.order(**order, probability=0.02 if killing else 0.0)
         if len(wanted) < jobs * (workers.killed + 1) / kills if killing else len(wanted) < jobs:
-            wanted |= dict([ask(front, len(wanted))])
+            wanted |= dict([ask(front, len(wanted), receivers.program.url)])
         if killing and time.monotonic() > next_kill:
             workers.kill_one()
             next_kill = time.monotonic() + random.uniform(0.4, 1.6)
@@ -217,7 +286,7 @@ def judge(store: Store, receivers: Receivers, wanted: dict[str, int], killed: in
             outcomes = [sent.outcome for sent in record]
             assert (outcomes.count("delivered"), outcomes[-1]) == (1, "delivered"), outcomes
     doubles = sum(received.values()) - len(received)
-    by_receivers = receivers.mail.room.lost + receivers.slack.lost
+    by_receivers = receivers.lost()
     by_kills = doubles - by_receivers
     print(
         f"{len(wanted)} executions, {killed} kills, {sum(wanted.values())} notices to be told, "
@@ -228,6 +297,8 @@ def judge(store: Store, receivers: Receivers, wanted: dict[str, int], killed: in
     )
     assert len(received) == sum(wanted.values()), "nothing came that nobody was to be told"
     assert 0 <= by_kills <= killed * THREADS, "a double is an answer that was lost, and no other"
+    assert receivers.program.forged == []
+    assert all(len(each) == 1 for each in receivers.program.bodies.values()), "repeats are the same"
 
 
 def made_of(store: Store, message_id: str) -> list[Kept]:

@@ -112,8 +112,19 @@ def test_a_kept_lease_does_not_end(store: Store) -> None:
     (item,) = take(store)
     for _ in range(3):
         later(store, seconds=50)
-        store.write(lambda tx: outbox.keep(tx, [item.id], MINUTE))
+        store.write(lambda tx: outbox.keep(tx, [item.id], "worker-1", MINUTE))
     assert take(store, "worker-2") == []
+
+
+def test_what_was_put_off_or_is_another_s_meanwhile_is_not_kept(store: Store) -> None:
+    put(store, "a")
+    (item,) = take(store)
+    store.write(lambda tx: outbox.postpone(tx, item.id, wait=timedelta(0), error="refused"))
+    store.write(lambda tx: outbox.keep(tx, [item.id], "worker-1", MINUTE))
+    assert subjects(take(store, "worker-2")) == ["a"]
+    store.write(lambda tx: outbox.keep(tx, [item.id], "worker-1", 9 * MINUTE))
+    later(store, seconds=61)
+    assert subjects(take(store, "worker-3")) == ["a"]
 
 
 def test_what_failed_waits_and_remembers_why(store: Store) -> None:

@@ -110,7 +110,8 @@ class Relay:
         with self._guard:
             numbers = [item.id for item in self._busy.values()]
         if numbers:
-            self._station.store.write(lambda tx: outbox.keep(tx, numbers, self._lease))
+            owner, lease = self._station.owner, self._lease
+            self._station.store.write(lambda tx: outbox.keep(tx, numbers, owner, lease))
 
     def stop(self) -> None:
         """Take no more; what is under way is done again by another worker."""
