@@ -11,13 +11,13 @@ from itertools import accumulate
 from pathlib import Path
 
 from barbeque_py.errors import LogStoreUnavailable
+from barbeque_py.log_marks import Marking, Marks
 from barbeque_py.logs import ENTRY, MEMBER_BYTES, MEMBER_LINES, LogFacts, split_line
 
 _LEVEL = 1
 """Of gzip: 6 % larger than 3, at nearly twice its speed; the worker pays for every cycle."""
 _IN_MEMORY = 2 * 1024 * 1024
 _READ = 256 * 1024
-_ERROR_WORDS = (b"error", b"exception", b"fatal", b"panic", b"traceback", b"critical")
 
 
 class Archive:
@@ -76,10 +76,14 @@ class Archive:
             bytes=count.bytes,
             first_at=count.first_at,
             last_at=count.last_at,
-            error_lines=count.error_lines,
+            error_lines=count.marking.error_lines,
             truncated=self._dropped > 0,
             members=len(self.offsets),
         )
+
+    def marks(self) -> Marks:
+        """Return where errors and groups are in the finished members."""
+        return self._count.marking.marks()
 
     def chunks(self, start: int, end: int) -> Iterator[bytes]:
         """Yield that range of the finished members."""
@@ -171,7 +175,7 @@ class Archive:
         self.offsets.append(self.size)
         self.firsts.append(self.first_unfinished())
         self.size += len(member)
-        self._count.add(self._pending, text)
+        self._count.add(self._pending, text, self.first_unfinished())
         self._pending, self._pending_size = [], 0
 
     @contextmanager
@@ -189,17 +193,17 @@ class _Count:
 
     def __init__(self) -> None:
         self.bytes = 0
-        self.error_lines = 0
+        self.marking = Marking()
         self.first_at: str | None = None
         self.last_at: str | None = None
 
-    def add(self, lines: list[bytes], text: bytes) -> None:
-        """Count the lines, of which `text` is made."""
+    def add(self, lines: list[bytes], text: bytes, first: int) -> None:
+        """Count the lines from number `first` on, of which `text` is made."""
         if not lines:
             return
         heads = sum([line.index(b" ", line.index(b" ") + 1) + 1 for line in lines])
         self.bytes += len(text) - heads - _open_lines(lines, text)
-        self.error_lines += _error_lines(text)
+        self.marking.add(first, text)
         self.first_at = self.first_at or split_line(lines[0])[0].decode()
         self.last_at = split_line(lines[-1])[0].decode()
 
@@ -218,16 +222,3 @@ def _open_lines(lines: list[bytes], text: bytes) -> int:
     if b"+ " not in text:
         return 0
     return sum(split_line(line)[1].endswith(b"+") for line in lines)
-
-
-def _error_lines(text: bytes) -> int:
-    """Count the lines with a word of trouble; times and streams have none of them."""
-    lower = text.lower()
-    ends = set()
-    for word in _ERROR_WORDS:
-        found = lower.find(word)
-        while found >= 0:
-            end = lower.index(b"\n", found)
-            ends.add(end)
-            found = lower.find(word, end)
-    return len(ends)

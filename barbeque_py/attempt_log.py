@@ -4,19 +4,25 @@ Attempts that nobody attends to have a `log_at` in their row: their lines are in
 once the log is sealed. Until then they are watched where the task writes them.
 """
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from barbeque_py.apps import App, JobDefinition
 from barbeque_py.callbacks import LOG_AT
 from barbeque_py.errors import ExecutorUnavailable, NoSuchLog
-from barbeque_py.logs import Page, attempt_prefix, raw_chunks, read_lines, written
+from barbeque_py.log_reading import Log, raw_chunks
+from barbeque_py.logs import Page, attempt_prefix, written
 from barbeque_py.logstore import LogStore
 from barbeque_py.masks import Mask, compile_masks, secret_values
 from barbeque_py.store import Store, Tx, apps
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
 from barbeque_py.watched import Watching
+
+_REMEMBERED = 64
+"""Sealed logs that a reader keeps in mind; a large one's index takes a few 100 KiB."""
 
 
 class LogReader:
@@ -26,6 +32,36 @@ class LogReader:
         self._store = store
         self._logs = logs
         self._watching = watching
+        self._guard = threading.Lock()
+        self._sealed: OrderedDict[str, Log] = OrderedDict()
+
+    @contextmanager
+    def opened(self, execution: Execution, attempt: Attempt) -> Iterator[Log | None]:
+        """Hand out the attempt's log for many readings, None while nobody writes it yet.
+
+        Raises as `lines` does.
+        """
+        if self._watching is None or not is_unshipped(attempt):
+            yield self._log(prefix_of(execution, attempt), attempt)
+        elif (place := _place(attempt)) is None:
+            yield None
+        else:
+            with (
+                _gone_is_away(attempt),
+                self._watching.opened(place, mask=lambda: self._mask(execution)) as log,
+            ):
+                yield log
+
+    def _log(self, prefix: str, attempt: Attempt) -> Log:
+        """Return the log in the store; those of the last sealed ones know their index already."""
+        if attempt.log_sealed_at is None:
+            return Log(self._logs, prefix)
+        with self._guard:
+            log = self._sealed.pop(prefix, None) or Log(self._logs, prefix)
+            self._sealed[prefix] = log
+            if len(self._sealed) > _REMEMBERED:
+                self._sealed.popitem(last=False)
+        return log
 
     def lines(
         self,
@@ -41,8 +77,7 @@ class LogReader:
         Raises `LogStoreUnavailable`, and `ExecutorUnavailable` where the log is being written.
         """
         if self._watching is None or not is_unshipped(attempt):
-            prefix = prefix_of(execution, attempt)
-            return read_lines(self._logs, prefix, first=first, count=count, stream=stream)
+            return self._log(prefix_of(execution, attempt), attempt).page(first, count, stream)
         if (place := _place(attempt)) is None:
             return Page([], max(first, 0), sealed=False, total=None)
         with _gone_is_away(attempt):

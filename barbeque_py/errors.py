@@ -17,6 +17,7 @@ BarbequeError
     Outrun                somebody else has changed it since
     StillOpen             the execution has not ended, so it can't be retried
     ForbiddenTarget       an address that we don't send anything to
+    BadPattern            nothing can be looked for by it
   OutsideError            another system failed; trying again may help
     StoreUnavailable
     BrokerUnavailable
@@ -73,6 +74,10 @@ class ImageRefused(RequestError):
 
 class UnknownToken(RequestError):
     """No token has this id."""
+
+
+class BadPattern(RequestError):
+    """What is to be looked for is no regular expression, or too long."""
 
 
 class Outrun(RequestError):

@@ -21,6 +21,7 @@ from barbeque_py.logs import (
     INDEX,
     LIVE,
     LOG,
+    MARKS,
     LogFacts,
     LogSource,
     live_firsts,
@@ -117,10 +118,12 @@ class Shipment:
         facts, prefix = self._archive.facts(), self._prefix
         names = [] if fresh and not self._live.shown else self._store.names(prefix)
         # Beside an older index a new log.gz could be misread, if it was masked in another way.
-        self._remove([key for key in (prefix + FACTS, prefix + INDEX) if key in names])
+        older = (prefix + FACTS, prefix + INDEX, prefix + MARKS)
+        self._remove([key for key in older if key in names])
         self._store.put(prefix + LOG, self._archive.chunks(0, self._archive.size))
         if facts.members > 1:
             self._store.put(prefix + INDEX, self._archive.index())
+            self._store.put(prefix + MARKS, [self._archive.marks().write()])
             text = json.dumps(asdict(facts), sort_keys=True)
             self._store.put(prefix + FACTS, [text.encode() + b"\n"])
         self._remove([live_key(prefix, first) for first in live_firsts(prefix, names)])

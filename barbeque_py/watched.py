@@ -3,13 +3,15 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from barbeque_py import clock
 from barbeque_py.archive import Archive
 from barbeque_py.errors import BarbequeError, ExecutorUnavailable, NoSuchLog
-from barbeque_py.logs import LogSource, Page, live_firsts, live_key, read_lines
+from barbeque_py.log_reading import Log
+from barbeque_py.logs import LogSource, Page, live_firsts, live_key
 from barbeque_py.masks import Mask
 from barbeque_py.shipment import Masking
 
@@ -66,13 +68,16 @@ class Watching:
         (`ExecutorUnavailable`, `NoSuchLog`) when there is nothing new because of it,
         `ExecutorUnavailable` also when too many logs are watched.
         """
-        watched = self._enter(log_at, mask)
-        try:
+        with self._entered(log_at, mask) as watched:
             return watched.read(first, count, stream)
-        finally:
-            with self._guard:
-                watched.readers -= 1
-                watched.left_at = clock.monotonic()
+
+    @contextmanager
+    def opened(
+        self, log_at: str, *, mask: Callable[[], Mask | None] = lambda: None
+    ) -> Iterator[Log]:
+        """Hand out what was read of the log, waiting as `read` does; raises the same if nothing."""
+        with self._entered(log_at, mask) as watched:
+            yield watched.opened()
 
     def take(
         self, log_at: str, *, mask: Callable[[], Mask | None] = lambda: None
@@ -96,6 +101,16 @@ class Watching:
             threads = [each.thread for each in self._watched.values()]
         for thread in threads:
             thread.join(max(0.0, until - clock.monotonic()))
+
+    @contextmanager
+    def _entered(self, log_at: str, mask: Callable[[], Mask | None]) -> Iterator["_Watched"]:
+        watched = self._enter(log_at, mask)
+        try:
+            yield watched
+        finally:
+            with self._guard:
+                watched.readers -= 1
+                watched.left_at = clock.monotonic()
 
     def _enter(self, log_at: str, mask: Callable[[], Mask | None]) -> "_Watched":
         with self._guard:
@@ -172,12 +187,25 @@ class _Watched:
     def read(self, first: int, count: int, stream: str | None) -> Page:
         """Return lines that are there, or raise what keeps more from coming."""
         self._caught_up.wait(_FIRST_LOOK)
-        segments = _Segments(self._archive, self._guard)
-        page = read_lines(segments, "", first=first, count=count, stream=stream)
+        page = self._log().page(first, count, stream)
+        if not page.lines:
+            self._tell_fault()
+        return page
+
+    def opened(self) -> Log:
+        """Return what is there, or raise what keeps any of it from coming."""
+        self._caught_up.wait(_FIRST_LOOK)
+        if not self._archive.lines:
+            self._tell_fault()
+        return self._log()
+
+    def _log(self) -> Log:
+        return Log(_Segments(self._archive, self._guard), "")
+
+    def _tell_fault(self) -> None:
         fault = self._fault
-        if page.lines or fault is None or clock.monotonic() - self._fault_at > _TOLD:
-            return page
-        raise type(fault)(str(fault)) from fault
+        if fault is not None and clock.monotonic() - self._fault_at <= _TOLD:
+            raise type(fault)(str(fault)) from fault
 
     def batches(self) -> Iterator[list[bytes]]:
         """Yield what the source yields, and empty batches where it has ended or failed."""

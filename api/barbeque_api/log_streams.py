@@ -12,12 +12,12 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
 from barbeque_api.attempt_logs import First, LogPlace, Number, Stream, find_place, line_facts
-from barbeque_api.followers import Batch, Followers
 from barbeque_api.parts import Served
 from barbeque_api.problems import refusal
 from barbeque_api.rights import caller_of, needs
 from barbeque_api.statuses import check_id
 from barbeque_py.attempt_log import LogReader
+from barbeque_py.followers import Batch, Followers
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.logs import Page
 

@@ -18,7 +18,7 @@ from barbeque_py.cloudwatch import (
     parse_log_at,
 )
 from barbeque_py.errors import ExecutorUnavailable, NoSuchLog
-from barbeque_py.logs import read_lines
+from barbeque_py.log_reading import read_lines
 from barbeque_py.shipment import Shipment, Shipping
 from barbeque_py.watched import Watching
 from tests.cloud.rig import REGION, CloudProcess

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from barbeque_py.logs import attempt_prefix, raw_chunks
+from barbeque_py.log_reading import raw_chunks
+from barbeque_py.logs import attempt_prefix
 from barbeque_py.store import Store, attempts, dead, limits, outbox
 from barbeque_py.store import executions as rows
 from barbeque_py.wiring import Parts

@@ -15,7 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from barbeque_py.errors import ExecutorUnavailable, LogStoreUnavailable
-from barbeque_py.logs import ENTRY, Line, LogFacts, raw_chunks, read_lines
+from barbeque_py.log_reading import raw_chunks, read_lines
+from barbeque_py.logs import ENTRY, Line, LogFacts
 from barbeque_py.logstore import LogStore
 from barbeque_py.logstores.directory import DirectoryLogStore
 from barbeque_py.masks import Mask, compile_masks

@@ -18,7 +18,8 @@ from barbeque_py.backoff import RetryPolicy
 from barbeque_py.enqueue import Request, enqueue
 from barbeque_py.executions import ENDED, Stage
 from barbeque_py.executor import Executor
-from barbeque_py.logs import attempt_prefix, raw_chunks
+from barbeque_py.log_reading import raw_chunks
+from barbeque_py.logs import attempt_prefix
 from barbeque_py.messages import JobMessage, Options
 from barbeque_py.settings import Settings
 from barbeque_py.store import Store, apps, attempts, schema

@@ -14,7 +14,8 @@ from barbeque_py.apps import Queue
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.cancel import cancel
 from barbeque_py.executions import Stage
-from barbeque_py.logs import Page, attempt_prefix, read_lines
+from barbeque_py.log_reading import read_lines
+from barbeque_py.logs import Page, attempt_prefix
 from barbeque_py.store import Tx, apps, dead, limits
 from tests.images import make_test_image
 from tests.waiting import wait_until

@@ -9,7 +9,8 @@ from barbeque_py import clock
 from barbeque_py.attempt_log import prefix_of
 from barbeque_py.errors import LogStoreUnavailable, NoticeRefused, Undelivered
 from barbeque_py.ids import AttemptId
-from barbeque_py.logs import Line, read_lines
+from barbeque_py.log_reading import read_lines
+from barbeque_py.logs import Line
 from barbeque_py.notices import PATIENCE, Channel, Notice, NoticeState, rules_of
 from barbeque_py.notifier import TIMEOUT, Notifier, Receipt
 from barbeque_py.store import Tx, apps, attempts, notices, outbox

@@ -10,7 +10,7 @@ from barbeque_py import clock
 from barbeque_py.errors import OutsideError, RequestError
 from barbeque_py.logs import Line, Page
 
-log = logging.getLogger("barbeque.api")
+log = logging.getLogger("barbeque.logs")
 
 Read = Callable[[int], Awaitable[tuple[Page, bool]]]
 """Reads a page of the log from that line on, and tells whether its attempt has ended."""
