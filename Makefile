@@ -10,21 +10,24 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-aws up test check fix bench soak lock clean
+.PHONY: help demo demo-aws up assets test check fix bench soak lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Run three real jobs on a sample video and show what they made
+demo: $(READY) assets ## Run three real jobs on a sample video and show what they made
 	@$(BIN)/python deploy/examples/media/demo.py $(ARGS)
 
-demo-aws: $(READY) ## The same on AWS, with all of AWS on this machine and no account
+demo-aws: $(READY) assets ## The same on AWS, with all of AWS on this machine and no account
 	@$(BIN)/python deploy/examples/media/demo_aws.py $(ARGS)
 
-up: $(READY) ## Start everything on laptop defaults and stay
+up: $(READY) assets ## Start everything on laptop defaults and stay
 	@$(BIN)/barbeque up $(ARGS)
 
-test: check ## What CI runs: the checks and every test but the soak
+assets: $(READY) ## Build the console's styles and scripts, if their sources have changed
+	@$(BIN)/python console/ui/assets.py
+
+test: check assets ## What CI runs: the checks and every test but the soak
 	$(BIN)/pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY) ## Format, lint, types, layers
@@ -37,17 +40,17 @@ fix: $(READY) ## Format, and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## Measure, in about ten minutes: ratios to the bare thing, interleaved
+bench: $(READY) assets ## Measure, in about ten minutes: ratios to the bare thing, interleaved
 	@$(BIN)/python -m bench $(ARGS)
 
-soak: $(READY) ## The crash suite at its full numbers
+soak: $(READY) assets ## The crash suite at its full numbers
 	$(BIN)/pytest -m soak -s -o timeout=0 $(ARGS)
 
 lock: $(READY) ## Write requirements/*.txt anew from pyproject.toml
 	@sh .ci/lock $(ARGS)
 
 clean: ## Remove the environment, caches and what the demo left
-	rm -rf $(VENV) .barbeque .cache build dist
+	rm -rf $(VENV) .barbeque .cache build dist console/ui/node_modules console/barbeque_console/static
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -87,6 +87,14 @@ class LogsUrl:
 
 
 @dataclass(frozen=True, slots=True)
+class EnvironmentName:
+    """What the console calls this installation on every page, and in which colour."""
+
+    name: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
 class Address:
     """Where a server listens."""
 
@@ -339,6 +347,23 @@ def read_switch(text: str) -> bool:
     if text.lower() not in known:
         raise ValueError("write 1, true or yes for on; 0, false, no or nothing for off")
     return known[text.lower()]
+
+
+_COLOURS = ("red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "gray")
+_LONGEST_NAME = 24
+
+
+def read_environment(text: str) -> EnvironmentName:
+    """Read NAME or NAME:COLOUR; production is red, what else has no colour is blue."""
+    name, _, colour = text.partition(":")
+    usual = "red" if name.lower().startswith("prod") else "blue"
+    colour = colour or usual
+    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or colour not in _COLOURS:
+        raise ValueError(
+            f"write a name of at most {_LONGEST_NAME} characters, and behind a colon, if you "
+            f"like, a colour: {', '.join(_COLOURS)}"
+        )
+    return EnvironmentName(name, colour)
 
 
 def read_http_url(text: str) -> str:

@@ -15,6 +15,7 @@ from barbeque_py.errors import ConfigurationError
 from barbeque_py.setting_values import (
     Address,
     BrokerUrl,
+    EnvironmentName,
     ExecutorUrl,
     LogsUrl,
     MailUrl,
@@ -165,6 +166,14 @@ class Settings:
         "The console's address as people reach it; `html_url` and notices begin with it.",
         example="https://barbeque.example.com",
         read=values.read_http_url,
+    )
+    environment: EnvironmentName | None = _setting(
+        "BARBEQUE_ENVIRONMENT",
+        "",
+        "What the console calls this installation on every page: a name, and behind a colon its "
+        "colour, `red` for production and else `blue` unless you say so.",
+        example="staging:orange",
+        read=values.read_environment,
     )
     job_url: str | None = _setting(
         "BARBEQUE_JOB_URL",

@@ -74,6 +74,7 @@ class Gate:
         headers = dict(scope["headers"])
         answering = _Answering(scope, headers, send, api=self._is_api(scope["path"]))
         token = request_id.set(answering.id)
+        scope["barbeque.request_id"] = answering.id
         try:
             await self._pass(scope, headers, receive, answering)
         finally:

@@ -46,6 +46,7 @@ def build_console(front: Front, *, host: str) -> Any:
             watching=front.watching,
             host_url=front.settings.host_url,
             allowed_hosts=_LOCAL_NAMES | {host},
+            environment=front.settings.environment,
         )
     )
 

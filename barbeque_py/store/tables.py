@@ -224,6 +224,7 @@ attempts = Table(
     Index("ix_attempts_act", "place", "state", "act_at"),
     Index("ix_attempts_checked", "place", "state", "checked_at"),
     Index("ix_attempts_revision", "revision", "execution"),
+    Index("ix_attempts_handle", "handle"),
     **_BINARY,
 )
 

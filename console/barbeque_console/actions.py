@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from barbeque_console.executions import find
-from barbeque_console.pages import redirect
+from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_py.acts import (
     cancel_execution,
@@ -38,7 +38,8 @@ _CANCELLED = {
 class Actions:
     """Changes what the pages show, by the verbs that everybody uses."""
 
-    def __init__(self, parts: Shown) -> None:
+    def __init__(self, parts: Shown, pages: Pages) -> None:
+        del pages
         self._parts = parts
 
     def router(self) -> APIRouter:

@@ -2,21 +2,23 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any
+from typing import Protocol
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from barbeque_console.actions import Actions
+from barbeque_console.assets import Assets
 from barbeque_console.executions import ExecutionPages
+from barbeque_console.frame import FramePages
 from barbeque_console.guard import Guard
 from barbeque_console.logs import LogPages
-from barbeque_console.pages import ASSETS, Pages
+from barbeque_console.pages import Pages
 from barbeque_console.parts import Shown
 from barbeque_console.queues import QueuePages
+from barbeque_console.search import SearchPages
 from barbeque_py.errors import OutsideError, RequestError, StillOpen, StoreUnavailable
 
 log = logging.getLogger("barbeque.console")
@@ -28,29 +30,39 @@ _AWAY = (
 )
 
 
+class Routed(Protocol):
+    """Some pages of one kind."""
+
+    def __init__(self, parts: Shown, pages: Pages) -> None: ...
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        ...
+
+
+PAGES: tuple[type[Routed], ...] = (
+    FramePages,
+    SearchPages,
+    ExecutionPages,
+    LogPages,
+    QueuePages,
+    Actions,
+)
+"""Every module of pages; of two that serve the same address the first one does."""
+
+
 def create_app(parts: Shown) -> FastAPI:
     """Return the console. It closes nothing: the parts belong to the caller."""
-    pages = Pages()
+    pages = Pages(parts.environment)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.include_router(ExecutionPages(parts, pages).router())
-    app.include_router(LogPages(parts).router())
-    app.include_router(QueuePages(parts, pages).router())
-    app.include_router(Actions(parts).router())
-    app.mount("/static", _Assets(directory=ASSETS), name="static")
+    for kind in PAGES:
+        app.include_router(kind(parts, pages).router())
+    app.mount("/static", Assets(), name="static")
     _explain_errors(app, pages)
     app.add_middleware(
         Guard, refuse=pages.refuse, hosts=parts.allowed_hosts, host_url=parts.host_url
     )
     return app
-
-
-class _Assets(StaticFiles):
-    """Our own styles and script; their address changes with their content."""
-
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers["cache-control"] = "public, max-age=31536000, immutable"
-        return response
 
 
 def _explain_errors(app: FastAPI, pages: Pages) -> None:

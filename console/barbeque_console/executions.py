@@ -142,7 +142,7 @@ class ExecutionPages:
     def router(self) -> APIRouter:
         """Return the routes."""
         router = APIRouter()
-        router.add_api_route("/", self.show_list, methods=READ)
+        router.add_api_route("/executions", self.show_list, methods=READ)
         router.add_api_route("/job_executions", self.show_list, methods=READ)
         router.add_api_route("/job_executions/{message_id}", self.show, methods=READ)
         router.add_api_route(

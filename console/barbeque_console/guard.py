@@ -1,17 +1,21 @@
 """What every request passes first: its host, where it comes from, and the net under the pages."""
 
 import logging
+import secrets
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from barbeque_console import tongue
+from barbeque_console.preferences import read_preferences
+
 log = logging.getLogger("barbeque.console")
 
 _CONTENT = (
-    b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-    b"object-src 'none'"
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = (
     (b"content-security-policy", _CONTENT),
@@ -50,12 +54,17 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started = False
+        own: list[tuple[bytes, bytes]] = []
+        if "barbeque.request_id" not in scope:  # where the API in front of us gave none
+            scope["barbeque.request_id"] = secrets.token_hex(8)
+            own = [(b"x-request-id", scope["barbeque.request_id"].encode())]
+        tongue.speak(read_preferences(scope).language)
 
         async def send_guarded(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*_kept(message), *HEADERS]
+                message["headers"] = [*_kept(message), *own, *HEADERS]
             await send(message)
 
         fault = self._fault(scope)
@@ -67,7 +76,8 @@ class Guard:
         except Exception:
             if started:
                 raise
-            log.exception("a page failed: %s", ascii(scope["path"]))
+            request = scope["barbeque.request_id"]
+            log.exception("a page failed: %s (request %s)", ascii(scope["path"]), request)
             sentence = "Something is wrong in barbeque_py itself; its log says more."
             await self._refuse(scope, 500, sentence)(scope, receive, send_guarded)
 

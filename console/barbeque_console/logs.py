@@ -10,6 +10,7 @@ from typing import TypedDict
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from barbeque_console.pages import Pages
 from barbeque_console.parts import Shown
 from barbeque_console.words import plain
 from barbeque_py.attempt_log import LogReader, is_unshipped
@@ -141,7 +142,8 @@ def shown_line(line: Line) -> ShownLine:
 class LogPages:
     """Hands out logs to followers and as files."""
 
-    def __init__(self, parts: Shown) -> None:
+    def __init__(self, parts: Shown, pages: Pages) -> None:
+        del pages
         self._parts = parts
         self._reader = reader_of(parts)
 

@@ -1,6 +1,5 @@
-"""Turns facts into HTML: the templates, and the words they use."""
+"""Turns facts into HTML: the templates, the frame around each page, and the words they use."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,22 +9,24 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.types import Scope
 
-from barbeque_console import words
+from barbeque_console import drawings, tongue, words
+from barbeque_console.assets import read_manifest
+from barbeque_console.navigation import ENTRIES
+from barbeque_console.preferences import read_preferences
+from barbeque_console.tongue import mark as _
 from barbeque_py.addresses import hide
+from barbeque_py.setting_values import EnvironmentName
 from barbeque_py.waiting import Waiting
 
-_HERE = Path(__file__).parent
-ASSETS = _HERE / "static"
-
 NOTICES = {
-    "retried": "It will be tried again: a new round has begun.",
-    "cancelled": "It is cancelled.",
-    "cancelling": "Its cancel was asked for; it ends as soon as its container has.",
-    "too-late": "There was nothing left to cancel: it had ended already.",
-    "paused": "The queue is paused: what runs goes on, nothing new is started.",
-    "resumed": "The queue is at work again.",
-    "sent": "The message was sent again.",
-    "dropped": "The message was dropped.",
+    "retried": _("It will be tried again: a new round has begun."),
+    "cancelled": _("It is cancelled."),
+    "cancelling": _("Its cancel was asked for; it ends as soon as its container has."),
+    "too-late": _("There was nothing left to cancel: it had ended already."),
+    "paused": _("The queue is paused: what runs goes on, nothing new is started."),
+    "resumed": _("The queue is at work again."),
+    "sent": _("The message was sent again."),
+    "dropped": _("The message was dropped."),
 }
 """What an action did, by the word that its redirect carries."""
 
@@ -33,38 +34,32 @@ NOTICES = {
 class Pages:
     """Renders the templates; everything in them is escaped."""
 
-    def __init__(self) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        filters = (
-            words.plain,
-            words.shorten,
-            words.iso,
-            words.exact,
-            words.relative,
-            words.lasting,
-            words.exit_meaning,
-            words.outcome,
-            words.why_ended,
-            hide,
-        )
-        self._environment.filters |= {each.__name__: each for each in filters}
-        self._environment.filters["segment"] = _segment
-        self._environment.filters["with_links"] = _with_links
-        self._environment.globals["version"] = _version()
+    def __init__(self, environment: EnvironmentName | None = None) -> None:
+        self._templates = _environment()
+        self._frame = {"assets": read_manifest(), "entries": ENTRIES, "environment": environment}
 
     def render(
         self, scope: Scope, template: str, *, status: int = 200, **facts: Any
     ) -> HTMLResponse:
         """Return the page; links in it begin with the prefix under which the console is served."""
-        page = self._environment.get_template(template)
-        text = page.render(root=scope.get("root_path", "").rstrip("/"), **facts)
-        return HTMLResponse(text, status)
+        page = self._templates.get_template(template)
+        here = scope["path"].removeprefix(scope.get("root_path", ""))
+        query = scope.get("query_string", b"").decode("latin-1")
+        text = page.render(
+            self._frame
+            | {
+                "root": root_of(scope),
+                "here": here,
+                "back": f"{here}?{query}" if query else here,
+                "preferences": read_preferences(scope),
+                "language": tongue.spoken(),
+                "viewer": scope.get("barbeque.viewer"),
+                "fragment": is_fragment(scope),
+                "request_id": scope.get("barbeque.request_id", ""),
+            }
+            | facts
+        )
+        return HTMLResponse(text, status, {"vary": "cookie, hx-request"})
 
     def refuse(self, scope: Scope, status: int, sentence: str, cure: str = "") -> HTMLResponse:
         """Return the page that says what is wrong and what to do."""
@@ -72,10 +67,79 @@ class Pages:
             scope, "error.html", status=status, code=status, sentence=sentence, cure=cure
         )
 
+    def confirm(  # noqa: PLR0913 - what a person has to know before something is lost
+        self,
+        scope: Scope,
+        *,
+        title: str,
+        question: str,
+        answer: str,
+        action: str,
+        typed: str | None = None,
+        cancel: str,
+    ) -> HTMLResponse:
+        """Return the page, shown as a dialog where scripts run, that asks before danger.
+
+        `answer` stands on the button that posts to `action`; with `typed` that name has to be
+        typed before (`forms.require_typed` checks it); `cancel` is where a change of mind leads.
+        """
+        return self.render(
+            scope,
+            "confirm.html",
+            title=title,
+            question=question,
+            answer=answer,
+            action=action,
+            typed=typed,
+            cancel=cancel,
+        )
+
+
+def root_of(scope: Scope) -> str:
+    """Return the prefix under which the console is served."""
+    return str(scope.get("root_path", "")).rstrip("/")
+
+
+def is_fragment(scope: Scope) -> bool:
+    """Tell whether a script asks for a part of a page that it shows already."""
+    return any(name == b"hx-request" for name, _ in scope["headers"])
+
 
 def redirect(scope: Scope, path: str) -> RedirectResponse:
     """Send the browser to another page of ours with GET."""
-    return RedirectResponse(scope.get("root_path", "").rstrip("/") + path, 303)
+    return RedirectResponse(root_of(scope) + path, 303)
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    made.install_gettext_callables(  # type: ignore[attr-defined]
+        tongue.gettext, tongue.ngettext, newstyle=True
+    )
+    filters = (
+        words.plain,
+        words.shorten,
+        words.iso,
+        words.exact,
+        words.relative,
+        words.lasting,
+        words.exit_meaning,
+        words.outcome,
+        words.why_ended,
+        words.grouped,
+        hide,
+    )
+    made.filters |= {each.__name__: each for each in filters}
+    made.filters["segment"] = _segment
+    made.filters["with_links"] = _with_links
+    made.globals |= {"bars_of": drawings.bars_of, "line_of": drawings.line_of}
+    return made
 
 
 def _segment(name: str) -> str:
@@ -91,9 +155,3 @@ def _with_links(waiting: Waiting, root: str) -> Markup:
         link = Markup('<a class="id" href="{}/job_executions/{}" title="{}">{}</a>')
         text = text.replace(f" {own}", f" {link.format(root, own, own, words.shorten(own))}")
     return Markup(text)  # noqa: S704 - escaped above
-
-
-def _version() -> str:
-    """Return what changes whenever a static file does, so that browsers may keep them."""
-    content = b"".join(path.read_bytes() for path in sorted(ASSETS.iterdir()))
-    return hashlib.sha256(content).hexdigest()[:12]

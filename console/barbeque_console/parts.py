@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from barbeque_py.broker import Broker
 from barbeque_py.logstore import LogStore
+from barbeque_py.setting_values import EnvironmentName
 from barbeque_py.store import Store
 from barbeque_py.wake import Bell
 from barbeque_py.watched import Watching
@@ -23,3 +24,5 @@ class Shown:
     """The console's address as people reach it, when a proxy gives it another one."""
     allowed_hosts: frozenset[str] | None = None
     """Host names, without port, that requests may name; None takes any."""
+    environment: EnvironmentName | None = None
+    """What every page calls this installation; None: nothing."""

@@ -4,6 +4,7 @@ import re
 import signal
 from datetime import UTC, datetime, timedelta
 
+from barbeque_console.tongue import gettext
 from barbeque_py.executions import AttemptState, State
 from barbeque_py.outcomes import Reason
 from barbeque_py.store.attempts import Attempt
@@ -83,30 +84,32 @@ def relative(instant: datetime, now: datetime) -> str:
     """Say how long ago the instant was, or how soon it will be."""
     distance = now - instant
     if abs(distance) < timedelta(seconds=1):
-        return "just now"
+        return gettext("just now")
     if distance < timedelta(0):
-        return f"in {_coarse(-distance)}"
-    return f"{_coarse(distance)} ago"
+        return gettext("in %s") % _coarse(-distance)
+    return gettext("%s ago") % _coarse(distance)
 
 
 def _coarse(duration: timedelta) -> str:
     seconds = int(duration.total_seconds())
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size * (2 if unit == "d" else 1):
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+            return f"{seconds // size} {gettext(unit)}"
+    return f"{seconds} {gettext('s')}"
 
 
 def lasting(duration: timedelta) -> str:
     """Write how long something took, in two units at most."""
     seconds = max(duration, timedelta(0)).total_seconds()
     if seconds < 10:  # noqa: PLR2004 - below this tenths matter
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} {gettext('s')}"
     whole = int(seconds)
     for unit, size, lower, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60)):
         if whole >= size:
-            return f"{whole // size} {unit} {whole % size // part} {lower}"
-    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"  # noqa: PLR2004
+            return f"{whole // size} {gettext(unit)} {whole % size // part} {gettext(lower)}"
+    if whole < 60:  # noqa: PLR2004
+        return f"{whole} {gettext('s')}"
+    return f"{whole // 60} {gettext('min')} {whole % 60} {gettext('s')}"
 
 
 def exit_meaning(code: int) -> str:
@@ -135,3 +138,8 @@ def why_ended(attempt: Attempt) -> str:
     if attempt.reason is None:
         return "is being stopped" if attempt.stop_requested_at else ""
     return _REASONS.get(attempt.reason, attempt.reason)
+
+
+def grouped(number: int) -> str:
+    """Write the number with its thousands apart."""
+    return f"{number:,}"

@@ -18,9 +18,9 @@ def test_every_page_is_shown_over_each_database(store: Store, tmp_path: Path) ->
         message_id = place.enqueue()
         place.settle(place.start(), Fate(Reason.EXITED, 0), lines=[stored("x")])
         place.bury("{}", "Type is missing")
-        for path in ("/", f"/job_executions/{message_id}", "/queues", "/dead_messages"):
+        for path in ("/executions", f"/job_executions/{message_id}", "/queues", "/dead_messages"):
             assert httpx.get(address + path).status_code == 200
-        assert message_id in httpx.get(f"{address}/?state=succeeded&app=media").text
+        assert message_id in httpx.get(f"{address}/executions?state=succeeded&app=media").text
 
 
 def test_counts_end_where_people_stop_counting(
@@ -30,11 +30,11 @@ def test_counts_end_where_people_stop_counting(
     monkeypatch.setattr(queries, "MOST_COUNTED", 3)
     with place_on(store, tmp_path) as place, serve_console(place) as address:
         numbers = [place.enqueue() for _ in range(6)]
-        assert "<b>3+</b> queued" in httpx.get(address).text
+        assert "<b>3+</b> queued" in httpx.get(f"{address}/executions").text
         failed = place.store.read(lambda tx: rows.by_message_id(tx, numbers[0]))
         assert failed is not None
         place.start()
         place.store.write(
             lambda tx: rows.move(tx, failed.id, State.FAILED, set_={"finished_at": tx.now})
         )
-        assert "<b>1</b> failed in the last hour" in httpx.get(address).text
+        assert "<b>1</b> failed in the last hour" in httpx.get(f"{address}/executions").text

@@ -3,52 +3,27 @@
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.settle import settle
+from tests.console.looks import open_browser, open_viewer
 from tests.console.rigs import GrowingLog, Place, stored
-from tests.parts import missing
-
-CHROMIUM = Path("/usr/bin/chromium")
-_ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-]
-_SIZES = {"wide": (1280, 900), "narrow": (360, 740)}
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        missing("Chromium", f"no {CHROMIUM} on this machine (Debian: chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(chromium: Browser, address: str) -> Iterator[Page]:
     """A page that complains about any error and any request to elsewhere."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    found = context.new_page()
-    complaints: list[str] = []
-    found.on("console", lambda message: complaints.append(message.text))
-    found.on("pageerror", lambda error: complaints.append(str(error)))
-    found.on(
-        "request",
-        lambda request: None if request.url.startswith(address) else complaints.append(request.url),
-    )
-    yield found
-    context.close()
-    assert complaints == []
+    with open_viewer(chromium, address) as viewer:
+        yield viewer.page
 
 
 def at_end(page: Page) -> bool:
@@ -123,67 +98,3 @@ def test_the_buttons_do_what_they_say(place: Place, address: str, page: Page) ->
     assert "notice" not in page.url
     page.get_by_role("button", name="Retry").click()
     expect(page.locator("h1")).to_contain_text("queued")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", ["wide", "narrow"])
-def test_no_page_scrolls_sideways_or_has_faint_words(
-    place: Place, address: str, chromium: Browser, scheme: str, size: str
-) -> None:
-    message_id = _fill(place)
-    width, height = _SIZES[size]
-    context = chromium.new_context(
-        viewport={"width": width, "height": height},
-        color_scheme="dark" if scheme == "dark" else "light",
-    )
-    page = context.new_page()
-    for path in ("/", f"/job_executions/{message_id}", "/queues", "/dead_messages", "/nothing"):
-        page.goto(address + path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-        assert page.evaluate(_FAINT) == [], path
-    context.close()
-
-
-def _fill(place: Place) -> str:
-    message_id = place.enqueue(message='{"long":"' + "x" * 300 + '"}')
-    fate = Fate(Reason.EXITED, 3, "unbroken" * 40)
-    lines = [stored("y" * 400, stream="err"), stored("word " * 100)]
-    place.settle(place.start(), fate, lines=lines)
-    place.tell(message_id, "r" * 200 + " said no")
-    place.enqueue(queue="slow")
-    place.enqueue(job="Encode")
-    place.bury('{"z":"' + "z" * 300 + '"}', "a reason " * 20 + "w" * 100)
-    return message_id
-
-
-_FAINT = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-  const paint = (colours) => {
-    canvas.clearRect(0, 0, 1, 1);
-    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
-    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  };
-  const light = (rgb) => {
-    const [r, g, b] = rgb.map((c) => c / 255).map(
-      (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    const found = [];
-    for (let each = element; each; each = each.parentElement)
-      found.unshift(getComputedStyle(each).backgroundColor);
-    return found;
-  };
-  const faint = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-    if (!own || !element.checkVisibility()) continue;
-    if (element.matches(":disabled, noscript, option")) continue;
-    const ground = behind(element);
-    const text = getComputedStyle(element).color;
-    const pair = [light(paint(ground)), light(paint([...ground, text]))].sort((a, b) => b - a);
-    const contrast = (pair[0] + 0.05) / (pair[1] + 0.05);
-    if (contrast < 4.5) faint.push(`${element.tagName}.${element.className}: ${contrast}`);
-  }
-  return faint;
-}"""

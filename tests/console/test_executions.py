@@ -29,7 +29,7 @@ def ids_on(page: httpx.Response) -> list[str]:
 
 def test_the_newest_execution_stands_first(place: Place, browser: httpx.Client) -> None:
     made = [place.enqueue() for _ in range(3)]
-    assert ids_on(browser.get("/")) == made[::-1]
+    assert ids_on(browser.get("/executions")) == made[::-1]
     assert ids_on(browser.get("/job_executions")) == made[::-1]
 
 
@@ -37,13 +37,13 @@ def test_older_and_newer_lead_over_every_execution_once_and_back(
     place: Place, browser: httpx.Client
 ) -> None:
     made = [place.enqueue() for _ in range(120)][::-1]
-    pages = [browser.get("/")]
+    pages = [browser.get("/executions")]
     while older := re.search(r'href="(\?[^"]+)" rel="next"', pages[-1].text):
-        pages.append(browser.get("/" + older[1].replace("&amp;", "&")))
+        pages.append(browser.get("/executions" + older[1].replace("&amp;", "&")))
     assert [ids_on(page) for page in pages] == [made[:50], made[50:100], made[100:]]
     newer = re.search(r'href="(\?[^"]+)" rel="prev"', pages[2].text)
     assert newer
-    back = browser.get("/" + newer[1])
+    back = browser.get("/executions" + newer[1])
     assert ids_on(back) == made[50:100]
     assert 'rel="prev"' in back.text
 
@@ -57,9 +57,9 @@ def test_filters_narrow_the_list_and_stay_in_its_links(place: Place, browser: ht
     assert ids_on(page) == encode[:50]
     assert "<option selected>Encode</option>" in page.text
     assert re.search(r'href="\?job=Encode&amp;before=\d+" rel="next"', page.text)
-    assert ids_on(browser.get("/?queue=slow")) == [slow]
-    assert ids_on(browser.get("/?state=cancelled")) == [slow]
-    assert "No execution matches" in browser.get("/?state=failed").text
+    assert ids_on(browser.get("/executions?queue=slow")) == [slow]
+    assert ids_on(browser.get("/executions?state=cancelled")) == [slow]
+    assert "No execution matches" in browser.get("/executions?state=failed").text
 
 
 @pytest.mark.parametrize(
@@ -73,21 +73,21 @@ def test_a_query_that_makes_no_sense_is_no_error(browser: httpx.Client, query: s
 def test_an_empty_console_says_how_to_enqueue_a_first_job(
     browser: httpx.Client, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    assert "barbeque enqueue media Encode &#39;{}&#39;" in browser.get("/").text
+    assert "barbeque enqueue media Encode &#39;{}&#39;" in browser.get("/executions").text
     folder = tmp_path_factory.mktemp("bare")
     with open_place(folder, defined=False) as bare, serve_console(bare) as address:
-        assert "barbeque apply -f hello.yaml" in httpx.get(address).text
+        assert "barbeque apply -f hello.yaml" in httpx.get(f"{address}/executions").text
 
 
 def test_the_list_tells_what_needs_attention(place: Place, browser: httpx.Client) -> None:
-    quiet = browser.get("/").text
+    quiet = browser.get("/executions").text
     assert "No worker has reported in" in quiet
-    assert "Paused" not in quiet
+    assert "Paused: " not in quiet
     assert "dead message" not in quiet
     place.see_worker()
     place.bury("{}", "Type is missing")
     place.store.write(lambda tx: apps.pause_queue(tx, "slow"))
-    loud = browser.get("/").text
+    loud = browser.get("/executions").text
     assert "No worker has reported in" not in loud
     assert "Paused: <b>slow</b>" in loud
     assert "<b>1</b> dead message could" in loud
@@ -99,7 +99,7 @@ def test_the_counts_are_those_of_now(place: Place, browser: httpx.Client) -> Non
     place.enqueue()
     place.start()
     place.enqueue(queue="slow")
-    text = browser.get("/").text
+    text = browser.get("/executions").text
     for words in ("queued", "running", "retrying"):
         assert f"<b>1</b> {words}" in text
     assert "<b>0</b> failed in the last hour" in text
@@ -209,7 +209,7 @@ def test_every_link_begins_with_the_prefix_it_is_served_under(place: Place) -> N
     message_id = place.enqueue()
     place.settle(place.start(), OK, lines=[stored("x")] * 600)
     with serve_console(place, prefix="/tools/barbeque") as address:
-        for path in ("/", f"/job_executions/{message_id}", "/queues", "/dead_messages"):
+        for path in ("/executions", f"/job_executions/{message_id}", "/queues", "/dead_messages"):
             page = httpx.get(address + path)
             assert page.status_code == 200
             links = re.findall(r'(?:href|src|action|data-source)="([^"#?][^"]*)"', page.text)
@@ -217,7 +217,7 @@ def test_every_link_begins_with_the_prefix_it_is_served_under(place: Place) -> N
             assert all(link.startswith("/tools/barbeque/") for link in links)
         moved = httpx.get(f"{address}/job_executions/1")
         assert moved.headers["location"] == f"/tools/barbeque/job_executions/{message_id}"
-        style = re.search(r'href="/tools/barbeque(/static/console.css[^"]*)"', page.text)
+        style = re.search(r'href="/tools/barbeque(/static/console-\w+.css)"', page.text)
         assert style
         assert httpx.get(address + style[1]).status_code == 200
 
@@ -225,7 +225,7 @@ def test_every_link_begins_with_the_prefix_it_is_served_under(place: Place) -> N
 def test_a_database_that_is_away_is_a_503_that_says_what_to_do(place: Place) -> None:
     away = Store(f"sqlite:///{place.home}/nowhere/secret.db")
     with serve(create_app(replace(place.parts, store=away))) as address:
-        for path in ("/", "/queues", f"/job_executions/{new_message_id()}"):
+        for path in ("/executions", "/queues", f"/job_executions/{new_message_id()}"):
             answer = httpx.get(address + path)
             assert answer.status_code == 503
             assert "barbeque check" in answer.text
@@ -235,7 +235,7 @@ def test_a_database_that_is_away_is_a_503_that_says_what_to_do(place: Place) -> 
 
 def test_every_state_has_its_word_and_its_picture(place: Place, browser: httpx.Client) -> None:
     place.enqueue()
-    text = browser.get("/").text
+    text = browser.get("/executions").text
     assert re.search(r'class="state queued"><svg[^>]*aria-hidden="true".*?</svg>queued<', text)
     for state in State:
         assert f"<option>{state}</option>" in text

@@ -74,12 +74,12 @@ def test_pages_without_a_log_ask_cloudwatch_nothing(
     attempt = start(place, task)
     task.write("one")
     task.cloud.reset_counts()
-    for page in ("/", "/job_executions?state=running", "/queues"):
+    for page in ("/executions", "/executions?state=running", "/queues"):
         assert browser.get(page).status_code == 200
     assert task.calls() == 0
     browser.get(f"/job_executions/{attempt[:36]}")
     await_rest(task, watching)
-    assert browser.get("/").status_code == 200
+    assert browser.get("/executions").status_code == 200
     assert task.calls() == 0
 
 

@@ -1,13 +1,12 @@
-// All pages work without this; it follows logs, remembers switches, and copies commands.
-"use strict";
+// @ts-nocheck
+// The log on an execution's page: it is followed while it grows, and switches are remembered.
+import { byId } from "./page";
 
 const EVERY = 1000;
 const SELDOM = 5000;
 const AGEING = 10000;
 const KEPT = 5000;
 const PAGE = 500;
-
-const byId = (id) => document.getElementById(id);
 
 function remember(id) {
   const box = byId(id);
@@ -21,29 +20,6 @@ function remember(id) {
   } catch {
     // A browser that keeps nothing for us starts from the defaults.
   }
-}
-
-function offerCopying() {
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    const text = button.parentElement.querySelector("pre");
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      getSelection().selectAllChildren(text);
-      try {
-        await navigator.clipboard.writeText(text.textContent.trimEnd());
-      } catch {
-        document.execCommand("copy");
-      }
-      button.textContent = "Copied";
-    });
-  }
-}
-
-function forgetNotice() {
-  const here = new URL(location.href);
-  if (!here.searchParams.has("notice")) return;
-  here.searchParams.delete("notice");
-  history.replaceState(history.state, "", here);
 }
 
 function make(tag, text) {
@@ -180,6 +156,6 @@ class Follower {
   }
 }
 
-offerCopying();
-forgetNotice();
-if (byId("log")) new Follower();
+export function followLog() {
+  if (byId("log")) new Follower();
+}

@@ -1,0 +1,34 @@
+"""What belongs to every page: how a person wants to see it, the search box, old addresses."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from barbeque_console.executions import READ
+from barbeque_console.forms import Form
+from barbeque_console.pages import Pages, redirect
+from barbeque_console.parts import Shown
+from barbeque_console.preferences import remember
+
+
+class FramePages:
+    """Keeps preferences, and leads old addresses to the right page."""
+
+    def __init__(self, parts: Shown, pages: Pages) -> None:
+        del parts, pages
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        router = APIRouter()
+        router.add_api_route("/preferences", self.prefer, methods=["POST"])
+        router.add_api_route("/", self.begin, methods=READ)
+        return router
+
+    def prefer(self, request: Request, form: Form) -> Response:
+        """Keep what was chosen, and show the page again."""
+        back = form.get("back", "/")
+        own = back.startswith("/") and not back.startswith(("//", "/\\"))
+        return remember(request.scope, form, redirect(request.scope, back if own else "/"))
+
+    def begin(self, request: Request) -> Response:
+        """Show the first page there is."""
+        return RedirectResponse(redirect(request.scope, "/executions").headers["location"], 307)

@@ -1,0 +1,50 @@
+// Live updates: a page names what it shows (`data-watch`), and is told when that has changed; its
+// parts with `hx-trigger="refresh"` then ask for themselves anew. What is asked for is always the
+// whole part, so a cut of the line leaves no gap and brings nothing twice.
+import htmx from "htmx.org";
+import { byId, pathOf, root } from "./page";
+
+const SECONDS: Record<string, number> = { "5s": 5, "30s": 30 };
+
+let timer = 0;
+let stream: HTMLElement | null = null;
+
+function refresh(): void {
+  for (const part of document.querySelectorAll<HTMLElement>('[hx-trigger~="refresh"]')) htmx.trigger(part, "refresh");
+}
+
+function stop(): void {
+  clearInterval(timer);
+  stream?.remove();
+  stream = null;
+}
+
+function start(watched: string): void {
+  stop();
+  const mode = root.dataset.live ?? "live";
+  if (mode === "paused") return;
+  if (SECONDS[mode]) {
+    timer = window.setInterval(() => document.hidden || refresh(), SECONDS[mode] * 1000);
+    return;
+  }
+  stream = document.createElement("div");
+  stream.hidden = true;
+  stream.setAttribute("hx-sse:connect", pathOf(`/events?watch=${encodeURIComponent(watched)}`));
+  stream.setAttribute("hx-config", "sse.reconnectMaxDelay:10s");
+  stream.addEventListener("changed", refresh);
+  stream.addEventListener("htmx:sse:error", () => tellCut(true));
+  stream.addEventListener("htmx:sse:after:connection", () => tellCut(false));
+  document.body.append(stream);
+  htmx.process(stream);
+}
+
+function tellCut(cut: boolean): void {
+  byId("cut")!.hidden = !cut;
+}
+
+export function watchLive(): void {
+  const watched = document.querySelector<HTMLElement>("[data-watch]")?.dataset.watch;
+  if (!watched) return;
+  start(watched);
+  document.addEventListener("prefer:live", () => start(watched));
+}

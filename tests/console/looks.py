@@ -1,0 +1,139 @@
+"""A real browser that looks at pages: in both themes, wide and at 360 px, and complains."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.parts import missing
+
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = Path(__file__).parents[2] / "console/ui/node_modules/axe-core/axe.min.js"
+PICTURES = os.environ.get("BARBEQUE_LOOKS")  # noqa: TID251 - tests have no settings
+"""A directory for pictures of every page that is looked at; unset: none are taken."""
+
+_ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+]
+_WIDE, _NARROW = (1280, 900), (360, 740)
+_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+_JUDGE = """async ([tags, only]) => {
+  const runOnly = only ? {type: 'rule', values: only} : {type: 'tag', values: tags};
+  const found = await axe.run(document, {runOnly, resultTypes: ['violations']});
+  return found.violations.flatMap(
+    (each) => each.nodes.map((node) => `${each.id}: ${node.target} ${node.failureSummary}`));
+}"""
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Start the browser that this machine has."""
+    if not CHROMIUM.exists():
+        missing("Chromium", f"no {CHROMIUM} on this machine (Debian: chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@dataclass(slots=True)
+class Viewer:
+    """One person's browser: a context, a page, and whatever the page complained about."""
+
+    context: BrowserContext
+    page: Page
+    address: str
+    complaints: list[str] = field(default_factory=list)
+    forgiven: str | None = None
+    """What a complaint may begin with: an answer with an error that is meant to be one."""
+
+    def go(self, path: str) -> None:
+        """Load the page."""
+        self.page.goto(self.address + path)
+
+    def look(self, name: str, path: str) -> None:
+        """Load the page and look at it in every way; assert that nothing is wrong with it.
+
+        Checked are axe's rules of WCAG 2.2 AA in both themes and at 360 px, that nothing is wider
+        than the screen, that no request leaves the origin, and that the console stays empty.
+        """
+        self._resize(_WIDE)
+        self.page.emulate_media(color_scheme="light")
+        self.go(path)
+        self.settle(name)
+
+    def settle(self, name: str) -> None:
+        """Look at the page as it stands now."""
+        self.page.evaluate(AXE.read_text())
+        faults = self._judge(name, "light-wide")
+        self.page.emulate_media(color_scheme="dark")
+        faults += self._judge(name, "dark-wide", "color-contrast")
+        self._resize(_NARROW)
+        faults += self._judge(name, "dark-360", "color-contrast", "target-size", "label")
+        wide = self.page.evaluate("document.documentElement.scrollWidth")
+        if wide > _NARROW[0]:
+            faults.append(f"{wide} px wide at {_NARROW[0]} px: {self.page.evaluate(_WIDEST)}")
+        if PICTURES:
+            self.page.emulate_media(color_scheme="light")
+            self._picture(name, "light-360")
+        self._resize(_WIDE)
+        self.page.emulate_media(color_scheme="light")
+        assert faults == [], name
+        self.assert_calm()
+
+    def assert_calm(self) -> None:
+        """Assert that the page has complained of nothing."""
+        complaints = [
+            each for each in self.complaints if not (self.forgiven and self.forgiven in each)
+        ]
+        self.complaints.clear()
+        assert complaints == []
+
+    def _resize(self, size: tuple[int, int]) -> None:
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+
+    def _judge(self, name: str, way: str, *only: str) -> list[str]:
+        self._picture(name, way)
+        found: list[str] = self.page.evaluate(_JUDGE, [_TAGS, list(only) or None])
+        return [f"{way}: {each}" for each in found]
+
+    def _picture(self, name: str, way: str) -> None:
+        if PICTURES:
+            Path(PICTURES).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=f"{PICTURES}/{name}-{way}.png")
+
+
+_WIDEST = """() => [...document.querySelectorAll('body *')].filter(
+  (each) => each.getBoundingClientRect().right > innerWidth + 1).map(
+  (each) => each.tagName + '.' + each.className).slice(-3).join(', ')"""
+
+
+@contextmanager
+def open_viewer(browser: Browser, address: str, *, scripts: bool = True) -> Iterator[Viewer]:
+    """Hand out a browser of one person; at its end nothing may have been complained about."""
+    context = browser.new_context(
+        viewport={"width": _WIDE[0], "height": _WIDE[1]}, java_script_enabled=scripts, locale="en"
+    )
+    page = context.new_page()
+    viewer = Viewer(context, page, address)
+    origin = "/".join(address.split("/")[:3])
+    page.on("console", lambda message: viewer.complaints.append(message.text))
+    page.on("pageerror", lambda error: viewer.complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: (
+            None if request.url.startswith(origin) else viewer.complaints.append(request.url)
+        ),
+    )
+    try:
+        yield viewer
+        viewer.assert_calm()
+    finally:
+        context.close()

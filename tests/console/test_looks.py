@@ -1,0 +1,66 @@
+"""Every page as people see it: one browser, one server, one page after the other."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.setting_values import EnvironmentName
+from tests.console.looks import Viewer, open_browser, open_viewer
+from tests.console.rigs import Place, open_place, serve_console, stored
+
+PAGES: list[tuple[str, str]] = [
+    ("executions", "/executions"),
+    ("executions-none", "/executions?app=nobody"),
+    ("execution", "/job_executions/{failed}"),
+    ("queues", "/queues"),
+    ("dead-messages", "/dead_messages"),
+    ("search", "/search?q=e"),
+    ("search-nothing", "/search?q=nothing-of-that-name"),
+    ("not-found", "/nothing"),
+]
+"""Each page's name and address; `{failed}` is the id of an execution that has failed once."""
+
+FILLERS: list[Callable[[Place], None]] = []
+"""What else there is to be seen: each one adds to the place."""
+
+
+@pytest.fixture(scope="module")
+def failed() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture(scope="module")
+def viewer(tmp_path_factory: pytest.TempPathFactory, failed: dict[str, str]) -> Iterator[Viewer]:
+    with open_place(tmp_path_factory.mktemp("looks")) as place, open_browser() as browser:
+        failed["failed"] = fill(place)
+        for add in FILLERS:
+            add(place)
+        named = replace(place.parts, environment=EnvironmentName("production", "red"))
+        with (
+            serve_console(replace(place, parts=named)) as address,
+            open_viewer(browser, address) as found,
+        ):
+            yield found
+
+
+def fill(place: Place) -> str:
+    """Fill the place with long words of all kinds; return the id of what has failed once."""
+    message_id = place.enqueue(message='{"long":"' + "x" * 300 + '"}')
+    fate = Fate(Reason.EXITED, 3, "unbroken" * 40)
+    lines = [stored("y" * 400, stream="err"), stored("word " * 100)]
+    place.settle(place.start(), fate, lines=lines)
+    place.tell(message_id, "r" * 200 + " said no")
+    place.enqueue(queue="slow")
+    place.enqueue(job="Encode")
+    place.bury('{"z":"' + "z" * 300 + '"}', "a reason " * 20 + "w" * 100)
+    return message_id
+
+
+@pytest.mark.parametrize(("name", "path"), PAGES, ids=[name for name, _ in PAGES])
+def test_a_page_is_fit_for_everybody(
+    viewer: Viewer, failed: dict[str, str], name: str, path: str
+) -> None:
+    viewer.forgiven = "404 (Not Found)" if name == "not-found" else None
+    viewer.look(name, path.format_map(failed))
