@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from barbeque_py.letter_forms import as_html
 from barbeque_py.letters import write
 from barbeque_py.notices import Event, Notice
-from tests.console.test_browser import _ARGUMENTS, CHROMIUM
+from tests.console.looks import open_browser
 from tests.notices.samples import a_notice
-from tests.parts import missing
 
 HOST = "https://barbeque.example.com"
 LETTERS: dict[str, Notice] = {
@@ -31,12 +30,8 @@ LETTERS: dict[str, Notice] = {
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        missing("Chromium", f"no {CHROMIUM} on this machine (Debian: chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
