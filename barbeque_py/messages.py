@@ -18,6 +18,7 @@ from barbeque_py.ids import is_message_id
 from barbeque_py.options import (
     HIGHEST_PRIORITY,
     LONGEST_TIMEOUT,
+    NO_OPTIONS,
     Options,
     TooNew,
     Unreadable,
@@ -34,6 +35,7 @@ __all__ = [
     "HIGHEST_PRIORITY",
     "LARGEST",
     "LONGEST_TIMEOUT",
+    "NO_OPTIONS",
     "VERSION",
     "Confirmation",
     "JobMessage",

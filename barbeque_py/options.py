@@ -58,6 +58,10 @@ class Options:
     """Where the log store keeps the message, when it is too large to travel."""
 
 
+NO_OPTIONS = Options()
+"""What nearly every request asks for."""
+
+
 def read_options(facts: object) -> Options:
     """Read options as they stand in a body, keys in lower case.
 
@@ -77,6 +81,8 @@ def read_options(facts: object) -> Options:
 
 def write_options(options: Options) -> dict[str, object]:
     """Return the options that are set, as `read_options` takes them."""
+    if options is NO_OPTIONS:
+        return {}
     facts: dict[str, object] = {
         "run_at": None if options.run_at is None else rfc3339(options.run_at),
         "priority": options.priority,

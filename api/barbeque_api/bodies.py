@@ -55,8 +55,8 @@ async def read_object(
 
 def refuse_strangers(facts: dict[str, Any], known: Collection[str]) -> None:
     """Raise a `Refusal` that names a field which is not known."""
-    if strangers := facts.keys() - known:
-        strange = min(strangers)
+    if not facts.keys() <= frozenset(known):
+        strange = min(facts.keys() - known)
         fault = f"{shown(strange)} is not a field; known: {', '.join(sorted(known))}"
         raise refusal(400, fault)
 

@@ -12,7 +12,7 @@ from barbeque_api import schemas
 from barbeque_api.bodies import read_object, shown
 from barbeque_api.document import answers
 from barbeque_api.gate import Endpoint
-from barbeque_api.job_requests import FIELDS, read_batch, read_item, read_job
+from barbeque_api.job_requests import FIELDS, Heading, read_batch, read_heading, read_item, read_job
 from barbeque_api.parts import Served
 from barbeque_api.problems import (
     RETRY_AFTER,
@@ -76,7 +76,7 @@ class Enqueueing:
         """Run a job: answers once its message can't be lost any more."""
         _needed(request)
         facts = await read_object(request, self._parts.max_body, known=FIELDS)
-        job = read_job(facts, request, default_queue=self._parts.default_queue)
+        job = read_job(facts, read_heading(request), default_queue=self._parts.default_queue)
         _check_app(job, caller_of(request))
         (fault,) = await self._faults([job])
         if fault is not None:
@@ -88,7 +88,8 @@ class Enqueueing:
         """Run up to 1,000 jobs: says of each whether it can't be lost any more, or its fault."""
         _needed(request)
         items = await read_batch(request, self._parts.max_body)
-        found = [self._read_item(item, request) for item in items]
+        heading, caller = read_heading(request), caller_of(request)
+        found = [self._read_item(item, heading, caller) for item in items]
         await self._refuse_unknown(found)
         jobs = {number: each for number, each in enumerate(found) if isinstance(each, Job)}
         ends = await self._sender.send_all(list(jobs.values()))
@@ -97,10 +98,10 @@ class Enqueueing:
                 found[number] = end
         return _answer_batch(found)
 
-    def _read_item(self, item: object, request: Request) -> Job | Exception:
+    def _read_item(self, item: object, heading: Heading, caller: Identity) -> Job | Exception:
         try:
-            job = read_item(item, request, default_queue=self._parts.default_queue)
-            _check_app(job, caller_of(request))
+            job = read_item(item, heading, default_queue=self._parts.default_queue)
+            _check_app(job, caller)
         except Refusal as refused:
             return refused
         return job

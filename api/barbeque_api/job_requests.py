@@ -1,6 +1,8 @@
 """What a request to run a job may say, read strictly: the fields of `POST /v2/job_executions`."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +15,13 @@ from barbeque_py.apps import NAME
 from barbeque_py.enqueue import Request as Job
 from barbeque_py.errors import RequestError
 from barbeque_py.ids import keyed_id, new_message_id
-from barbeque_py.messages import JobMessage, Options, read_options, write_options
+from barbeque_py.messages import (
+    NO_OPTIONS,
+    JobMessage,
+    Options,
+    read_options,
+    write_options,
+)
 
 FURTHEST = timedelta(days=366)
 """How far ahead `run_at` may be."""
@@ -37,10 +45,24 @@ _MOST_OPTIONS = 16 * 1024
 """Characters of JSON: what the column of the smallest database holds, with room to spare."""
 _MOST_KEYS = 10_000
 _KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
-_NO_OPTIONS = Options()
 
 
-def read_job(facts: dict[str, Any], request: Request, *, default_queue: str) -> Job:
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What a request's headers ask for each of its jobs."""
+
+    traceparent: str | None
+    keys: Sequence[str]
+    """Idempotency keys, as often as one is given."""
+
+
+def read_heading(request: Request) -> Heading:
+    """Return what the headers ask for."""
+    headers = request.headers
+    return Heading(headers.get("traceparent"), headers.getlist(KEY_HEADER))
+
+
+def read_job(facts: dict[str, Any], heading: Heading, *, default_queue: str) -> Job:
     """Return the job that the fields and the request's headers ask for.
 
     Raises a `Refusal` that names the field at fault.
@@ -51,10 +73,10 @@ def read_job(facts: dict[str, Any], request: Request, *, default_queue: str) -> 
     app, job = _name(facts, "application"), _name(facts, "job")
     queue = read_text(facts, "queue") or default_queue
     delay = read_delay(facts, service_refusal)
-    options = _read_options(facts, request.headers.get("traceparent"))
+    options = _read_options(facts, heading.traceparent)
     if delay and options.run_at is not None:
         raise refusal(400, "delay_seconds and run_at: give one of them, not both")
-    key = _read_key(facts, request.headers.getlist(KEY_HEADER))
+    key = _read_key(facts, heading.keys)
     return Job(
         JobMessage(
             message_id=new_message_id() if key is None else keyed_id(app, key),
@@ -81,12 +103,12 @@ async def read_batch(request: Request, max_body: int) -> list[object]:
     return jobs
 
 
-def read_item(item: object, request: Request, *, default_queue: str) -> Job:
+def read_item(item: object, heading: Heading, *, default_queue: str) -> Job:
     """Return the job that one of a batch asks for, as `read_job` does."""
     if not isinstance(item, dict):
         raise refusal(400, f"{shown(item)} stands where a job is needed")
     refuse_strangers(item, FIELDS)
-    job = read_job(item, request, default_queue=default_queue)
+    job = read_job(item, heading, default_queue=default_queue)
     try:
         strict_json.measure(job.job.message.encode(), max_keys=_MOST_KEYS)  # as a worker will
     except ValueError as error:
@@ -94,7 +116,7 @@ def read_item(item: object, request: Request, *, default_queue: str) -> Job:
     return job
 
 
-def _read_key(facts: dict[str, Any], headers: list[str]) -> str | None:
+def _read_key(facts: dict[str, Any], headers: Sequence[str]) -> str | None:
     """Return the idempotency key, wherever it stands; it may stand twice, but only the same."""
     field = facts.get("idempotency_key")
     given = headers if field is None else [*headers, field]
@@ -126,9 +148,9 @@ def _name(facts: dict[str, Any], field: str) -> str:
 
 
 def _read_options(facts: dict[str, Any], traceparent: str | None) -> Options:
+    if traceparent is None and _OPTIONS.isdisjoint(facts):
+        return NO_OPTIONS
     given = {name: facts[name] for name in _OPTIONS & facts.keys()}
-    if not given and traceparent is None:
-        return _NO_OPTIONS
     try:
         options = read_options(given | _trace(traceparent))
     except RequestError as error:

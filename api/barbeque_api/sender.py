@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from barbeque_api.problems import Refusal, unavailable
-from barbeque_py.broker import Broker, SharedBroker
-from barbeque_py.enqueue import Request, batch_size, enqueue, is_too_large, pack
+from barbeque_py.broker import BATCH, Broker, SharedBroker
+from barbeque_py.enqueue import TOGETHER, Request, enqueue, is_too_large, pack
 from barbeque_py.errors import BarbequeError
 from barbeque_py.logstore import LogStore
 from barbeque_py.wake import Bell
@@ -55,8 +55,10 @@ class Sender:
         self._logs = logs
         self._bell = bell
         self._packers = ThreadPoolExecutor(_PACKERS, thread_name_prefix="packer")
-        self._most = batch_size(broker)
-        self._most_threads = 1 if isinstance(broker, SharedBroker) else _SENDERS
+        shared = isinstance(broker, SharedBroker)
+        self._enough = TOGETHER if shared else BATCH
+        """How many requests need not wait for more: they fill a call."""
+        self._most_threads = 1 if shared else _SENDERS
         self._waiting: deque[_Waiting] = deque()
         self._size = 0
         self._change = threading.Condition()
@@ -85,9 +87,16 @@ class Sender:
         if not requests:
             return []
         loop = asyncio.get_running_loop()
-        packed = await asyncio.gather(*(self._try_to_pack(each) for each in requests))
-        left = {n: each for n, each in enumerate(packed) if isinstance(each, Request)}
-        ends = [None if isinstance(each, Request) else each for each in packed]
+        large = [n for n, each in enumerate(requests) if is_too_large(self._broker, each)]
+        packed = await asyncio.gather(*(self._try_to_pack(requests[n]) for n in large))
+        left = dict(enumerate(requests))
+        ends: list[Exception | None] = [None] * len(requests)
+        for number, found in zip(large, packed, strict=True):
+            if isinstance(found, Request):
+                left[number] = found
+            else:
+                ends[number] = found
+                del left[number]
         over = asyncio.Event()
 
         def end(number: int, error: Exception | None) -> None:
@@ -115,8 +124,6 @@ class Sender:
             thread.join()
 
     async def _try_to_pack(self, request: Request) -> Request | Exception:
-        if not is_too_large(self._broker, request):
-            return request
         try:
             return await self._pack(request)
         except (BarbequeError, Refusal) as error:
@@ -154,10 +161,11 @@ class Sender:
             before = len(self._waiting)
             self._waiting.extend(waiting)
             after = len(self._waiting)
-            full = after // self._most - before // self._most
+            more = after // TOGETHER - before // TOGETHER
+            full = after // self._enough > before // self._enough
             if before == 0 and self._sending:
                 waiting[0].loop.call_later(_PATIENCE, self._hurry)
-            self._wake(full or int(before == 0 and not self._sending))
+            self._wake(more or int(full or (before == 0 and not self._sending)))
 
     def _wake(self, wanted: int) -> None:
         """Let so many threads look for what to send; what is under way goes on by itself."""
@@ -189,7 +197,7 @@ class Sender:
                     self._change.wait()
                 self._idle -= 1
                 if self._crowded and not self._closed:
-                    self._change.wait_for(lambda: len(self._waiting) >= self._most, LINGER)
+                    self._change.wait_for(lambda: len(self._waiting) >= self._enough, LINGER)
                 if self._waiting:
                     return self._take()
                 if self._closed:
@@ -200,12 +208,12 @@ class Sender:
         if not self._waiting:
             return self._closed
         alone = self._sending == 0 or self._closed
-        return alone or self._hurried or len(self._waiting) >= self._most
+        return alone or self._hurried or len(self._waiting) >= self._enough
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
         others: list[_Waiting] = []
-        while self._waiting and len(batch) < self._most:
+        while self._waiting and len(batch) < TOGETHER:
             each = self._waiting.popleft()
             same = not batch or each.request.queue == batch[0].request.queue
             (batch if same else others).append(each)

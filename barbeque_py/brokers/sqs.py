@@ -21,7 +21,7 @@ from barbeque_py.brokers.sqs_queues import (
     sqs_name,
     unknown,
 )
-from barbeque_py.brokers.sqs_wire import open_wire
+from barbeque_py.brokers.sqs_wire import SqsWire, open_wire
 from barbeque_py.errors import BrokerUnavailable, UnfitBody, UnknownQueue
 
 LARGEST = 1024 * 1024
@@ -75,14 +75,25 @@ class SqsBroker:
             self._patient.close()
 
     def send(self, queue: str, parcels: Sequence[Parcel]) -> None:
-        """Put the parcels on the queue, in as few calls as SQS allows.
+        """Put the parcels on the queue, in as few calls as SQS allows, several at once.
 
         Raises `UnknownQueue` when SQS has no such queue, `UnfitBody` before anything was sent, and
         `BrokerUnavailable`.
         """
-        entries = [_entry(parcel) for parcel in parcels]
-        for batch in _batches(entries):
-            self._repeat(self._quick.send_message_batch, queue, batch, "sending to")
+        batches = list(_batches([_entry(parcel) for parcel in parcels]))
+        for left in self._send_at_once(queue, batches):
+            self._repeat(self._quick.send_message_batch, queue, left, "sending to")
+
+    def _send_at_once(self, queue: str, batches: list[list[Json]]) -> list[list[Json]]:
+        """Send several batches side by side; return what of them SQS has not acknowledged."""
+        url = self._urls.get(sqs_name(self._prefix, queue))
+        if len(batches) < 2 or url is None or not isinstance(self._quick, SqsWire):  # noqa: PLR2004
+            return batches
+        answers = self._quick.send_message_batches(
+            [{"QueueUrl": url, "Entries": _numbered(dict(enumerate(each)))} for each in batches]
+        )
+        left = [_without(each, answer) for each, answer in zip(batches, answers, strict=True)]
+        return [each for each in left if each]
 
     def receive(self, queue: str, *, limit: int = BATCH, wait: timedelta) -> list[Delivery]:
         """Borrow messages by a long poll of up to 20 s; may return none sooner than asked for."""
@@ -142,12 +153,11 @@ class SqsBroker:
 
         An entry that failed with a code of `over` is done with.
         """
-        left = {str(number): entry for number, entry in enumerate(entries)}
+        left = dict(enumerate(entries))
         for pause in (*_PAUSES, None):
-            asked = [{"Id": number, **entry} for number, entry in left.items()]
-            answer = self._call(call, queue, doing, Entries=asked)
-            failed = {each["Id"]: each for each in answer.get("Failed", [])}
-            done = {each["Id"] for each in answer.get("Successful", [])}
+            answer = self._call(call, queue, doing, Entries=_numbered(left))
+            failed = {int(each["Id"]): each for each in answer.get("Failed", [])}
+            done = {int(each["Id"]) for each in answer.get("Successful", [])}
             done |= {number for number, fault in failed.items() if _code(fault) in over}
             left = {number: entry for number, entry in left.items() if number not in done}
             if not left:
@@ -202,7 +212,8 @@ def _entry(parcel: Parcel) -> Json:
 def _check_body(body: str) -> None:
     if not body:
         raise UnfitBody("the body is empty, which SQS does not carry")
-    if found := _FORBIDDEN.search(body):
+    plain = body.isascii() and body.isprintable()  # as ours are, and quickly told
+    if found := None if plain else _FORBIDDEN.search(body):
         raise UnfitBody(
             f"the body has U+{ord(found[0]):04X} at character {found.start()}, "
             "which SQS does not carry"
@@ -224,6 +235,19 @@ def _batches(entries: Sequence[Json]) -> Iterator[list[Json]]:
         size += more
     if batch:
         yield batch
+
+
+def _numbered(entries: Mapping[int, Json]) -> list[Json]:
+    """Return the entries as a call takes them: each with an id that its answer names."""
+    return [{"Id": str(number), **entry} for number, entry in entries.items()]
+
+
+def _without(entries: list[Json], answer: Json | None) -> list[Json]:
+    """Return the entries that the answer does not acknowledge."""
+    if answer is None:
+        return entries
+    done = {each["Id"] for each in answer.get("Successful", [])}
+    return [entry for number, entry in enumerate(entries) if str(number) not in done]
 
 
 def _delivery(queue: str, message: Json) -> Delivery:

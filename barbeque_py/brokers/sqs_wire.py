@@ -7,16 +7,18 @@ the reference, and makes these calls itself where more is asked of a way out tha
 
 import hashlib
 import hmac
-import http.client
 import json
 import random
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
+
+import httptools
 
 from barbeque_py import clock
 from barbeque_py.aws import FAILURES, Access, access_of, is_throttle, refusal, unreached
@@ -26,14 +28,45 @@ _TRIES = 3
 _PAUSE = 1.0
 """Seconds at most before the second try, then twice as long."""
 _SERVER_FAULT = 500
-_IDLE = 20
+_IDLE = 100
 """Connections that are kept open while nobody uses them."""
-_LOST = (http.client.HTTPException, OSError)
+_PIECE = 64 * 1024
+_LOST = (httptools.HttpParserError, OSError)
 """What a connection raises that broke."""
 _CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """What a connection raises that the other end has closed while it was idle."""
 
 Json = dict[str, Any]
+
+
+class _Answer:
+    """What httptools tells of one answer while its bytes come in."""
+
+    def __init__(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+        self.fault = ""
+        """SQS's own name of what is wrong, where it says one beside the body's."""
+        self.pieces: list[bytes] = []
+        self.complete = False
+        self.lasts = False
+        """Whether the connection may be used again."""
+
+    def feed(self, piece: bytes) -> None:
+        """Take what has come; raises `OSError` when that is the end too early."""
+        if not piece:
+            raise ConnectionResetError("the connection was cut before the answer's end")
+        self.parser.feed_data(piece)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"x-amzn-query-error":
+            self.fault = value.decode("latin-1")
+
+    def on_body(self, piece: bytes) -> None:
+        self.pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+        self.lasts = self.parser.should_keep_alive()  # known only now
 
 
 def open_wire(client: Any, *, patience: float) -> "SqsWire | None":
@@ -58,7 +91,7 @@ class SqsWire:
         self._tls: ssl.SSLContext | None = None
         if target.scheme == "https":
             self._tls = ssl.create_default_context(cafile=access.certificates)
-        self._idle: list[http.client.HTTPConnection] = []
+        self._idle: list[socket.socket] = []
         self._closed = False
 
     def close(self) -> None:
@@ -70,6 +103,15 @@ class SqsWire:
     def send_message_batch(self, **request: Any) -> Json:
         """Put messages on a queue."""
         return self._call("SendMessageBatch", request)
+
+    def send_message_batches(self, requests: Sequence[Mapping[str, Any]]) -> list[Json | None]:
+        """Put several lots on queues at once: each call is written before an answer is read.
+
+        Returns SQS's answers, None for a call that is to be made again by itself.
+        """
+        began = clock.monotonic()
+        asked = [self._ask("SendMessageBatch", _written(each)) for each in requests]
+        return [self._answered(each, until=began + self._patience) for each in asked]
 
     def receive_message(self, **request: Any) -> Json:
         """Borrow messages."""
@@ -85,7 +127,7 @@ class SqsWire:
 
     def _call(self, operation: str, request: Mapping[str, Any]) -> Json:
         """Make the call, again after what may pass; raises what a client of boto3 raises."""
-        body = json.dumps(request, separators=(",", ":")).encode()
+        body = _written(request)
         for attempt in range(_TRIES):
             try:
                 return self._try(operation, body)
@@ -98,64 +140,93 @@ class SqsWire:
     def _try(self, operation: str, body: bytes) -> Json:
         headers = self._signed(operation, body)
         try:
-            status, fault, text = self._exchange(headers, body)
-            answer = json.loads(text) if text else {}
+            found = self._exchange(headers, body)
+            answer = _read(found)
         except (*_LOST, ValueError) as error:
             raise unreached(self._access.endpoint, error) from error
-        if status < http.client.MULTIPLE_CHOICES:
-            found: Json = answer
-            return found
-        code = fault.partition(";")[0] or str(answer.get("__type", "")).rpartition("#")[2]
+        status = found.parser.get_status_code()
+        if status < HTTPStatus.MULTIPLE_CHOICES:
+            return answer
+        code = found.fault.partition(";")[0] or str(answer.get("__type", "")).rpartition("#")[2]
         message = str(answer.get("message") or answer.get("Message") or "")
         raise refusal(operation, status=status, code=code or str(status), message=message)
 
-    def _exchange(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str, bytes]:
+    def _ask(self, operation: str, body: bytes) -> socket.socket | None:
+        """Write one call and leave its answer unread; None when that could not be done."""
+        try:
+            headers = self._signed(operation, body)
+            connection = self._take() or self._connect()
+            self._write(connection, headers, body)
+        except (*FAILURES, *_LOST):
+            return None
+        return connection
+
+    def _answered(self, connection: socket.socket | None, *, until: float) -> Json | None:
+        if connection is None:
+            return None
+        try:
+            connection.settimeout(max(0.001, until - clock.monotonic()))
+            found = self._receive(connection)
+            answer = _read(found)
+        except (*_LOST, ValueError):
+            return None
+        return answer if found.parser.get_status_code() < HTTPStatus.MULTIPLE_CHOICES else None
+
+    def _exchange(self, headers: Mapping[str, str], body: bytes) -> _Answer:
         """Send the request over a connection that is open, or else over a new one."""
-        while self._idle:
+        while connection := self._take():
             try:
-                return self._send(self._idle.pop(), headers, body)
-            except IndexError:
-                break  # another thread took the last one
+                return self._send(connection, headers, body)
             except _CLOSED:
                 continue
         return self._send(self._connect(), headers, body)
 
-    def _send(
-        self, connection: http.client.HTTPConnection, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, str, bytes]:
-        """Return status, SQS's own name of the fault, and body of the answer."""
+    def _send(self, connection: socket.socket, headers: Mapping[str, str], body: bytes) -> _Answer:
+        connection.settimeout(self._patience)
+        self._write(connection, headers, body)
+        return self._receive(connection)
+
+    def _take(self) -> socket.socket | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _write(self, connection: socket.socket, headers: Mapping[str, str], body: bytes) -> None:
+        """Send the request in one write to the socket, which is what costs."""
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"POST {self._path} HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
         try:
-            # As `connection.request` does, but in one write to the socket, which is what costs.
-            connection.sock.sendall(head.encode() + body)
-            with http.client.HTTPResponse(connection.sock, method="POST") as answer:
-                answer.begin()
-                found = answer.status, answer.getheader("x-amzn-query-error") or "", answer.read()
+            connection.sendall(head.encode() + body)
         except BaseException:
             connection.close()
             raise
-        if answer.will_close or self._closed or len(self._idle) >= _IDLE:
-            connection.close()
-        else:
-            self._idle.append(connection)
-        return found
 
-    def _connect(self) -> http.client.HTTPConnection:
-        if self._tls is None:
-            connection = http.client.HTTPConnection(
-                self._host, self._port, timeout=_CONNECT_PATIENCE
-            )
-        else:
-            connection = http.client.HTTPSConnection(
-                self._host, self._port, timeout=_CONNECT_PATIENCE, context=self._tls
-            )
+    def _receive(self, connection: socket.socket) -> _Answer:
+        """Return the answer to the request that was written, and keep the connection."""
+        answer = _Answer()
         try:
-            connection.connect()
+            while not answer.complete:
+                answer.feed(connection.recv(_PIECE))
+        except BaseException:
+            connection.close()
+            raise
+        if answer.lasts and not self._closed and len(self._idle) < _IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return answer
+
+    def _connect(self) -> socket.socket:
+        address = self._host, self._port or (80 if self._tls is None else 443)
+        try:
+            connection = socket.create_connection(address, timeout=_CONNECT_PATIENCE)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_hostname=self._host)
         except TimeoutError as error:
             raise ConnectionError(f"no connection within {_CONNECT_PATIENCE:g} s") from error
-        assert isinstance(connection.sock, socket.socket)
-        connection.sock.settimeout(self._patience)
+        connection.settimeout(self._patience)
         return connection
 
     def _signed(self, operation: str, body: bytes) -> dict[str, str]:
@@ -184,6 +255,17 @@ class SqsWire:
             f"SignedHeaders={names}, Signature={signature}"
         )
         return headers
+
+
+def _written(request: Mapping[str, Any]) -> bytes:
+    return json.dumps(request, separators=(",", ":")).encode()
+
+
+def _read(answer: _Answer) -> Json:
+    """Return what stands in the answer; raises `ValueError` when it is no JSON."""
+    text = b"".join(answer.pieces)
+    found: Json = json.loads(text) if text else {}
+    return found
 
 
 @lru_cache(maxsize=8)

@@ -54,6 +54,8 @@ class _Response:
         self.pieces: list[bytes] = []
         self.headed = False
         self.complete = False
+        self.lasts = False
+        """Whether the connection may be used again."""
 
     def on_headers_complete(self) -> None:
         self.headed = True
@@ -63,6 +65,7 @@ class _Response:
 
     def on_message_complete(self) -> None:
         self.complete = True
+        self.lasts = self.parser.should_keep_alive()  # known only now
 
 
 class _Connection:
@@ -186,7 +189,7 @@ class Engine:
                 connection.receive(response)
         except (OSError, httptools.HttpParserError) as error:
             raise self.unavailable(error) from error
-        if response.parser.should_keep_alive() and len(self._idle) < _IDLE:
+        if response.lasts and len(self._idle) < _IDLE:
             self._idle.append(connection)
         return Answer(response.parser.get_status_code(), b"".join(response.pieces))
 

@@ -516,6 +516,15 @@ def test_many_attempts_are_seen_in_one_look(rig: DockerRig, executor: DockerExec
 # The engine away and back
 
 
+def test_calls_one_after_another_share_a_connection(rig: DockerRig) -> None:
+    with closing(Engine(rig.socket, 30)) as engine:
+        engine.call("GET", "/_ping")
+        (first,) = engine._idle
+        engine.call("GET", "/containers/json?limit=1")
+        engine.ask("GET", "/containers/none/json")
+        assert list(engine._idle) == [first]
+
+
 def test_an_absent_engine_is_unavailable_and_the_message_names_the_cure(tmp_path: Path) -> None:
     address = str(tmp_path / "docker.sock")
     assert not engine_answers(address)

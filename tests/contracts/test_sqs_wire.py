@@ -16,13 +16,16 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 
 from barbeque_py import clock
 from barbeque_py.aws import Access, Keys, code_of, is_definite, is_throttle, open_client
+from barbeque_py.broker import Parcel
 from barbeque_py.brokers import sqs_wire
 from barbeque_py.brokers.sqs import SqsBroker
 from barbeque_py.brokers.sqs_wire import SqsWire, open_wire
+from barbeque_py.errors import UnknownQueue
 from tests.cloud.rig import REGION
 
 QUEUE = "https://sqs.us-east-1.amazonaws.com/1/Barbeque-default"
 Answer = tuple[int, dict[str, str], bytes]
+Request = dict[str, Any]
 FINE: Answer = (200, {}, b'{"Messages":[]}')
 AWAY: Answer = (503, {}, b"")
 THROTTLED: Answer = (400, {}, b'{"__type":"com.amazonaws.sqs#RequestThrottled","message":"slow"}')
@@ -35,11 +38,13 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers: list[Answer | None] = []
+        self.answers: list[Answer | Callable[[Request], Answer] | None] = []
         self.asked: list[tuple[dict[str, str], Any]] = []
         self.connections: set[Any] = set()
         self.hang_up = False
         """Whether to close each connection once it has had its answer, without saying so."""
+        self.before: Callable[[], object] = lambda: None
+        """Called before each answer."""
         self.endpoint = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -52,11 +57,12 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.asked.append((headers, json.loads(body)))
+        self.server.before()
         found = self.server.answers.pop(0) if self.server.answers else FINE
         if found is None:
             self.close_connection = True
             return
-        status, more, text = found
+        status, more, text = found(json.loads(body)) if callable(found) else found
         self.send_response(status)
         for name, value in {"Content-Length": str(len(text)), **more}.items():
             self.send_header(name, value)
@@ -137,6 +143,18 @@ def test_calls_share_a_connection(wire: SqsWire, server: Server) -> None:
     assert len(server.connections) == 1
     assert server.asked[0][1] == {"QueueUrl": QUEUE, "MaxNumberOfMessages": 10}
     assert server.asked[0][0]["x-amz-target"] == "AmazonSQS.ReceiveMessage"
+
+
+def test_lots_are_asked_for_before_an_answer_is_read_and_only_faults_are_left(
+    wire: SqsWire, server: Server
+) -> None:
+    lots = [{"QueueUrl": QUEUE, "Entries": [{"Id": str(number)}]} for number in range(6)]
+    met = threading.Barrier(len(lots))
+    server.before = lambda: met.wait(10)
+    server.answers = [FINE, None, AWAY, THROTTLED, (200, {}, b"no JSON"), FINE]
+    answers = wire.send_message_batches(lots)
+    assert sorted(map(str, answers)) == ["None"] * 4 + ["{'Messages': []}"] * 2
+    assert len(server.connections) == len(server.asked) == 6
 
 
 def test_a_connection_closed_while_it_was_idle_costs_nobody_a_call(
@@ -231,6 +249,29 @@ def test_a_broker_speaks_by_the_wire(opened_broker: Callable[[], SqsBroker]) -> 
     broker = opened_broker()
     assert isinstance(broker._quick, SqsWire)
     assert isinstance(broker._poller(), SqsWire)
+
+
+def test_what_several_calls_left_unacknowledged_is_sent_again_and_nothing_else(
+    opened_broker: Callable[[], SqsBroker], server: Server
+) -> None:
+    kept: list[str] = []
+
+    def keep(request: Request, but: str = "") -> Answer:
+        entries = [each for each in request["Entries"] if each["Id"] != but]
+        kept.extend(each["MessageBody"] for each in entries)
+        return 200, {}, json.dumps({"Successful": [{"Id": e["Id"]} for e in entries]}).encode()
+
+    broker = opened_broker()
+    broker._urls["default"] = QUEUE
+    server.answers = [keep, lambda request: keep(request, but="2"), AWAY, keep, keep]
+    bodies = [f"m{number}" for number in range(25)]
+    broker.send("default", [Parcel(body, "media") for body in bodies])
+    assert sorted(kept) == sorted(bodies)
+    assert len(server.asked) == 5
+    gone: Answer = (400, {}, b'{"__type":"QueueDoesNotExist"}')
+    server.answers = [keep, gone, gone]
+    with pytest.raises(UnknownQueue):
+        broker.send("default", [Parcel(body, "media") for body in bodies[:20]])
 
 
 def test_through_a_proxy_or_without_keys_boto3_speaks(
