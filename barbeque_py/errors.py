@@ -10,6 +10,7 @@ BarbequeError
     UnknownImage          its registry is sure that there is no such image
     ImageRefused          it comes from where no image may come from
     UnknownToken
+    UnknownUser
     NoDeadMessage
     UnknownNotice
     NoAddress             there is nobody to send a notice to
@@ -78,6 +79,10 @@ class UnknownToken(RequestError):
 
 class BadPattern(RequestError):
     """What is to be looked for is no regular expression, or too long."""
+
+
+class UnknownUser(RequestError):
+    """Nobody who may use the console has this address or number."""
 
 
 class Outrun(RequestError):

@@ -9,6 +9,8 @@ class Scope(StrEnum):
 
     ENQUEUE = "enqueue"
     READ = "read"
+    LOGS = "logs:read"
+    """Read what attempts wrote, which may say more than its authors meant to."""
     DEPLOY = "deploy"
     """Change what an app runs: its jobs, its image, its schedules."""
     ADMIN = "admin"

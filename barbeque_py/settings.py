@@ -12,6 +12,7 @@ from barbeque_py import setting_values as values
 from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.env_file import read_env_file
 from barbeque_py.errors import ConfigurationError
+from barbeque_py.roles import Rule
 from barbeque_py.setting_values import (
     Address,
     BrokerUrl,
@@ -23,7 +24,7 @@ from barbeque_py.setting_values import (
     SlackAccess,
     redact_url,
 )
-from barbeque_py.targets import Allowed, read_allowed
+from barbeque_py.targets import Allowed, Network, read_allowed
 
 GIVEN_TO_JOBS = frozenset(
     {
@@ -222,6 +223,73 @@ class Settings:
         "`tokens` each request needs [one](tokens.md).",
         example="tokens",
         read=values.read_auth,
+    )
+    login: frozenset[str] = _setting(
+        "BARBEQUE_LOGIN",
+        "link",
+        "How people come into the [console](console-login.md): `link` is one that this machine "
+        "prints, good once and on loopback only; `users` have a password; `oidc` and `proxy` let "
+        "others vouch for them; more than one are joined by commas. `none` asks nobody, on "
+        "loopback only.",
+        example="users,oidc",
+        read=values.read_login,
+    )
+    roles: tuple[Rule, ...] | None = _setting(
+        "BARBEQUE_ROLES",
+        "",
+        "What people get for whom a provider or a proxy vouches, by their address, the end of it, "
+        "or a group: `WHOM=ROLE`, joined by commas; a role to one app is `ROLE@APP`.",
+        example="group:ops=admin, @example.com=viewer, ann@example.com=deployer@media",
+        read=values.read_roles,
+    )
+    oidc: str | None = _setting(
+        "BARBEQUE_OIDC",
+        "",
+        "The issuer of BARBEQUE_LOGIN's `oidc`, as its discovery document names it.",
+        example="https://accounts.example.com",
+        read=values.read_issuer,
+    )
+    oidc_client: str | None = _setting(
+        "BARBEQUE_OIDC_CLIENT",
+        "",
+        "What the issuer calls this console. There, `BARBEQUE_HOST/login/oidc/callback` is where "
+        "people are sent back to.",
+        example="barbeque",
+        read=str.strip,
+    )
+    oidc_secret: str | None = _setting(
+        "BARBEQUE_OIDC_SECRET",
+        "",
+        "What the console shows the issuer; never printed.",
+        example="as the issuer shows it",
+        read=values.read_token,
+        show=_hide,
+    )
+    proxies: tuple[Network, ...] | None = _setting(
+        "BARBEQUE_PROXIES",
+        "",
+        "Networks of reverse proxies of your own: what they say in `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` is believed, and with BARBEQUE_LOGIN's `proxy` whom they vouch for. "
+        "Unset: a proxy on this machine is believed about the former.",
+        example="10.0.0.0/24, 10.0.7.9",
+        read=values.read_networks,
+    )
+    proxy_secret: str | None = _setting(
+        "BARBEQUE_PROXY_SECRET",
+        "",
+        "What the proxy shows in `X-Barbeque-Proxy-Secret` when it vouches for somebody in "
+        "`X-Forwarded-Email` and `X-Forwarded-Groups`; never printed.",
+        example="at least 32 random characters",
+        read=values.read_proxy_secret,
+        show=_hide,
+    )
+    read_only: bool = _setting(
+        "BARBEQUE_READ_ONLY",
+        "0",
+        "Whether the console only shows things: everybody may look at what is theirs, nobody may "
+        "change anything there.",
+        example="1",
+        read=values.read_switch,
     )
     rate_limit: int = _setting(
         "BARBEQUE_RATE_LIMIT",

@@ -61,7 +61,7 @@ class AttemptLogs:
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
-        rights: dict[str, Any] = {"dependencies": [needs(Scope.READ)]}
+        rights: dict[str, Any] = {"dependencies": [needs(Scope.LOGS)]}
         router.add_api_route(_PATH, self.lines, methods=["GET"], **rights)
         router.add_api_route(
             f"{_PATH}/raw", self.raw, methods=["GET"], response_class=PlainTextResponse, **rights

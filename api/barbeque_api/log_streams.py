@@ -47,7 +47,7 @@ class LogStreams:
 
     def add_to(self, router: APIRouter) -> None:
         """Add the route."""
-        router.add_api_route(_PATH, self.stream, methods=["GET"], dependencies=[needs(Scope.READ)])
+        router.add_api_route(_PATH, self.stream, methods=["GET"], dependencies=[needs(Scope.LOGS)])
 
     async def stream(
         self,

@@ -4,7 +4,12 @@ from typing import Annotated
 
 import typer
 
-Host = Annotated[str, typer.Option(help="Address to listen on: this machine's loopback only.")]
+Host = Annotated[
+    str,
+    typer.Option(
+        help="Address to listen on; other than loopback where all who come are asked who they are."
+    ),
+]
 ApiHost = Annotated[
     str, typer.Option(help="Address to listen on; other than loopback with BARBEQUE_AUTH=tokens.")
 ]

@@ -103,6 +103,9 @@ def api(context: typer.Context, host: ApiHost = "127.0.0.1", port: Port = 3003) 
 def console(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> None:
     """Serve the web console, and stay.
 
+    Asks who comes, as BARBEQUE_LOGIN says; on loopback it prints a link that lets you in, once.
+    It may listen on any address where people log in with a password or others vouch for them.
+
     Does not make the database (`barbeque migrate` does). SIGTERM or Ctrl-C ends it.
     """
     from barbeque_py.cli.site import build_console
@@ -125,21 +128,27 @@ def _serve_alone(
         serve,
         set_up_logging,
         url_of,
+        why_unguarded,
     )
     from barbeque_py.cli.site import build_job_routes
+    from barbeque_py.cli.way_in import print_way_in
     from barbeque_py.wiring import open_front
 
     settings = session_of(context).settings()
     set_up_logging()
     is_api = name == "api"
+    unguarded = why_unguarded(settings, api=is_api, console=not is_api)
     with (
-        listen(host, port, asks=is_api and settings.auth, auth=settings.auth) as listening,
+        listen(host, port, unguarded=unguarded) as listening,
         listen_for_jobs(settings.job_listen if is_api else None) as asking,
     ):
         front = open_front(settings, patient=True)
         try:
-            server = make_server(build(front, host=listening.getsockname()[0]))
+            app = build(front, host=listening.getsockname()[0])
+            server = make_server(app, settings.proxies)
             print_line(f"barbeque {name} listens at {url_of(listening)}")
+            if not is_api:
+                print_way_in(front, url_of(listening))
             if asking is not None:
                 server.serve_beside(build_job_routes(front), asking)
                 print_line(f"jobs ask for their messages at {url_of(asking)}")

@@ -31,6 +31,7 @@ from barbeque_py.cli.subscriptions import subscribe, subscriptions, unsubscribe
 from barbeque_py.cli.token import token
 from barbeque_py.cli.top import top
 from barbeque_py.cli.up import up
+from barbeque_py.cli.user import user
 
 app = typer.Typer(
     name="barbeque",
@@ -109,6 +110,7 @@ for panel, verbs in _VERBS.items():
         name = "list" if verb is list_executions else verb.__name__.replace("_", "-")
         app.command(name, help=_flow(verb.__doc__), rich_help_panel=panel)(verb)
 app.add_typer(token, rich_help_panel="Run it")
+app.add_typer(user, rich_help_panel="Run it")
 app.add_typer(notices, rich_help_panel="Jobs")
 app.add_typer(schedules, rich_help_panel="Definitions and queues")
 app.add_typer(dead, rich_help_panel="Definitions and queues")

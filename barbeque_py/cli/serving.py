@@ -9,16 +9,21 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from barbeque_api.gate import JOB_PATHS
+from barbeque_console.door import PEER
 from barbeque_py.cli.exits import Code, Failure
 from barbeque_py.cli.repeats import Repeats
+from barbeque_py.entrance import entrance_of
 from barbeque_py.setting_values import Address
+from barbeque_py.settings import Settings
+from barbeque_py.targets import Network
 
 PORT = 3003
 _GRACE = 4
@@ -30,8 +35,9 @@ _NO_AUTHENTICATION = (
     "asks who comes"
 )
 _CONSOLE_ASKS_NOBODY = (
-    "the console has no login yet: serve the API alone there with `barbeque api`, and the "
-    "console on 127.0.0.1 behind an SSH tunnel or a reverse proxy that asks who comes"
+    "no way into the console is configured that is fit for others: set BARBEQUE_LOGIN=users and "
+    "make somebody a member with `barbeque user add`, or set oidc or proxy there, or listen on "
+    "127.0.0.1 behind an SSH tunnel"
 )
 
 _GONE = {"type": "http.disconnect"}
@@ -54,30 +60,44 @@ def set_up_logging(*, requests: bool = True) -> None:
     logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
-def require_loopback(host: str, *, auth: bool) -> None:
+def require_loopback(host: str, reason: str) -> None:
     """Raise `Failure` unless the host is this machine's loopback: somebody is not asked who he is.
 
-    `auth` tells whether the API asks; it is the console then that does not.
+    `reason` says where nobody is asked, and the cure.
     """
-    if host == "localhost":
+    if is_loopback(host):
         return
-    with contextlib.suppress(ValueError):
-        if ipaddress.ip_address(host.strip("[]")).is_loopback:
-            return
     raise Failure(
-        f"--host {host} would let everybody who reaches it run commands here, because "
-        + (_CONSOLE_ASKS_NOBODY if auth else _NO_AUTHENTICATION),
+        f"--host {host} would let everybody who reaches it run commands here, because {reason}",
         Code.USAGE,
     )
 
 
-def listen(host: str, port: int, *, asks: bool, auth: bool) -> socket.socket:
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    return False
+
+
+def why_unguarded(settings: Settings, *, api: bool, console: bool) -> str:
+    """Return where nobody would be asked who he is, and the cure; nothing where all are asked."""
+    if api and not settings.auth:
+        return _NO_AUTHENTICATION
+    if console and not entrance_of(settings).guards_strangers:
+        return _CONSOLE_ASKS_NOBODY
+    return ""
+
+
+def listen(host: str, port: int, *, unguarded: str) -> socket.socket:
     """Return a socket that listens there; raise `Failure` with the cure when it can't be had.
 
-    `asks` tells whether all that is served there asks who comes; `auth` whether the API does.
+    `unguarded` says why it may be loopback only; see `why_unguarded`.
     """
-    if not asks:
-        require_loopback(host, auth=auth)
+    if unguarded:
+        require_loopback(host, unguarded)
     try:
         return _bind(host.strip("[]"), port)
     except OSError as error:
@@ -166,17 +186,31 @@ class _Impatient:
         return receive_or_leave
 
 
+class _Met:
+    """The app, which is told who really asked, and whom a proxy of ours says it asks for."""
+
+    def __init__(self, app: Any, proxies: Sequence[Network]) -> None:
+        trusted = [str(each) for each in proxies] or ["127.0.0.1", "::1"]
+        self._app = ProxyHeadersMiddleware(app, trusted_hosts=trusted)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        client = scope.get("client")
+        scope[PEER] = client[0] if client else ""
+        await self._app(scope, receive, send)
+
+
 class _Server(uvicorn.Server):
     """A server that tells at once that it is going to end, before requests under way have."""
 
     at_end: Callable[[], None] = staticmethod(lambda: None)
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, proxies: Sequence[Network] = ()) -> None:
         self._readers = _Impatient(app)
         self._beside: list[tuple[_Second, socket.socket]] = []
         self._running: list[asyncio.Task[None]] = []
         config = uvicorn.Config(
-            self._readers,
+            _Met(self._readers, proxies),
+            proxy_headers=False,  # `_Met` does it, after it has noted who really asked
             log_config=None,
             log_level="warning",
             access_log=False,  # it would write the tokens in jobs' addresses
@@ -213,9 +247,13 @@ class _Second(_Server):
         yield
 
 
-def make_server(app: Any) -> _Server:
-    """Return a server for the app that ends at SIGTERM and SIGINT, from this moment on."""
-    server = _Server(app)
+def make_server(app: Any, proxies: Sequence[Network] | None = None) -> _Server:
+    """Return a server for the app that ends at SIGTERM and SIGINT, from this moment on.
+
+    What `proxies` say about those for whom they ask is believed; without any, a proxy of this
+    machine is.
+    """
+    server = _Server(app, proxies or ())
     # uvicorn takes the signals over while it serves, and raises them again after its end.
     signal.signal(signal.SIGTERM, server.handle_exit)
     signal.signal(signal.SIGINT, server.handle_exit)

@@ -8,6 +8,8 @@ from barbeque_api.job_routes import create_job_app
 from barbeque_api.parts import Served
 from barbeque_console.app import create_app as create_console
 from barbeque_console.parts import Shown
+from barbeque_py.entrance import entrance_of
+from barbeque_py.settings import Settings
 from barbeque_py.wiring import Front
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -18,6 +20,8 @@ def build_both(front: Front, *, host: str, url: str) -> Any:
     """Return API and console as one app, to be served on that loopback address."""
     pages = build_console(front, host=host)
     served = _served(front, host, front.settings.host_url or url)
+    if front.settings.auth:
+        served = replace(served, allowed_hosts=None)  # as below; the console looks for itself
     return create_api(served, pages=pages, for_jobs=front.settings.job_listen is None)
 
 
@@ -44,11 +48,20 @@ def build_console(front: Front, *, host: str) -> Any:
             logs=front.logs,
             bell=front.bell,
             watching=front.watching,
+            entrance=entrance_of(front.settings),
+            read_only=front.settings.read_only,
             host_url=front.settings.host_url,
-            allowed_hosts=_LOCAL_NAMES | {host},
+            allowed_hosts=_hosts_of_console(front.settings, host),
             environment=front.settings.environment,
         )
     )
+
+
+def _hosts_of_console(settings: Settings, host: str) -> frozenset[str] | None:
+    """Return the names it answers to: any, where a name made up for us opens nothing."""
+    if entrance_of(settings).guards_strangers:
+        return None
+    return _LOCAL_NAMES | {host}
 
 
 def _served(front: Front, host: str, host_url: str | None) -> Served:

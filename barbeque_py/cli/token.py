@@ -1,11 +1,7 @@
 """`barbeque token`: who may ask the API for what; in the database itself, so the first one, too."""
 
-import os
-import pwd
-import socket
-from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,14 +9,10 @@ from barbeque_py.cli.exits import Code, Failure
 from barbeque_py.cli.inputs import read_length
 from barbeque_py.cli.options import Json
 from barbeque_py.cli.screen import print_json, print_line, print_table, short_time
-from barbeque_py.cli.session import session_of
+from barbeque_py.cli.way_in import in_database, somebody_here
 
 if TYPE_CHECKING:
-    from barbeque_py.identity import Identity
-    from barbeque_py.store import Tx
     from barbeque_py.store.tokens import Token
-
-T = TypeVar("T")
 
 token = typer.Typer(name="token", no_args_is_help=True)
 
@@ -46,8 +38,8 @@ def create(
         list[str] | None,
         typer.Option(
             metavar="SCOPE",
-            help="What it may do: enqueue, read, deploy or admin; repeat it for more. "
-            "Default: enqueue and read.",
+            help="What it may do: enqueue, read, logs:read, deploy or admin; repeat it for more. "
+            "Default: enqueue, read and logs:read.",
         ),
     ] = None,
     expires: Annotated[
@@ -58,9 +50,9 @@ def create(
     """Make a token, and print it: the only time that anybody can."""
     from barbeque_py.issue import Wish, issue, read_scopes
 
-    scopes = read_scopes(scope or ["enqueue", "read"])
+    scopes = read_scopes(scope or ["enqueue", "read", "logs:read"])
     wish = Wish(name, scopes, app, read_length("--expires", expires))
-    made, text = _in_database(context, lambda tx: issue(tx, _somebody_here(), wish))
+    made, text = in_database(context, lambda tx: issue(tx, somebody_here(), wish))
     _print_made(made, text, as_json=as_json)
 
 
@@ -69,7 +61,7 @@ def list_tokens(context: typer.Context, as_json: Json = False) -> None:
     """List the tokens, the newest first, without what they are shown as."""
     from barbeque_py.store import tokens as rows
 
-    found, now = _in_database(context, lambda tx: (rows.everything(tx), tx.now), writes=False)
+    found, now = in_database(context, lambda tx: (rows.everything(tx), tx.now), writes=False)
     if as_json:
         print_json([_facts(each) | {"live": each.is_live(now)} for each in found])
         return
@@ -105,8 +97,8 @@ def rotate_token(
     length = read_length("--overlap", overlap)
     if not timedelta(0) < length <= LONGEST_OVERLAP:
         raise Failure(f"--overlap: write more than 0, up to {LONGEST_OVERLAP.days}d", Code.USAGE)
-    made, text = _in_database(
-        context, lambda tx: rotate(tx, _somebody_here(), token_id, overlap=length)
+    made, text = in_database(
+        context, lambda tx: rotate(tx, somebody_here(), token_id, overlap=length)
     )
     _print_made(made, text, as_json=as_json)
 
@@ -116,34 +108,11 @@ def revoke_token(context: typer.Context, token_id: TokenId, as_json: Json = Fals
     """Make a token good for nothing: every API knows it within ten seconds."""
     from barbeque_py.issue import revoke
 
-    gone = _in_database(context, lambda tx: revoke(tx, _somebody_here(), token_id))
+    gone = in_database(context, lambda tx: revoke(tx, somebody_here(), token_id))
     if as_json:
         print_json(_facts(gone))
     else:
         print_line(f"token {gone.id} ({gone.name}) is good for nothing")
-
-
-def _in_database(context: typer.Context, work: "Callable[[Tx], T]", *, writes: bool = True) -> T:
-    from barbeque_py.store import Store
-    from barbeque_py.store.schema import check_schema
-
-    store = Store(session_of(context).settings().database)
-    try:
-        check_schema(store)
-        return store.write(work) if writes else store.read(work)
-    finally:
-        store.close()
-
-
-def _somebody_here() -> "Identity":
-    """Return who types this: the user of this machine, which is all that is known."""
-    from barbeque_py.identity import Identity, Scope
-
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = str(os.getuid())
-    return Identity(f"{user} at the command line", frozenset(Scope), origin=socket.gethostname())
 
 
 def _print_made(made: "Token", text: str, *, as_json: bool) -> None:

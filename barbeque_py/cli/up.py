@@ -21,15 +21,17 @@ def up(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> N
     Makes the database, or brings it up to date, by itself. The first time it also chooses where
     jobs run: in Docker if an engine answers, else as plain processes. BARBEQUE_EXECUTOR changes it.
 
+    Prints a link that lets you into the console, once; `barbeque user link` makes another.
+
     Ctrl-C ends it within ten seconds. Jobs that run go on, and the next start takes them up.
     """
-    from barbeque_py.cli.serving import listen, listen_for_jobs, set_up_logging
+    from barbeque_py.cli.serving import listen, listen_for_jobs, set_up_logging, why_unguarded
 
     session = session_of(context)
     settings = session.settings()
     set_up_logging(requests=False)
     with (
-        listen(host, port, asks=False, auth=settings.auth) as listening,
+        listen(host, port, unguarded=why_unguarded(settings, api=True, console=True)) as listening,
         listen_for_jobs(settings.job_listen) as asking,
     ):
         where = prepare(settings)
@@ -48,6 +50,7 @@ def _stay(
     from barbeque_py.cli.child import Child
     from barbeque_py.cli.serving import make_server, serve, url_of
     from barbeque_py.cli.site import build_both, build_job_routes
+    from barbeque_py.cli.way_in import print_way_in
     from barbeque_py.settings import environment_of_jobs
     from barbeque_py.wiring import open_front
 
@@ -57,7 +60,8 @@ def _stay(
     answers = {"BARBEQUE_URL": url if asking is None else url_of(asking)}
     worker = Child(_worker_arguments(session), environment=environment_of_jobs() | answers)
     try:
-        server = make_server(build_both(front, host=listening.getsockname()[0], url=url))
+        app = build_both(front, host=listening.getsockname()[0], url=url)
+        server = make_server(app, settings.proxies)
         worker.start()
         print_line(f"barbeque is up at {url}")
         print_line(f"  home      {settings.home}")
@@ -66,6 +70,7 @@ def _stay(
         if asking is not None:
             server.serve_beside(build_job_routes(front), asking)
             print_line(f"  jobs ask  for their messages at {url_of(asking)}")
+        print_way_in(front, url)
         serve(server, listening, at_end=worker.ask_to_end)
     finally:
         worker.stop()

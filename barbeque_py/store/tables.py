@@ -434,6 +434,9 @@ audit = Table(
     Column("after", _Long),
     Index("ix_audit_app", "app", "id"),
     Index("ix_audit_subject", "subject", "id"),
+    Index("ix_audit_actor", "actor", "id"),
+    Index("ix_audit_action", "action", "id"),
+    Index("ix_audit_at", "at"),
     **_BINARY,
 )
 
@@ -452,6 +455,61 @@ tokens = Table(
     Column("last_used_at", Instant),
     Column("replaced_by", String(12)),
     Index("ix_tokens_replaced_by", "replaced_by"),
+    **_BINARY,
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),
+    Column("name", String(100), nullable=False),
+    Column("password", String(200)),
+    Column("roles", Text, nullable=False),
+    Column("made_by", String(200), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+    Column("last_login_at", Instant),
+    **_BINARY,
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("user", _Id),
+    Column("name", String(254), nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("way", String(10), nullable=False),
+    Column("origin", String(100), nullable=False),
+    Column("browser", String(200), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_sessions_user", "user"),
+    Index("ix_sessions_expires_at", "expires_at"),
+    **_BINARY,
+)
+
+login_links = Table(
+    "login_links",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("user", _Id),
+    Column("name", String(254), nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_login_links_user", "user"),
+    Index("ix_login_links_expires_at", "expires_at"),
+    **_BINARY,
+)
+
+login_failures = Table(
+    "login_failures",
+    metadata,
+    Column("scope", String(80), primary_key=True),
+    Column("tries", Integer, nullable=False),
+    Column("since", Instant, nullable=False),
+    Index("ix_login_failures_since", "since"),
     **_BINARY,
 )
 

@@ -2,13 +2,14 @@
 
 import logging
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from barbeque_console.executions import find
 from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
+from barbeque_console.rights import Router, asker, dead_message, execution, needs
 from barbeque_py.acts import (
     cancel_execution,
     drop_dead_message,
@@ -17,7 +18,7 @@ from barbeque_py.acts import (
 )
 from barbeque_py.cancel import Cancelled
 from barbeque_py.errors import NoDeadMessage, UnknownQueue
-from barbeque_py.identity import EVERYBODY, Identity
+from barbeque_py.identity import Scope
 from barbeque_py.ids import new_message_id
 from barbeque_py.messages import Unreadable
 from barbeque_py.resend import resend
@@ -42,18 +43,19 @@ class Actions:
         del pages
         self._parts = parts
 
-    def router(self) -> APIRouter:
+    def router(self) -> Router:
         """Return the routes."""
-        router = APIRouter()
-        for path, act in (
-            ("/job_executions/{message_id}/retry", self.retry),
-            ("/job_executions/{message_id}/cancel", self.cancel),
-            ("/queues/{name}/pause", self.pause),
-            ("/queues/{name}/resume", self.resume),
-            ("/dead_messages/{number}/send", self.send_again),
-            ("/dead_messages/{number}/drop", self.drop),
+        router = Router()
+        run, run_dead = (needs(Scope.ENQUEUE, of=owner) for owner in (execution, dead_message))
+        for path, act, declared in (
+            ("/job_executions/{message_id}/retry", self.retry, run),
+            ("/job_executions/{message_id}/cancel", self.cancel, run),
+            ("/queues/{name}/pause", self.pause, needs(Scope.ADMIN)),
+            ("/queues/{name}/resume", self.resume, needs(Scope.ADMIN)),
+            ("/dead_messages/{number}/send", self.send_again, run_dead),
+            ("/dead_messages/{number}/drop", self.drop, run_dead),
         ):
-            router.add_api_route(path, act, methods=["POST"])
+            router.add_api_route(path, act, methods=["POST"], **declared)
         return router
 
     def retry(self, request: Request, message_id: str) -> Response:
@@ -61,7 +63,7 @@ class Actions:
 
         def start_round(tx: Tx) -> str:
             found = find(tx, message_id).execution.message_id
-            retry_execution(tx, _asker(request), found, retry_id=new_message_id())
+            retry_execution(tx, asker(request), found, retry_id=new_message_id())
             return found
 
         own = self._parts.store.write(start_round)
@@ -72,7 +74,7 @@ class Actions:
 
         def stop(tx: Tx) -> tuple[str, Cancelled]:
             found = find(tx, message_id).execution.message_id
-            return found, cancel_execution(tx, _asker(request), found)
+            return found, cancel_execution(tx, asker(request), found)
 
         own, done = self._parts.store.write(stop)
         return self._leave(request, f"/job_executions/{own}", _CANCELLED[done])
@@ -88,7 +90,7 @@ class Actions:
         return self._leave(request, "/queues", "resumed")
 
     def _pause(self, request: Request, name: str, *, pausing: bool) -> None:
-        who = _asker(request)
+        who = asker(request)
         try:
             self._parts.store.write(lambda tx: pause_queue(tx, who, name, pausing=pausing))
         except UnknownQueue:
@@ -100,7 +102,7 @@ class Actions:
         It keeps its id, so one that is sent twice is one execution.
         """
         try:
-            resend(self._parts.store, self._parts.broker, _asker(request), number)
+            resend(self._parts.store, self._parts.broker, asker(request), number)
         except NoDeadMessage:
             raise HTTPException(404, _GONE) from None
         except UnknownQueue:
@@ -112,7 +114,7 @@ class Actions:
     def drop(self, request: Request, number: int) -> Response:
         """Forget the dead message."""
         try:
-            self._parts.store.write(lambda tx: drop_dead_message(tx, _asker(request), number))
+            self._parts.store.write(lambda tx: drop_dead_message(tx, asker(request), number))
         except NoDeadMessage:
             raise HTTPException(404, _GONE) from None
         return self._leave(request, "/dead_messages", "dropped")
@@ -120,12 +122,7 @@ class Actions:
     def _leave(self, request: Request, path: str, notice: str) -> Response:
         """Wake the workers, note who asked for what, and show the page that has changed."""
         self._parts.bell.ring()
-        asker = request.client.host if request.client else "-"
-        log.info("%s by %s: %s", ascii(request.url.path)[1:-1], asker, notice)
+        who = asker(request)
+        by = f"{who.name} at {who.origin or '-'}"
+        log.info("%s by %s: %s", ascii(request.url.path)[1:-1], ascii(by)[1:-1], notice)
         return redirect(request.scope, f"{path}?notice={notice}")
-
-
-def _asker(request: Request) -> Identity:
-    """Return who asks, as far as it is known: the console has no login yet."""
-    origin = request.client.host if request.client else ""
-    return Identity(EVERYBODY.name, EVERYBODY.scopes, origin=origin)

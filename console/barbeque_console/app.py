@@ -3,21 +3,26 @@
 import logging
 from http import HTTPStatus
 from typing import Protocol
+from urllib.parse import parse_qsl, quote, urlencode
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from barbeque_console.actions import Actions
 from barbeque_console.assets import Assets
+from barbeque_console.door import READING, Door
 from barbeque_console.executions import ExecutionPages
 from barbeque_console.frame import FramePages
 from barbeque_console.guard import Guard
+from barbeque_console.login import LoginPages
 from barbeque_console.logs import LogPages
-from barbeque_console.pages import Pages
+from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_console.queues import QueuePages
+from barbeque_console.refusals import ChooseApp, LoginNeeded, Refusal
+from barbeque_console.rights import Router, routes_of
 from barbeque_console.search import SearchPages
 from barbeque_py.errors import OutsideError, RequestError, StillOpen, StoreUnavailable
 
@@ -35,8 +40,8 @@ class Routed(Protocol):
 
     def __init__(self, parts: Shown, pages: Pages) -> None: ...
 
-    def router(self) -> APIRouter:
-        """Return the routes."""
+    def router(self) -> Router:
+        """Return the routes, each with whom it is for: see `rights`."""
         ...
 
 
@@ -47,6 +52,7 @@ PAGES: tuple[type[Routed], ...] = (
     LogPages,
     QueuePages,
     Actions,
+    LoginPages,
 )
 """Every module of pages; of two that serve the same address the first one does."""
 
@@ -57,25 +63,54 @@ def create_app(parts: Shown) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     for kind in PAGES:
         app.include_router(kind(parts, pages).router())
+    list(routes_of(app.routes))  # each says who may ask for it, or nothing starts
     app.mount("/static", Assets(), name="static")
     _explain_errors(app, pages)
+    door = Door(parts.store, parts.entrance, read_only=parts.read_only, host_url=parts.host_url)
     app.add_middleware(
-        Guard, refuse=pages.refuse, hosts=parts.allowed_hosts, host_url=parts.host_url
+        Guard, door=door, refuse=pages.refuse, hosts=parts.allowed_hosts, host_url=parts.host_url
     )
     return app
 
 
 def _explain_errors(app: FastAPI, pages: Pages) -> None:
     def explain(request: Request, error: Exception) -> Response:
+        if isinstance(error, ChooseApp):
+            return redirect(request.scope, _with_app(request, error.app))
+        if isinstance(error, LoginNeeded) and request.method in READING and not _is_part(request):
+            return redirect(request.scope, f"/login?next={quote(_asked_for(request), safe='')}")
         status, sentence, cure = _describe(error)
         return pages.refuse(request.scope, status, sentence, cure)
 
-    for kind in (RequestError, OutsideError, HTTPException, RequestValidationError):
+    for kind in (RequestError, OutsideError, HTTPException, RequestValidationError, Refusal):
         app.add_exception_handler(kind, explain)
+
+
+def _asked_for(request: Request) -> str:
+    """Return the page that was asked for, without the prefix of all pages."""
+    path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
+    return path + (f"?{request.url.query}" if request.url.query else "")
+
+
+def _with_app(request: Request, app: str) -> str:
+    path, _, query = _asked_for(request).partition("?")
+    kept = [(name, value) for name, value in parse_qsl(query) if name != "app"]
+    return f"{path}?{urlencode([*kept, ('app', app)])}"
+
+
+def _is_part(request: Request) -> bool:
+    """Tell whether a script asks, which can't show a page to log in."""
+    return "hx-request" in request.headers or "text/html" not in request.headers.get("accept", "")
 
 
 def _describe(error: Exception) -> tuple[int, str, str]:
     """Return what people are told: never an address or a path, which only the log may name."""
+    if isinstance(error, Refusal):
+        return error.status, error.sentence, error.cure
+    return _describe_failure(error)
+
+
+def _describe_failure(error: Exception) -> tuple[int, str, str]:
     match error:
         case StillOpen():
             return 409, "It has not ended yet, so it can't be retried.", ""

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
 from barbeque_console.logs import LogView, read_view, reader_of, stamp
 from barbeque_console.pages import NOTICES, Pages, redirect
 from barbeque_console.paging import Stretch, read_number, stretch
 from barbeque_console.parts import Shown
+from barbeque_console.rights import Router, chosen_app, execution, needs, visitor_of
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog, UnknownExecution
 from barbeque_py.executions import ENDED, State
+from barbeque_py.identity import Scope
 from barbeque_py.ids import AttemptId, attempt_id
 from barbeque_py.intake import WAITING_MARK
 from barbeque_py.store import (
@@ -111,17 +113,17 @@ def find(tx: Tx, message_id: str) -> Known:
 
     Raises `UnknownExecution` with a sentence for people.
     """
-    execution = rows.by_message_id(tx, message_id)
-    if execution is None or execution.tombstone:
-        raise UnknownExecution(_why_unknown(tx, message_id, execution))
-    tries = attempts.of_execution(tx, execution.id)
+    found = rows.by_message_id(tx, message_id)
+    if found is None or found.tombstone:
+        raise UnknownExecution(_why_unknown(tx, message_id, found))
+    tries = attempts.of_execution(tx, found.id)
     return Known(
         now=tx.now,
-        execution=execution,
+        execution=found,
         attempts=tries,
         told=reports.of_attempt(tx, tries[-1].id) if tries else None,
-        notices=notices.of_execution(tx, execution.id),
-        waiting=decide(standings.read(tx, execution)),
+        notices=notices.of_execution(tx, found.id),
+        waiting=decide(standings.read(tx, found)),
     )
 
 
@@ -139,14 +141,16 @@ class ExecutionPages:
         self._parts = parts
         self._pages = pages
 
-    def router(self) -> APIRouter:
+    def router(self) -> Router:
         """Return the routes."""
-        router = APIRouter()
-        router.add_api_route("/executions", self.show_list, methods=READ)
-        router.add_api_route("/job_executions", self.show_list, methods=READ)
-        router.add_api_route("/job_executions/{message_id}", self.show, methods=READ)
+        router = Router()
+        listed = needs(Scope.READ, of=chosen_app)
+        one = needs(Scope.READ, of=execution)
+        router.add_api_route("/executions", self.show_list, methods=READ, **listed)
+        router.add_api_route("/job_executions", self.show_list, methods=READ, **listed)
+        router.add_api_route("/job_executions/{message_id}", self.show, methods=READ, **one)
         router.add_api_route(
-            "/job_executions/{message_id}/message.txt", self.show_message, methods=READ
+            "/job_executions/{message_id}/message.txt", self.show_message, methods=READ, **one
         )
         return router
 
@@ -157,7 +161,8 @@ class ExecutionPages:
         if chosen.get("state") not in [*State]:
             chosen.pop("state", None)
         before, after = read_number(query.get("before")), read_number(query.get("after"))
-        found = self._parts.store.read(lambda tx: _read_list(tx, chosen, before, after))
+        own = visitor_of(request).person.apps(Scope.READ)
+        found = self._parts.store.read(lambda tx: _read_list(tx, chosen, before, after, own=own))
         return self._pages.render(
             request.scope,
             "executions.html",
@@ -180,12 +185,14 @@ class ExecutionPages:
         if asked is not None and attempt is None:
             raise UnknownExecution(f"It has no attempt {asked}.")
         first = read_number(request.query_params.get("from"))
+        may_read = visitor_of(request).person.may(Scope.LOGS, known.execution.app)
         return self._pages.render(
             request.scope,
             "execution.html",
             known=known,
             message=self._message(known.execution),
-            log=self._log(known, attempt, first),
+            log=self._log(known, attempt, first) if may_read else None,
+            may_read_log=may_read,
             stamp=stamp(known.execution, known.attempts, known.told),
             asked=asked,
             notice=NOTICES.get(request.query_params.get("notice", "")),
@@ -193,13 +200,13 @@ class ExecutionPages:
 
     def show_message(self, message_id: str) -> Response:
         """Show the whole message as it was sent."""
-        execution = self._parts.store.read(lambda tx: find(tx, message_id)).execution
-        if execution.message is not None:
-            return PlainTextResponse(execution.message)
-        if execution.message_key is None:
+        found = self._parts.store.read(lambda tx: find(tx, message_id)).execution
+        if found.message is not None:
+            return PlainTextResponse(found.message)
+        if found.message_key is None:
             raise UnknownExecution("Its message is no longer kept.")
         try:
-            return PlainTextResponse(self._parts.logs.read(execution.message_key))
+            return PlainTextResponse(self._parts.logs.read(found.message_key))
         except NoSuchLog:
             raise UnknownExecution("Its message is no longer kept.") from None
 
@@ -215,13 +222,13 @@ class ExecutionPages:
         found = self._parts.store.read(find_own)
         return given if found is None else found.message_id
 
-    def _message(self, execution: Execution) -> _Message:
-        if execution.message is not None:
-            return _pretty(execution.message)
-        if execution.message_key is None:
+    def _message(self, found: Execution) -> _Message:
+        if found.message is not None:
+            return _pretty(found.message)
+        if found.message_key is None:
             return _Message("", fault="It is no longer kept.")
         try:
-            start = self._parts.logs.read(execution.message_key, 0, _MESSAGE_SHOWN + 1)
+            start = self._parts.logs.read(found.message_key, 0, _MESSAGE_SHOWN + 1)
         except NoSuchLog:
             return _Message("", fault="It is no longer kept.")
         except LogStoreUnavailable:
@@ -235,7 +242,15 @@ class ExecutionPages:
         return read_view(reader_of(self._parts), known.execution, attempt, first=wanted)
 
 
-def _read_list(tx: Tx, chosen: dict[str, str], before: int | None, after: int | None) -> _List:
+def _read_list(
+    tx: Tx,
+    chosen: dict[str, str],
+    before: int | None,
+    after: int | None,
+    *,
+    own: frozenset[str] | None,
+) -> _List:
+    """Read a stretch of the list; `own` are the apps that may be named beside it, None is all."""
     facts: dict[str, Any] = dict(chosen)
     if "state" in facts:
         facts["state"] = State(facts["state"])
@@ -253,7 +268,7 @@ def _read_list(tx: Tx, chosen: dict[str, str], before: int | None, after: int | 
         found=found,
         latest=attempts.known(tx, ids),
         counts=queries.count_headlines(tx, lately=_LATELY),
-        jobs=sorted(queries.job_names(tx)),
+        jobs=sorted(job for job in queries.job_names(tx) if own is None or job[0] in own),
         queues=apps.queue_names(tx),
         paused=sorted(apps.paused_queues(tx)),
         at_work=bool(workers.alive(tx)),

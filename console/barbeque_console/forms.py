@@ -13,6 +13,13 @@ _FIELDS = 1_000
 
 async def read_form(request: Request) -> Mapping[str, str]:
     """Return the form's fields; of one that is sent more than once the last counts."""
+    known: Mapping[str, str] | None = getattr(request.state, "form", None)
+    if known is None:
+        known = request.state.form = await _read(request)
+    return known
+
+
+async def _read(request: Request) -> Mapping[str, str]:
     body = b""
     async for chunk in request.stream():
         body += chunk

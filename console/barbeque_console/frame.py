@@ -1,6 +1,6 @@
 """What belongs to every page: how a person wants to see it, the search box, old addresses."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from barbeque_console.executions import READ
@@ -8,6 +8,7 @@ from barbeque_console.forms import Form
 from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_console.preferences import remember
+from barbeque_console.rights import Router, open_to_all
 
 
 class FramePages:
@@ -16,11 +17,11 @@ class FramePages:
     def __init__(self, parts: Shown, pages: Pages) -> None:
         del parts, pages
 
-    def router(self) -> APIRouter:
+    def router(self) -> Router:
         """Return the routes."""
-        router = APIRouter()
-        router.add_api_route("/preferences", self.prefer, methods=["POST"])
-        router.add_api_route("/", self.begin, methods=READ)
+        router = Router()
+        router.add_api_route("/preferences", self.prefer, methods=["POST"], **open_to_all())
+        router.add_api_route("/", self.begin, methods=READ, **open_to_all())
         return router
 
     def prefer(self, request: Request, form: Form) -> Response:

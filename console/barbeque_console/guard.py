@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from barbeque_console import tongue
+from barbeque_console.door import READING, Door
 from barbeque_console.preferences import read_preferences
 
 log = logging.getLogger("barbeque.console")
@@ -26,7 +27,6 @@ HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-_READING = frozenset({"GET", "HEAD"})
 
 Refuse = Callable[[Scope, int, str], Response]
 
@@ -34,14 +34,21 @@ Refuse = Callable[[Scope, int, str], Response]
 class Guard:
     """Refuses strange hosts and forms of other sites, and puts the headers on every answer.
 
-    There are no logins yet, so a form proves by what the browser says of its origin that one of
-    our own pages sent it; a POST without such a word is refused.
+    A form proves by what the browser says of its origin that one of our own pages sent it; one
+    without such a word is refused. `door` knows who asks; each page says whom it is for.
     """
 
     def __init__(
-        self, app: ASGIApp, *, refuse: Refuse, hosts: frozenset[str] | None, host_url: str | None
+        self,
+        app: ASGIApp,
+        *,
+        door: Door,
+        refuse: Refuse,
+        hosts: frozenset[str] | None,
+        host_url: str | None,
     ) -> None:
         self._app = app
+        self._door = door
         self._refuse = refuse
         own = urlsplit(host_url or "")
         self._own_netloc = own.netloc.lower()
@@ -53,6 +60,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope.setdefault("state", {})["door"] = self._door
         started = False
         own: list[tuple[bytes, bytes]] = []
         if "barbeque.request_id" not in scope:  # where the API in front of us gave none
@@ -86,16 +94,19 @@ class Guard:
         host = headers.get(b"host", "")
         if self._hosts is not None and _name(host) not in self._hosts:
             return 400, "This address does not answer to that host name: use localhost."
-        if scope["method"] in _READING or self._is_ours(headers, host):
+        if scope["method"] in READING or self._is_ours(headers, host):
             return None
         return 403, "This form was not sent by one of the console's own pages."
 
     def _is_ours(self, headers: dict[bytes, str], host: str) -> bool:
-        site = headers.get(b"sec-fetch-site")
-        if site is not None:
-            return site == "same-origin"
-        sent_from = headers.get(b"origin", "").partition("://")[2]
-        return bool(sent_from) and sent_from in (host, self._own_netloc)
+        """Tell whether one of our pages sent it: both words of the browser, or the one it says."""
+        site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+        if site is None and origin is None:
+            return False
+        sent_from = "" if origin is None else origin.partition("://")[2]
+        return site in (None, "same-origin") and (
+            origin is None or (bool(sent_from) and sent_from in (host, self._own_netloc))
+        )
 
 
 def _kept(message: Message) -> list[tuple[bytes, bytes]]:

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypedDict
 
-from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from barbeque_console import rights
 from barbeque_console.pages import Pages
 from barbeque_console.parts import Shown
+from barbeque_console.rights import Router, needs
 from barbeque_console.words import plain
 from barbeque_py.attempt_log import LogReader, is_unshipped
 from barbeque_py.errors import ExecutorUnavailable, LogStoreUnavailable, UnknownExecution
 from barbeque_py.executions import OPEN, AttemptState
+from barbeque_py.identity import Scope
 from barbeque_py.logs import Line
 from barbeque_py.store import Tx, attempts, reports
 from barbeque_py.store import executions as rows
@@ -147,11 +149,12 @@ class LogPages:
         self._parts = parts
         self._reader = reader_of(parts)
 
-    def router(self) -> APIRouter:
+    def router(self) -> Router:
         """Return the routes."""
-        router = APIRouter(prefix="/job_executions/{message_id}")
-        router.add_api_route("/log.json", self.show_new, methods=["GET"])
-        router.add_api_route("/log.txt", self.download, methods=["GET"])
+        router = Router(prefix="/job_executions/{message_id}")
+        reading = needs(Scope.LOGS, of=rights.execution)
+        router.add_api_route("/log.json", self.show_new, methods=["GET"], **reading)
+        router.add_api_route("/log.txt", self.download, methods=["GET"], **reading)
         return router
 
     def show_new(self, message_id: str, attempt: int = 0, first: int = 0) -> Response:

@@ -27,6 +27,7 @@ NOTICES = {
     "resumed": _("The queue is at work again."),
     "sent": _("The message was sent again."),
     "dropped": _("The message was dropped."),
+    "password": _("Your password is another one now; your other sessions have ended."),
 }
 """What an action did, by the word that its redirect carries."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from barbeque_py.broker import Broker
+from barbeque_py.entrance import Entrance
 from barbeque_py.logstore import LogStore
 from barbeque_py.setting_values import EnvironmentName
 from barbeque_py.store import Store
@@ -20,6 +21,10 @@ class Shown:
     bell: Bell
     watching: Watching | None = None
     """Shows logs that nobody ships while their tasks run; None where there are none."""
+    entrance: Entrance | None = None
+    """How people come in; without it nobody is asked, which is for loopback only."""
+    read_only: bool = False
+    """Whether nothing may be changed here."""
     host_url: str | None = None
     """The console's address as people reach it, when a proxy gives it another one."""
     allowed_hosts: frozenset[str] | None = None

@@ -1,12 +1,14 @@
 """The queues, and the messages that could not become executions."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from barbeque_console.executions import READ
 from barbeque_console.pages import NOTICES, Pages
 from barbeque_console.paging import read_number, stretch
 from barbeque_console.parts import Shown
+from barbeque_console.rights import Router, needs
+from barbeque_py.identity import Scope
 from barbeque_py.resend import can_be_sent
 from barbeque_py.store import Tx, dead, queries
 from barbeque_py.store.dead import DeadMessage
@@ -23,11 +25,11 @@ class QueuePages:
         self._parts = parts
         self._pages = pages
 
-    def router(self) -> APIRouter:
+    def router(self) -> Router:
         """Return the routes."""
-        router = APIRouter()
-        router.add_api_route("/queues", self.show_queues, methods=READ)
-        router.add_api_route("/dead_messages", self.show_dead, methods=READ)
+        router = Router()
+        router.add_api_route("/queues", self.show_queues, methods=READ, **needs(Scope.READ))
+        router.add_api_route("/dead_messages", self.show_dead, methods=READ, **needs(Scope.READ))
         return router
 
     def show_queues(self, request: Request) -> Response:

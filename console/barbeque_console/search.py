@@ -3,14 +3,17 @@
 import re
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from barbeque_console.executions import READ
 from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
+from barbeque_console.rights import Router, needs, theirs, visitor_of
 from barbeque_console.tongue import mark
+from barbeque_py.identity import Scope
 from barbeque_py.ids import message_id_of
+from barbeque_py.roles import Person
 from barbeque_py.store import Tx, apps, finding, lists, queries
 from barbeque_py.store import executions as rows
 
@@ -32,16 +35,17 @@ class SearchPages:
         self._parts = parts
         self._pages = pages
 
-    def router(self) -> APIRouter:
+    def router(self) -> Router:
         """Return the routes."""
-        router = APIRouter()
-        router.add_api_route("/search", self.search, methods=READ)
+        router = Router()
+        router.add_api_route("/search", self.search, methods=READ, **needs(Scope.READ, of=theirs))
         return router
 
     def search(self, request: Request) -> Response:
         """Go to what the text means; where it may mean more, show all of it."""
         text = request.query_params.get("q", "").strip()[:_MOST]
-        straight, candidates = self._parts.store.read(lambda tx: _look_for(tx, text))
+        who = visitor_of(request).person
+        straight, candidates = self._parts.store.read(lambda tx: _look_for(tx, text, who))
         if straight is not None:
             return redirect(request.scope, straight)
         return self._pages.render(
@@ -49,33 +53,38 @@ class SearchPages:
         )
 
 
-def _look_for(tx: Tx, text: str) -> tuple[str | None, list[_Candidate]]:
+def _look_for(tx: Tx, text: str, who: Person) -> tuple[str | None, list[_Candidate]]:
     """Return the one page that is meant, else every page that may be."""
     if not text:
         return None, []
-    link = _by_id(tx, text.lower()) or _by_handle(tx, text)
+    link = _by_id(tx, text.lower(), who) or _by_handle(tx, text)
     if link is not None:
         return link, []
-    named = _by_name(tx, text.lower())
+    named = _by_name(tx, text.lower(), who)
     exact = [link for link, _, name in named if name.lower() == text.lower()]
     if len(exact) == 1:
         return exact[0], []
     return (named[0][0], []) if len(named) == 1 else (None, named)
 
 
-def _by_id(tx: Tx, text: str) -> str | None:
+def _by_id(tx: Tx, text: str, who: Person) -> str | None:
     found = _ID.fullmatch(text)
     if found:
         known = rows.by_message_id(tx, found[1])
         attempt = f"?attempt={found[2]}" if found[2] else ""
-        return f"/job_executions/{known.message_id if known else found[1]}{attempt}"
+        own = known is not None and who.may(Scope.READ, known.app)
+        return f"/job_executions/{known.message_id if known and own else found[1]}{attempt}"
     if _NUMBER.fullmatch(text):
         numbered = rows.by_id(tx, int(text))
-        return None if numbered is None else f"/job_executions/{numbered.message_id}"
+        if numbered is None or not who.may(Scope.READ, numbered.app):
+            return None
+        return f"/job_executions/{numbered.message_id}"
     if not _PREFIX.fullmatch(text):
         return None
     begun = lists.newest(tx, lists.Filter(prefix=text), most=1).rows
-    return f"/job_executions/{begun[0].message_id}" if begun else None
+    if not begun or not who.may(Scope.READ, begun[0].app):
+        return None
+    return f"/job_executions/{begun[0].message_id}"
 
 
 def _by_handle(tx: Tx, text: str) -> str | None:
@@ -85,11 +94,12 @@ def _by_handle(tx: Tx, text: str) -> str | None:
     return f"/job_executions/{message_id_of(attempt)}?attempt={attempt.rpartition('-')[2]}"
 
 
-def _by_name(tx: Tx, text: str) -> list[_Candidate]:
-    jobs = queries.job_names(tx)
+def _by_name(tx: Tx, text: str, who: Person) -> list[_Candidate]:
+    jobs = [job for job in queries.job_names(tx) if who.may(Scope.READ, job[0])]
     found = [(mark("app"), app, {"app": app}) for app in dict.fromkeys(app for app, _ in jobs)]
     found += [(mark("job"), f"{app}/{job}", {"app": app, "job": job}) for app, job in jobs]
-    found += [(mark("queue"), queue, {"queue": queue}) for queue in apps.queue_names(tx)]
+    if who.may(Scope.READ):
+        found += [(mark("queue"), queue, {"queue": queue}) for queue in apps.queue_names(tx)]
     known = [(f"/executions?{urlencode(query)}", kind, name) for kind, name, query in found]
     exact_jobs = [each for each in known if each[2].lower().partition("/")[2] == text]
     if exact_jobs:

@@ -42,7 +42,7 @@ def test_a_port_in_use_stops_up_before_anything_is_made(shop: Place, alone: Plac
 
 @pytest.mark.parametrize(
     ("verb", "host"),
-    [("up", "0.0.0.0"), ("up", "::"), ("api", "192.0.2.1"), ("console", "example.com")],
+    [("up", "0.0.0.0"), ("up", "::"), ("api", "192.0.2.1")],
 )
 def test_an_address_that_others_reach_is_refused(alone: Place, verb: str, host: str) -> None:
     ended = alone.call(verb, "--host", host)
@@ -50,12 +50,64 @@ def test_an_address_that_others_reach_is_refused(alone: Place, verb: str, host: 
     assert "no authentication is configured" in one_line(ended)
 
 
-@pytest.mark.parametrize("verb", ["up", "console"])
-def test_the_console_stays_at_home_while_it_has_no_login(alone: Place, verb: str) -> None:
-    alone.more["BARBEQUE_AUTH"] = "tokens"
+@pytest.mark.parametrize(("verb", "login"), [("up", "link"), ("console", "none")])
+def test_the_console_stays_at_home_while_it_has_no_way_in(
+    alone: Place, verb: str, login: str
+) -> None:
+    alone.more |= {"BARBEQUE_AUTH": "tokens", "BARBEQUE_LOGIN": login}
     ended = alone.call(verb, "--host", "0.0.0.0")
     assert ended.returncode == 2
-    assert "the console has no login yet" in one_line(ended)
+    assert "set BARBEQUE_LOGIN=users" in one_line(ended)
+    assert "`barbeque user add`" in one_line(ended)
+
+
+def test_up_prints_a_link_that_lets_one_browser_in(shop: Place) -> None:
+    said = shop.output.read_text()
+    link = said.partition("log in    ")[2].split()[0]
+    assert link.startswith(f"{shop.url}/login/link?key=")
+    headers = {"accept": "text/html", "origin": shop.url}
+    with httpx.Client(headers=headers, follow_redirects=True) as client:
+        shown = client.get(f"{shop.url}/")
+        assert shown.url.path == "/login"
+        key = link.partition("key=")[2]
+        page = client.post(f"{shop.url}/login/link", data={"key": key})
+        assert page.status_code == 200
+        assert page.url.path != "/login/link"
+        assert "Log out" in client.get(f"{shop.url}/account").text
+    with httpx.Client(headers=headers) as client:
+        again = client.post(f"{shop.url}/login/link", data={"key": key})
+        assert again.status_code == 403
+        assert "used already" in again.text
+
+
+def test_members_come_in_from_anywhere_and_are_kept_out_again(alone: Place) -> None:
+    alone.more |= {"BARBEQUE_LOGIN": "users", "BARBEQUE_HOST": "https://bq.example.com"}
+    alone.say("migrate")
+    made = json.loads(alone.say("user", "add", "Ann@example.com", "--role", "admin", "--json"))
+    assert made["email"] == "ann@example.com"
+    assert made["link"].startswith("https://bq.example.com/login/link?key=")
+    alone.say("user", "password", "ann@example.com", given="correct horse battery\n")
+    assert "is not a role" in one_line(alone.call("user", "add", "b@example.com", "--role", "x"))
+    short = alone.call("user", "password", "ann@example.com", given="short\n")
+    assert "a password has 12 to 200 characters" in one_line(short)
+    form = {"email": "ann@example.com", "password": "correct horse battery"}
+    headers = {"origin": "https://bq.example.com", "host": "bq.example.com"}
+    with (
+        alone.started("console", "--host", "0.0.0.0", "--port", str(alone.port)) as console,
+        httpx.Client(base_url=alone.url, headers=headers) as client,
+    ):
+        assert console.stdout is not None
+        assert console.stdout.readline().startswith("barbeque console listens at ")
+        come = client.post("/login", data=form)
+        assert come.status_code == 303, come.text
+        cookie = {"cookie": come.headers["set-cookie"].partition(";")[0]}
+        assert client.get("/account", headers=cookie).status_code == 200
+        (listed,) = json.loads(alone.say("user", "list", "--json"))
+        assert (listed["roles"], listed["has_password"]) == (["admin"], True)
+        assert listed["last_login_at"]
+        alone.say("user", "disable", "ann@example.com")
+        assert client.get("/account", headers=cookie).status_code in (303, 401)
+        assert client.post("/login", data=form).status_code == 403
 
 
 def test_an_api_that_asks_for_tokens_may_be_reached_from_anywhere(alone: Place) -> None:
@@ -183,7 +235,7 @@ def test_up_serves_jobs_beside_it_and_says_when_it_can_not(alone: Place) -> None
     settings.write_text(f"BARBEQUE_JOB_LISTEN=127.0.0.1:{asking}\n")
     with alone.started(*words) as up:
         wait_until(lambda: _answer(asking, "/livez") == 404)
-        assert _answer(alone.port, "/") == 200
+        assert _answer(alone.port, "/login") == 200
         began = time.monotonic()
         up.send_signal(signal.SIGINT)
         printed, _ = up.communicate(timeout=PATIENCE)

@@ -1,0 +1,92 @@
+"""Why a page is not shown, in sentences that name what is missing and the cure."""
+
+from collections.abc import Collection
+
+from barbeque_py.identity import Scope
+from barbeque_py.roles import MEANINGS, Person, role_for, write_grants
+
+
+class Refusal(Exception):
+    """The page is not shown, or the form not acted on."""
+
+    status = 403
+    cure = ""
+
+    def __init__(self, sentence: str = "", cure: str = "") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.cure = cure or self.cure
+
+
+class LoginNeeded(Refusal):
+    """Nobody is known to ask."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("Log in to go on. Your session is over, or you have not begun one.")
+
+
+class ChooseApp(Refusal):
+    """The page is about all apps; who asks is shown one of theirs."""
+
+    def __init__(self, app: str) -> None:
+        super().__init__()
+        self.app = app
+
+
+class Nowhere(Refusal):
+    """It is not there, or another app's, which is told alike."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("Nothing has this address.")
+
+
+class Missing(Refusal):
+    """Who asks has not the role."""
+
+    def __init__(
+        self,
+        person: Person,
+        scope: Scope,
+        *,
+        app: str | None = None,
+        own: Collection[str] | None = None,
+    ) -> None:
+        role = role_for(scope)
+        whose = f"of the app {app}" if app else "of all apps"
+        has = write_grants(person.grants) or "no role"
+        there = f" It shows more than {', '.join(sorted(own))}." if own else ""
+        super().__init__(
+            f"This needs the role {role} {whose}. You are {person.name}, with {has}.{there}",
+            f"{role.capitalize()}: {MEANINGS[role]}. An admin gives roles, under Settings, "
+            "Members, or with `barbeque user roles`.",
+        )
+        self.role = role
+
+
+class Closed(Refusal):
+    """Nobody comes in by this way."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("This way in is not open here.", "BARBEQUE_LOGIN says which are.")
+
+
+class ForeignForm(Refusal):
+    """The form is none that we gave to this browser in this session."""
+
+    cure = "Nothing was changed. Go back, reload the page, and send the form once more."
+
+
+class ReadOnly(Refusal):
+    """Nothing may be changed here now."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This console is read-only: nothing can be changed here now.",
+            "BARBEQUE_READ_ONLY is set where the console is started.",
+        )

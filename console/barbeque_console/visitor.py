@@ -1,0 +1,41 @@
+"""Who asks for a page, as pages and templates know them."""
+
+from dataclasses import dataclass
+
+from barbeque_py.identity import Scope
+from barbeque_py.roles import Person, write_grants
+from barbeque_py.store import Store
+from barbeque_py.visits import Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody whom the door has let in."""
+
+    person: Person
+    store: Store
+    form_key: str = ""
+    """What forms of this visit carry, and no other site's can know."""
+    visit: Visit | None = None
+    """Their session; None where a proxy vouches for each request, or nobody is asked."""
+    read_only: bool = False
+
+    @property
+    def name(self) -> str:
+        """Who they are."""
+        return self.person.name
+
+    @property
+    def roles(self) -> str:
+        """What they are."""
+        return write_grants(self.person.grants)
+
+    def may(self, scope: str, app: str | None = None) -> bool:
+        """Tell templates whether to offer what needs this scope; by its word, as in `enqueue`."""
+        asked = Scope(scope)
+        changes = asked not in (Scope.READ, Scope.LOGS)
+        return self.person.may(asked, app) and not (changes and self.read_only)
+
+    def may_see(self, scope: str, app: str | None = None) -> bool:
+        """As `may`, for pages: read-only mode shows them, too."""
+        return self.person.may(Scope(scope), app)
