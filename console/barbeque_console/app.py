@@ -13,6 +13,7 @@ from starlette.responses import Response
 from barbeque_console.actions import Actions
 from barbeque_console.assets import Assets
 from barbeque_console.door import READING, Door
+from barbeque_console.events import EventPages
 from barbeque_console.executions import ExecutionPages
 from barbeque_console.frame import FramePages
 from barbeque_console.guard import Guard
@@ -48,6 +49,7 @@ class Routed(Protocol):
 PAGES: tuple[type[Routed], ...] = (
     FramePages,
     SearchPages,
+    EventPages,
     ExecutionPages,
     LogPages,
     QueuePages,

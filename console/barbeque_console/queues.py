@@ -3,6 +3,7 @@
 from fastapi import Request
 from starlette.responses import Response
 
+from barbeque_console.events import TOPICS
 from barbeque_console.executions import READ
 from barbeque_console.pages import NOTICES, Pages
 from barbeque_console.paging import read_number, stretch
@@ -72,3 +73,10 @@ def _dead_page(tx: Tx, before: int | None, most: int) -> Page[DeadMessage]:
 
 def _notice(request: Request) -> str | None:
     return NOTICES.get(request.query_params.get("notice", ""))
+
+
+def _stamp(tx: Tx, _: str) -> str:
+    return repr(queries.queue_states(tx))
+
+
+TOPICS["queues"] = _stamp

