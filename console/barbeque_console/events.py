@@ -10,14 +10,14 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from barbeque_console.pages import Pages
 from barbeque_console.parts import Shown
-from barbeque_console.rights import known
+from barbeque_console.rights import Router, known
 from barbeque_py.errors import OutsideError, RequestError
 from barbeque_py.store import Store, Tx
 
@@ -57,9 +57,9 @@ class EventPages:
         self._pollers: set[asyncio.Task[None]] = set()
         self._streams = 0
 
-    def router(self) -> APIRouter:
+    def router(self) -> Router:
         """Return the routes."""
-        router = APIRouter()
+        router = Router()
         router.add_api_route("/events", self.stream, methods=["GET"], **known())
         return router
 
