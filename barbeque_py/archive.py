@@ -79,6 +79,7 @@ class Archive:
             error_lines=count.marking.error_lines,
             truncated=self._dropped > 0,
             members=len(self.offsets),
+            error=count.marking.error,
         )
 
     def marks(self) -> Marks:

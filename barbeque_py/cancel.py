@@ -5,7 +5,7 @@ from typing import Any
 
 from barbeque_py.executions import ENDED, Stage, State
 from barbeque_py.outcomes import Reason
-from barbeque_py.store import Tx, attempts, limits, outbox
+from barbeque_py.store import Tx, attempts, endings, limits, outbox
 from barbeque_py.store import executions as rows
 from barbeque_py.store.executions import Execution
 from barbeque_py.tell import errands_of_cancel
@@ -59,6 +59,7 @@ def _end_waiting(tx: Tx, execution: Execution) -> None:
     )
     attempts.call_off(tx, execution.id, Reason.CANCELLED)
     outbox.put(tx, errands_of_cancel(tx, execution))
+    endings.add(tx, [endings.of_cancel(tx, execution)])
     if execution.stage is Stage.READY:
         # It may have been woken into a free slot that another one, still held, can use now.
         scopes = [f"app:{execution.app}", f"job:{execution.app}/{execution.job}"]

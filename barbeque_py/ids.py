@@ -59,3 +59,8 @@ def attempt_id(message_id: str, number: int) -> AttemptId:
 def message_id_of(attempt: AttemptId) -> str:
     """Return the message id of the execution that the attempt is a try at."""
     return attempt.rpartition("-")[0]
+
+
+def number_of(attempt: AttemptId) -> int:
+    """Return which of its execution's attempts it is, from 1."""
+    return int(attempt.rpartition("-")[2])

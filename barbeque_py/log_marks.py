@@ -20,6 +20,11 @@ ERROR_WORDS = (b"error", b"exception", b"fatal", b"panic", b"traceback", b"criti
 _LOOKED_AT = 64 * 1024 * 1024
 """Bytes that are read for marks which nobody has stored."""
 _NAME = 200
+_LONGEST = 500
+"""Bytes of the line that tells of an error that are kept with its attempt."""
+_TRACE = b"Traceback (most recent call last)"
+_TRACED = 50
+"""How many lines of a text may be of a trace before the first that tells something."""
 _HINTS = (b"group", b"section_", b" --- ", b" +++ ", b" ~~~ ")
 _MARKER = re.compile(
     rb"^(?P<at>\S+) \S+ (?:\x1b\[[0-9;]*[Km])*(?:"
@@ -76,7 +81,10 @@ class Marking:
 
     errors: list[int] = field(default_factory=list)
     error_lines: int = 0
+    error: str | None = None
+    """The first line that tells what is wrong: the head of a trace and its calls don't."""
     groups: list[Group] = field(default_factory=list)
+    _telling: bool = False
     _open: list[tuple[Group, bytes]] = field(default_factory=list)
     """Open groups, the outermost first, each with what ends it."""
 
@@ -85,12 +93,23 @@ class Marking:
         ends = _error_ends(text)
         self.error_lines += len(ends)
         self._list_errors(first, text, ends)
+        if not self._telling:
+            self._look_for_error(text, ends[:_TRACED])
         if any(hint in text for hint in _HINTS):
             self._add_groups(first, text)
 
     def marks(self, *, whole: bool = True) -> Marks:
         """Return what was found so far."""
         return Marks(self.errors, self.error_lines, self.groups, whole)
+
+    def _look_for_error(self, text: bytes, ends: Iterable[int]) -> None:
+        for end in ends:
+            said = bare(text[text.rfind(b"\n", 0, end) + 1 : end]).split(b" ", 2)[-1]
+            self._telling = not said.startswith((b" ", b"\t", _TRACE))
+            if self._telling or self.error is None:
+                self.error = said[:_LONGEST].decode(errors="replace").strip()
+            if self._telling:
+                return
 
     def _list_errors(self, first: int, text: bytes, ends: Iterable[int]) -> None:
         number, counted = first, 0

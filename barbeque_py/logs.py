@@ -68,6 +68,8 @@ class LogFacts:
     truncated: bool
     """Whether the log met its limit, and its last line says how many lines are missing."""
     members: int
+    error: str | None = None
+    """The first line that tells of an error; not in `log.json`, as the attempt's row has it."""
 
 
 @dataclass(frozen=True, slots=True)

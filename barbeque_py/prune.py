@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from barbeque_py.logs import message_key
 from barbeque_py.logstore import LogStore
-from barbeque_py.store import Store, Tx, notices, outbox, retention, workers
+from barbeque_py.store import Store, Tx, failures, notices, outbox, retention, rollups, workers
+from barbeque_py.store.rollups import Span
 
 REMEMBERED = timedelta(days=45)
 """How long an id is known at least, so that a late duplicate is still recognised."""
@@ -36,3 +37,6 @@ def _forget(tx: Tx, numbers: Sequence[int], keep: timedelta) -> None:
     outbox.forget_done(tx, _OUTBOX_AGE, _BATCH)
     retention.forget_dead_messages(tx, REMEMBERED, _BATCH)
     workers.forget_silent(tx, _SILENT_WORKER)
+    rollups.forget(tx, Span.HOUR, tx.now - keep, _BATCH)
+    rollups.forget(tx, Span.DAY, tx.now - 2 * keep, _BATCH)  # to compare with the time before
+    failures.forget(tx, tx.now - keep, _BATCH)

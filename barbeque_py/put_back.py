@@ -2,7 +2,7 @@
 
 from barbeque_py.executions import Stage, State
 from barbeque_py.ids import AttemptId
-from barbeque_py.store import Tx, attempts, limits, pauses
+from barbeque_py.store import Tx, attempts, endings, limits, pauses
 from barbeque_py.store import executions as rows
 
 
@@ -27,6 +27,7 @@ def put_back(tx: Tx, attempt_id: AttemptId, *, owner: str, reason: str) -> bool:
         attempts.call_off(tx, execution.id, "cancelled")
         end = {"stage": Stage.DONE, "reason": "cancelled", "finished_at": tx.now}
         rows.move_from(tx, execution.id, [State.RUNNING], State.CANCELLED, set_=end)
+        endings.add(tx, [endings.of_cancel(tx, execution)])
     else:
         rows.move_from(tx, execution.id, [State.RUNNING], again, set_={"stage": Stage.READY})
     limits.give_back(tx, attempt.scopes)

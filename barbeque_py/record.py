@@ -8,6 +8,7 @@ from typing import Any
 
 from barbeque_py.broker import Delivery, Sorting
 from barbeque_py.errors import RequestError
+from barbeque_py.executions import State
 from barbeque_py.logs import is_message_key, message_key
 from barbeque_py.messages import (
     Confirmation,
@@ -23,7 +24,7 @@ from barbeque_py.messages import (
     write_options,
 )
 from barbeque_py.retry import retry
-from barbeque_py.store import Tx, apps, dead, lots, tags
+from barbeque_py.store import Tx, apps, dead, endings, lots, tags
 from barbeque_py.store import executions as rows
 from barbeque_py.store.lots import Recorded
 from barbeque_py.subscriptions import job_of
@@ -164,7 +165,10 @@ def _fill(tx: Tx, tombstone: Recorded, row: dict[str, Any]) -> None:
     cancelled_it = tombstone.app in ("", row["app"])
     keep = ("state", "stage", "reason", "finished_at") if cancelled_it else ()
     content = {name: value for name, value in row.items() if name not in keep}
-    rows.fill_tombstone(tx, tombstone.message_id, content)
+    if rows.fill_tombstone(tx, tombstone.message_id, content) and cancelled_it:
+        own = (tombstone.id, 0, row["app"], row["job"])
+        end = endings.row(*own, State.CANCELLED, due_at=None, ended_at=tx.now)
+        endings.add(tx, [end])
 
 
 def _same(found: Recorded, row: dict[str, Any]) -> bool:

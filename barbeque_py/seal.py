@@ -20,10 +20,11 @@ def seal_all(tx: Tx, sealed: Sequence[tuple[Item, LogFacts | None]]) -> list[Non
     return [None] * len(sealed)
 
 
-def _columns_of(facts: LogFacts | None) -> dict[str, int]:
+def _columns_of(facts: LogFacts | None) -> dict[str, int | str | None]:
     return {
         "log_lines": facts.lines if facts else 0,
         "log_bytes": facts.bytes if facts else 0,
         "log_error_lines": facts.error_lines if facts else 0,
         "log_truncated": facts.truncated if facts else False,
+        "log_error": facts.error if facts else None,
     }

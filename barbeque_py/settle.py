@@ -8,12 +8,12 @@ from typing import Any
 
 from barbeque_py.apps import JobDefinition
 from barbeque_py.executions import Stage, State
-from barbeque_py.ids import AttemptId, message_id_of
+from barbeque_py.ids import AttemptId, message_id_of, number_of
 from barbeque_py.notices import event_of
 from barbeque_py.outcomes import Fate, Reason, Round, Settlement, decide
 from barbeque_py.report import report
 from barbeque_py.reports import Report
-from barbeque_py.store import Tx, apps, limits, lots, outbox
+from barbeque_py.store import Tx, apps, endings, limits, lots, outbox
 from barbeque_py.store.lots import Course, Ending
 from barbeque_py.store.outbox import Errand
 from barbeque_py.tell import News, errands_of
@@ -76,6 +76,7 @@ def settle_all(
     lots.end_each(tx, ends)
     lots.move_each_running(tx, moves)
     limits.give_back(tx, [scope for attempt in live.values() for scope in attempt.scopes])
+    endings.add(tx, [_ending_of(each, executions, settlements, ends) for each in live.values()])
     sealings = [_sealing_of(attempt, log_wait) for attempt in live.values()]
     news = _news(live, executions, settlements)
     outbox.put(tx, sealings + errands_of(tx, news, jobs, wait=log_wait))
@@ -93,6 +94,24 @@ def _news(
         for each, settlement in settlements.items()
     ]
     return [News(each, execution, event) for each, execution, event in found if event is not None]
+
+
+def _ending_of(
+    attempt: Ending,
+    executions: Mapping[int, Course],
+    settlements: Mapping[AttemptId, Settlement],
+    ends: Mapping[AttemptId, Mapping[str, Any]],
+) -> dict[str, Any]:
+    execution = executions[attempt.execution]
+    return endings.row(
+        execution.id,
+        number_of(attempt.id),
+        execution.app,
+        execution.job,
+        settlements[attempt.id].state,
+        due_at=execution.due_at,
+        ended_at=ends[attempt.id]["finished_at"],
+    )
 
 
 def _sealing_of(attempt: Ending, wait: timedelta) -> Errand:

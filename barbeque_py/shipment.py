@@ -124,7 +124,9 @@ class Shipment:
         if facts.members > 1:
             self._store.put(prefix + INDEX, self._archive.index())
             self._store.put(prefix + MARKS, [self._archive.marks().write()])
-            text = json.dumps(asdict(facts), sort_keys=True)
+            known = asdict(facts)
+            del known["error"]  # the attempt's row has it
+            text = json.dumps(known, sort_keys=True)
             self._store.put(prefix + FACTS, [text.encode() + b"\n"])
         self._remove([live_key(prefix, first) for first in live_firsts(prefix, names)])
         return facts

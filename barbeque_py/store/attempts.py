@@ -65,6 +65,8 @@ class Attempt:
     log_bytes: int | None
     log_error_lines: int | None
     log_truncated: bool | None
+    log_error: str | None
+    """The first line of its log that tells of an error."""
     cpu: int | None
     memory: int | None
 

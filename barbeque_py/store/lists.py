@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, false, func, or_, select
+from sqlalchemy import Column, ColumnElement, Row, Select, and_, exists, false, func, or_, select
 
 from barbeque_py.errors import RequestError
 from barbeque_py.executions import Stage, State
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import executions, tags
+from barbeque_py.store.tables import executions, failure_members, tags
 
 MOST = 200
 """Rows on one page."""
@@ -91,6 +91,8 @@ class Filter:
     """Taken in before that instant."""
     prefix: str | None = None
     """How its id begins; at least `SHORTEST_PREFIX` characters."""
+    failure: int | None = None
+    """An attempt of it failed as this group of failures says."""
 
 
 Listed = TypeVar("Listed")
@@ -190,9 +192,12 @@ class _Span:
 
 @dataclass(frozen=True, slots=True)
 class _Lead:
-    """The index a list is walked along, and what is tested on the way."""
+    """The index a list is walked along, and what is tested on the way.
 
-    key: ColumnElement[int]
+    Without an index of executions it is walked along the rows of another table.
+    """
+
+    key: Column[int]
     where: tuple[Clause, ...]
     rest: tuple[Clause, ...]
     index: str | None
@@ -207,7 +212,7 @@ class _Lead:
             query = query.select_from(executions)
             query = query.with_hint(executions, f"FORCE INDEX ({self.index})")
         elif tested:
-            joined = tags.join(executions, executions.c.id == tags.c.execution)
+            joined = self.key.table.join(executions, executions.c.id == self.key)
             query = query.select_from(joined).prefix_with("STRAIGHT_JOIN", dialect="mysql")
         return query.where(*self.rest, _COME) if tested else query
 
@@ -255,6 +260,10 @@ def _meant(wanted: Filter) -> list[tuple[State, Clause | None]] | None:
 def _lead(wanted: Filter, tests: tuple[Clause, ...]) -> _Lead:
     fields = _fields(wanted)
     rest = [*tests, *_times(wanted)]
+    if wanted.failure is not None:
+        rest += [*fields.values(), *(_has_tag(wanted, tag) for tag in wanted.tags)]
+        own = failure_members.c.failure == wanted.failure
+        return _Lead(failure_members.c.execution, (own,), tuple(rest), None)
     if wanted.tags:
         first, *others = wanted.tags
         rest += [clause for name, clause in fields.items() if name != "app"]
@@ -313,6 +322,8 @@ def _all_of(wanted: Filter) -> list[Clause]:
     ]
     found += [*_times(wanted), _COME]
     found += [_has_tag(wanted, tag) for tag in wanted.tags]
+    if wanted.failure is not None:
+        found.append(_is_member(wanted.failure))
     meant = _meant(wanted)
     if meant is not None:
         found.append(or_(false(), *(_stands(state, test) for state, test in meant)))
@@ -343,6 +354,11 @@ def _has_tag(wanted: Filter, tag: tuple[str, str]) -> Clause:
         own.c.value == tag[1],
         own.c.execution == executions.c.id,
     )
+
+
+def _is_member(failure: int) -> Clause:
+    own = failure_members.alias()
+    return exists().where(own.c.failure == failure, own.c.execution == executions.c.id)
 
 
 def _is_tag(tag: tuple[str, str]) -> tuple[Clause, Clause]:

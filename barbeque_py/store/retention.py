@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 
 from barbeque_py.executions import Stage
-from barbeque_py.store import tags
+from barbeque_py.store import failures, tags
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import attempts, dead_messages, executions, reports, retries
 
@@ -56,6 +56,7 @@ def forget(tx: Tx, numbers: Sequence[int]) -> int:
         theirs = [row.id for row in tries]
         tx.execute(delete(reports).where(reports.c.attempt.in_(theirs)))
         tags.forget(tx, old)
+        failures.forget_members(tx, old)
         tx.execute(delete(attempts).where(attempts.c.execution.in_(old)))
         tx.execute(delete(retries).where(retries.c.execution.in_(old)))
         tx.execute(delete(executions).where(executions.c.id.in_(old)))

@@ -215,6 +215,7 @@ attempts = Table(
     Column("log_bytes", BigInteger),
     Column("log_error_lines", BigInteger),
     Column("log_truncated", Boolean),
+    Column("log_error", Text),
     Column("cpu", Integer),
     Column("memory", Integer),
     UniqueConstraint("execution", "number"),
@@ -613,5 +614,111 @@ callback_lines = Table(
     Column("stream", String(3), nullable=False),
     Column("text", _Long, nullable=False),
     Index("ix_callback_lines_attempt", "attempt", "id"),
+    **_BINARY,
+)
+
+endings = Table(
+    "endings",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("execution", _Id, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("app", String(128), nullable=False),
+    Column("job", String(128), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("due_at", Instant),
+    Column("ended_at", Instant, nullable=False),
+    Column("past", Boolean, nullable=False, server_default="0"),
+    **_BINARY,
+)
+
+rollups = Table(
+    "rollups",
+    metadata,
+    Column("span", String(4), primary_key=True),
+    Column("app", String(128), primary_key=True),
+    Column("job", String(128), primary_key=True),
+    Column("at", Instant, primary_key=True),
+    Column("succeeded", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("not_started", BigInteger, nullable=False),
+    Column("cancelled", BigInteger, nullable=False),
+    Column("retried", BigInteger, nullable=False),
+    Column("interrupted", BigInteger, nullable=False),
+    Column("waits", Text, nullable=False),
+    Column("runs", Text, nullable=False),
+    Column("cpu_seconds", Double(), nullable=False),
+    Column("memory_seconds", Double(), nullable=False),
+    Index("ix_rollups_at", "span", "at"),
+    **_BINARY,
+)
+
+unsorted_failures = Table(
+    "unsorted_failures",
+    metadata,
+    Column("attempt", String(48), primary_key=True),
+    Column("look_at", Instant, nullable=False, index=True),
+    Column("give_up_at", Instant, nullable=False),
+    **_BINARY,
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("app", String(128), nullable=False),
+    Column("job", String(128), nullable=False),
+    Column("fingerprint", String(32), nullable=False),
+    Column("reason", String(20)),
+    Column("exit_code", Integer),
+    Column("line", Text, nullable=False),
+    Column("times", BigInteger, nullable=False),
+    Column("users", BigInteger, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("sample", String(48), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("owner", String(200)),
+    Column("changed_at", Instant, nullable=False),
+    UniqueConstraint("app", "job", "fingerprint"),
+    Index("ix_failures_last", "last_at"),
+    Index("ix_failures_app", "app", "last_at"),
+    Index("ix_failures_state", "state", "last_at"),
+    **_BINARY,
+)
+
+failure_members = Table(
+    "failure_members",
+    metadata,
+    Column("failure", _Id, primary_key=True, autoincrement=False),
+    Column("execution", _Id, primary_key=True, autoincrement=False),
+    Index("ix_failure_members_execution", "execution"),
+    **_BINARY,
+)
+
+failure_users = Table(
+    "failure_users",
+    metadata,
+    Column("failure", _Id, primary_key=True, autoincrement=False),
+    Column("user_id", String(255), primary_key=True),
+    **_BINARY,
+)
+
+failure_hours = Table(
+    "failure_hours",
+    metadata,
+    Column("failure", _Id, primary_key=True, autoincrement=False),
+    Column("at", Instant, primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    **_BINARY,
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("person", String(200), primary_key=True),
+    Column("app", String(128), primary_key=True),
+    Column("job", String(128), primary_key=True),
+    Column("tag", String(64), primary_key=True),
     **_BINARY,
 )

@@ -92,16 +92,64 @@ INSERT INTO retries (message_id, execution) SELECT {_ID}, i FROM numbers WHERE i
 _REPORTS = f"""
 INSERT INTO reports (attempt, percent) SELECT {_ID} || '-1', 50 FROM numbers WHERE i < 20000
 """
+_HOUR = """
+    '2010-' || substr('00' || (1 + i / 35 / 24 / 28), -2) || '-'
+    || substr('00' || (1 + i / 35 / 24 % 28), -2) || ' ' || substr('00' || (i / 35 % 24), -2)
+    || ':' || '00' || ':' || '00.000000'
+"""
+_ENDINGS = """
+INSERT INTO endings (id, execution, number, app, job, state, due_at, ended_at, past)
+SELECT i, i, 1, 'app' || (i / 100 % 7), 'job' || (i / 1000 % 5), 'retrying', :now, :now, 0
+FROM numbers WHERE i < 20000
+"""
+_ROLLUPS = f"""
+INSERT INTO rollups (span, app, job, at, succeeded, failed, not_started, cancelled, retried,
+    interrupted, waits, runs, cpu_seconds, memory_seconds)
+SELECT 'hour', 'app' || (i % 7), 'job' || (i / 7 % 5), {_HOUR}, 1, 0, 0, 0, 0, 0, '{{}}', '{{}}',
+    1, 1
+FROM numbers WHERE i < 50000
+"""
+_UNSORTED = f"""
+INSERT INTO unsorted_failures (attempt, look_at, give_up_at)
+SELECT {_ID} || '-1', CASE WHEN i % 100 = 0 THEN :old ELSE :future END, :future
+FROM numbers WHERE i < 20000
+"""
+_FAILURES = """
+INSERT INTO failures (id, app, job, fingerprint, line, times, users, first_at, last_at, sample,
+    state, changed_at)
+SELECT i, 'app' || (i / 100 % 7), 'job' || (i / 1000 % 5), i, 'Error', 1, 0, :old,
+    CASE WHEN i < 1000 THEN :old ELSE :now END, '1',
+    CASE WHEN i % 10 = 0 THEN 'ack' ELSE 'new' END, :now
+FROM numbers WHERE i < 20000
+"""
+_MEMBERS = """
+INSERT INTO failure_members (failure, execution)
+SELECT 5000 + i % 10, i FROM numbers WHERE i < 100000
+"""
+_USERS = """
+INSERT INTO failure_users (failure, user_id)
+SELECT i % 20000, 'user' || i FROM numbers WHERE i < 40000
+"""
+_FAILURE_HOURS = f"""
+INSERT INTO failure_hours (failure, at, times)
+SELECT 5000 + i % 35, {_HOUR}, 1 FROM numbers WHERE i < 40000
+"""
+_MARKS = """
+INSERT INTO marks (person, app, job, tag)
+SELECT 'person' || (i % 100), 'app', 'job' || i, '' FROM numbers WHERE i < 20000
+"""
 _ROWS = (
     *(_EXECUTIONS, _TAGS, _ATTEMPTS, _REPORTS, _OUTBOX, _NOTICES, _DELIVERIES),
     *(_DEAD, _MESSAGES, _LIMITS, _FEW_LIMITS, _RETRIES),
+    *(_ENDINGS, _ROLLUPS, _UNSORTED, _FAILURES, _MEMBERS, _USERS, _FAILURE_HOURS, _MARKS),
 )
 _NUMBERS = f"""
 WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {COUNT})
 """
 _TABLES = (
     "executions, tags, attempts, outbox, notices, deliveries, dead_messages, messages, limits, "
-    "reports, retries"
+    "reports, retries, endings, rollups, unsorted_failures, failures, failure_members, "
+    "failure_users, failure_hours, marks"
 )
 
 

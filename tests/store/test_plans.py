@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -22,10 +22,13 @@ from barbeque_py.store import (
     Tx,
     attempts,
     dead,
+    endings,
+    failures,
     lanes,
     limits,
     lists,
     lots,
+    marks,
     notices,
     outbox,
     pauses,
@@ -34,14 +37,18 @@ from barbeque_py.store import (
     ready,
     retention,
     revisions,
+    rollups,
     standings,
     tags,
     unchecked,
 )
 from barbeque_py.store import executions as rows
+from barbeque_py.store.failures import Failed, Standing, Unsorted
 from barbeque_py.store.lists import Filter
 from barbeque_py.store.notices import Kept
 from barbeque_py.store.outbox import Kind
+from barbeque_py.store.rollups import Span
+from barbeque_py.tally import count
 from barbeque_py.waiting import decide
 from tests.store.conftest import migrated
 from tests.store.crowd import OWNER, PLACE, gather
@@ -74,6 +81,26 @@ NOTICE = Kept(
     done_at=None,
 )
 SUCCESS = Fate(Reason.EXITED, exit_code=0)
+THEN = datetime(2010, 1, 1, tzinfo=UTC)
+FAILED = Failed(
+    Unsorted(
+        attempt=AttemptId("00000100-0000-7000-8000-000000000000-1"),
+        execution=100,
+        number=1,
+        message_id="00000100-0000-7000-8000-000000000000",
+        app="app1",
+        job="job0",
+        user_id="user1",
+        finished_at=now(),
+        reason="exited",
+        exit_code=1,
+        detail=None,
+        log_lines=1,
+        log_error="Error",
+    ),
+    fingerprint="new",
+    line="Error",
+)
 
 Work = Callable[[Tx], Any]
 FEW = 650
@@ -183,6 +210,20 @@ PLANS: list[tuple[str, Work]] = [
     ("why: unseen", lambda tx: standings.of_unseen(tx, ID, mark=100)),
     ("tags record", lambda tx: tags.record(tx, [tagged(ID)])),
     ("retention: unsealed", lambda tx: retention.unsealed(tx, range(4, 20))),
+    ("tally", lambda tx: count(tx, 100)),
+    ("tally: failures", lambda tx: failures.put_off_unsealed(tx, 100)),
+    ("tally: sort", lambda tx: failures.sort(tx, [FAILED])),
+    ("tally: left", lambda tx: (endings.any_left(tx), failures.unsorted_left(tx))),
+    ("rollups", lambda tx: rollups.of_one(tx, "app1", "job1", Span.HOUR, THEN, THEN + 20 * DAY)),
+    ("rollups forget", lambda tx: rollups.forget(tx, Span.HOUR, THEN + DAY, 200)),
+    ("failures", lambda tx: failures.newest(tx, before=(now(), 5_000))),
+    ("failures app", lambda tx: failures.newest(tx, app="app1")),
+    ("failures state", lambda tx: failures.newest(tx, state=Standing.ACKNOWLEDGED)),
+    ("failures of one", lambda tx: failures.of_execution(tx, 42)),
+    ("failures hours", lambda tx: failures.hours_of(tx, [5_001, 5_002], THEN + 42 * DAY)),
+    ("failures forget", lambda tx: failures.forget(tx, now() - 90 * DAY, 20)),
+    ("list failure", lambda tx: lists.newest(tx, Filter(failure=5_003), before=60_000)),
+    ("marks", lambda tx: marks.put(tx, "person7", ("app", "job7"), ["", "a"])),
     ("queue states", queries.queue_states),
     ("headlines", lambda tx: queries.count_headlines(tx, lately=DAY)),
 ]
@@ -211,7 +252,10 @@ MANY = {
     "headlines": 61_000,  # counts up to 10,001 of each
 }
 """What grows with what is open, and is asked seldom."""
-WALKS = {"list", "list since", "list job everywhere", *MANY} - {"list until", "list error"}
+WALKS = {"tally", "tally: left", "list", "list since", "list job everywhere", *MANY} - {
+    "list until",
+    "list error",
+}
 """What goes through a table in the order of its rows, or has all that is open in view."""
 WHOLE = {"messages", "pauses", "queues", "installation", "workers", "quotas", "apps", "failing"}
 """Tables that may be read from one end to the other: they are small, or counted."""

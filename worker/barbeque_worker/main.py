@@ -29,6 +29,7 @@ from barbeque_worker.relay import Relay
 from barbeque_worker.schedule import Schedules
 from barbeque_worker.section import Section, beside
 from barbeque_worker.station import Lease, Places, Station, new_owner
+from barbeque_worker.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Worker:
             self._others,
             Loop("overdue", Overdue(self._station).step),
             Loop("prune", Prune(self._station, parts.settings.retention).step),
+            Loop("tally", Tally(self._station).step),
             Loop("schedules", _schedules(parts, self._station.owner).step),
             *_loops_of_broker(parts, self._station.owner),
         ]
