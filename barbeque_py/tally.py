@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from barbeque_py.errors import BarbequeError
 from barbeque_py.executions import State
@@ -48,30 +48,33 @@ def count(tx: Tx, most: int = ENDINGS) -> int:
 
 def added_up(found: Iterable[Ending]) -> dict[Key, Sums]:
     """Return what these ends add to each hour and day, of their job, its app, and of all."""
-    sums: dict[Key, Sums] = {}
+    hours: dict[tuple[str, str, datetime], Sums] = {}
     for each in found:
-        one = _sums_of(each)
+        own = (each.app, each.job, start_of(Span.HOUR, each.ended_at))
+        if own not in hours:
+            hours[own] = Sums()
+        _add(hours[own], each)
+    sums: dict[Key, Sums] = {}
+    for (app, job, hour), added in hours.items():
         for span in Span:
-            at = start_of(span, each.ended_at)
-            for app, job in ((each.app, each.job), (each.app, ALL), (ALL, ALL)):
-                sums.setdefault(Key(span, app, job, at), Sums()).add(one)
+            for scope in ((app, job), (app, ALL), (ALL, ALL)):
+                key = Key(span, *scope, start_of(span, hour))
+                sums.setdefault(key, Sums()).add(added)
     return sums
 
 
-def _sums_of(ending: Ending) -> Sums:
-    sums = Sums()
+def _add(sums: Sums, ending: Ending) -> None:
     name = _COUNTED[ending.state]
     if ending.state is State.FAILED and ending.reason == Reason.NEVER_STARTED:
         name = "not_started"
-    setattr(sums, name, 1)
+    setattr(sums, name, getattr(sums, name) + 1)
     if ending.due_at is not None and ending.claimed_at is not None:
         sums.waits.see(ending.claimed_at - ending.due_at)
     if ending.started_at is not None and ending.finished_at is not None:
         span = max(ending.finished_at - ending.started_at, _NOTHING)
         sums.runs.see(span)
-        sums.cpu_seconds = (ending.cpu or 0) / _UNIT * span.total_seconds()
-        sums.memory_seconds = (ending.memory or 0) / _UNIT * span.total_seconds()
-    return sums
+        sums.cpu_seconds += (ending.cpu or 0) / _UNIT * span.total_seconds()
+        sums.memory_seconds += (ending.memory or 0) / _UNIT * span.total_seconds()
 
 
 _NOTHING = timedelta(0)

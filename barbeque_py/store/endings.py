@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, select
+from sqlalchemy import and_, bindparam, delete, select
 
 from barbeque_py.executions import State
 from barbeque_py.ids import AttemptId
 from barbeque_py.store.bulk import insert_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.executions import Execution
+from barbeque_py.store.prepared import Prepared
 from barbeque_py.store.tables import attempts, endings
 
 
@@ -84,30 +85,31 @@ _ANY = select(endings.c.id).limit(1)
 
 def oldest(tx: Tx, most: int) -> list[Ending]:
     """Return up to `most` ends that are not counted yet, in the order in which they came."""
-    return [_read(row) for row in tx.execute(_OLDEST.limit(most))]
+    return [_ending(*row) for row in tx.rows(_OLDEST, most=most)]
 
 
-def _read(found: Any) -> Ending:
-    facts = dict(found._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    return Ending(**facts | {"state": State(facts["state"])})
+def _ending(number: int, execution: int, app: str, job: str, state: str, *rest: Any) -> Ending:
+    return Ending(number, execution, app, job, State(state), *rest)
 
 
-_OWN = [endings.c[name] for name in Ending.__slots__ if name in endings.c]
-_TRY = [
-    attempts.c[name] for name in Ending.__slots__ if name not in endings.c and name in attempts.c
-]
-_OLDEST = (
-    select(*_OWN, attempts.c.id.label("attempt"), *_TRY)
+_OF_ATTEMPT = 7
+_OWN = [endings.c[name] for name in Ending.__slots__[:-_OF_ATTEMPT]]
+_TRY = [attempts.c[name] for name in Ending.__slots__[-_OF_ATTEMPT + 1 :]]
+_OLDEST = Prepared(
+    select(*_OWN, attempts.c.id, *_TRY)
     .select_from(endings)
     .outerjoin(
         attempts,
         and_(attempts.c.execution == endings.c.execution, attempts.c.number == endings.c.number),
     )
     .order_by(endings.c.id)
+    .limit(bindparam("most"))
 )
 
 
 def forget(tx: Tx, counted: Sequence[Ending]) -> int:
     """Take away what is counted; return how many there were."""
-    numbers = [each.id for each in counted]
-    return tx.execute(delete(endings).where(endings.c.id.in_(numbers))).rowcount
+    return tx.change(_FORGET, numbers=[each.id for each in counted])
+
+
+_FORGET = Prepared(delete(endings).where(endings.c.id.in_(bindparam("numbers", expanding=True))))

@@ -6,12 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py import histogram
 from barbeque_py.histogram import Histogram
 from barbeque_py.store.database import Tx
+from barbeque_py.store.prepared import Prepared
 from barbeque_py.store.tables import rollups
 
 ALL = ""
@@ -35,6 +36,11 @@ class Key(NamedTuple):
     job: str
     at: datetime
     """Where its hour or day begins."""
+
+    @property
+    def name(self) -> str:
+        """The row's own key: in its order a job's hours lie side by side. No name has a `/`."""
+        return f"{self.span}/{self.app}/{self.job}/{self.at:%Y-%m-%dT%H}"
 
 
 @dataclass(slots=True)
@@ -71,12 +77,12 @@ class Sums:
 
     def add(self, other: "Sums") -> None:
         """Count the other's, too."""
-        for each in fields(self):
-            mine, theirs = getattr(self, each.name), getattr(other, each.name)
+        for name in self.__slots__:
+            mine, theirs = getattr(self, name), getattr(other, name)
             if isinstance(mine, Histogram):
                 mine.update(theirs)
             else:
-                setattr(self, each.name, mine + theirs)
+                setattr(self, name, mine + theirs)
 
 
 def total(found: Iterable[Sums]) -> Sums:
@@ -95,49 +101,37 @@ def start_of(span: Span, at: datetime) -> datetime:
 
 def add(tx: Tx, new: Mapping[Key, Sums]) -> None:
     """Add to the rows; only whoever has the duty may, in the transaction that has asked for it."""
-    keys = sorted(new)
-    for first in range(0, len(keys), _AT_ONCE):
-        some = keys[first : first + _AT_ONCE]
-        known = _known(tx, some)
+    keys = {key.name: key for key in sorted(new)}
+    names = list(keys)
+    for first in range(0, len(names), _AT_ONCE):
+        some = names[first : first + _AT_ONCE]
+        known = {row[0]: _read(row[1:]) for row in tx.rows(_KNOWN, names=some)}
         rows = []
-        for key in some:
-            sums = known.get(key, Sums())
+        for name in some:
+            key, sums = keys[name], known.get(name, Sums())
             sums.add(new[key])
-            rows.append({**key._asdict(), **_written(sums)})
+            rows.append({"name": name, "span": key.span, "at": key.at, **_written(sums)})
         _put(tx, rows)
 
 
-def _known(tx: Tx, keys: Sequence[Key]) -> dict[Key, Sums]:
-    query = select(rollups).where(_KEY.in_([tuple(key) for key in keys]))
-    return {_key_of(row): _sums_of(row) for row in tx.execute(query)}
-
-
 def _put(tx: Tx, rows: list[dict[str, Any]]) -> None:
-    changed = [each.name for each in fields(Sums)]
     if tx.sqlite:
-        statement = sqlite.insert(rollups)
-        new = {name: statement.excluded[name] for name in changed}
-        keys = list(Key._fields)
-        tx.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), rows)
+        upsert = sqlite.insert(rollups)
+        changed = {name: upsert.excluded[name] for name in _SUMS}
+        tx.execute(upsert.on_conflict_do_update(index_elements=["name"], set_=changed), rows)
     else:
-        upsert = mysql.insert(rollups)
-        tx.execute(
-            upsert.on_duplicate_key_update({name: upsert.inserted[name] for name in changed}), rows
-        )
+        insert = mysql.insert(rollups)
+        new = {name: insert.inserted[name] for name in _SUMS}
+        tx.execute(insert.on_duplicate_key_update(new), rows)
 
 
 def of_one(
     tx: Tx, app: str, job: str, span: Span, since: datetime, until: datetime
 ) -> dict[datetime, Sums]:
     """Return the hours or days from `since` to before `until` of this job, in their order."""
-    query = select(rollups).where(
-        rollups.c.span == span,
-        rollups.c.app == app,
-        rollups.c.job == job,
-        rollups.c.at >= since,
-        rollups.c.at < until,
-    )
-    return {row.at: _sums_of(row) for row in tx.execute(query.order_by(rollups.c.at))}
+    first, last = (Key(span, app, job, at).name for at in (since, until))
+    found = tx.rows(_OF_ONE, first=first, last=last)
+    return {row[0]: _read(row[1:]) for row in found}
 
 
 def of_jobs(
@@ -154,27 +148,31 @@ def of_jobs(
 
 def forget(tx: Tx, span: Span, before: datetime, most: int) -> int:
     """Delete up to `most` rows of hours or days that began before that; return how many."""
-    query = select(*_KEY_COLUMNS).where(rollups.c.span == span, rollups.c.at < before).limit(most)
-    old = [tuple(row) for row in tx.execute(query)]
-    if old:
-        tx.execute(delete(rollups).where(_KEY.in_(old)))
-    return len(old)
+    old = select(rollups.c.name).where(rollups.c.span == span, rollups.c.at < before).limit(most)
+    names = [row.name for row in tx.execute(old)]
+    if names:
+        tx.execute(delete(rollups).where(rollups.c.name.in_(names)))
+    return len(names)
 
 
-_KEY_COLUMNS = [rollups.c[name] for name in Key._fields]
-_KEY = tuple_(*_KEY_COLUMNS)
+_SUMS = [each.name for each in fields(Sums)]
+_COLUMNS = [rollups.c[name] for name in _SUMS]
+_KNOWN = Prepared(
+    select(rollups.c.name, *_COLUMNS).where(rollups.c.name.in_(bindparam("names", expanding=True)))
+)
+_OF_ONE = Prepared(
+    select(rollups.c.at, *_COLUMNS)
+    .where(rollups.c.name >= bindparam("first"), rollups.c.name < bindparam("last"))
+    .order_by(rollups.c.name)
+)
 
 
-def _key_of(row: Any) -> Key:
-    return Key(Span(row.span), row.app, row.job, row.at)
-
-
-def _sums_of(row: Any) -> Sums:
-    facts = {each.name: getattr(row, each.name) for each in fields(Sums)}
+def _read(values: Sequence[Any]) -> Sums:
+    facts = dict(zip(_SUMS, values, strict=True))
     times = {name: histogram.read(facts[name]) for name in ("waits", "runs")}
     return Sums(**facts | times)
 
 
 def _written(sums: Sums) -> dict[str, Any]:
-    facts = {each.name: getattr(sums, each.name) for each in fields(Sums)}
+    facts = {name: getattr(sums, name) for name in _SUMS}
     return facts | {"waits": sums.waits.write(), "runs": sums.runs.write()}

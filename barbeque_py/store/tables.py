@@ -635,10 +635,9 @@ endings = Table(
 rollups = Table(
     "rollups",
     metadata,
-    Column("span", String(4), primary_key=True),
-    Column("app", String(128), primary_key=True),
-    Column("job", String(128), primary_key=True),
-    Column("at", Instant, primary_key=True),
+    Column("name", String(280), primary_key=True),
+    Column("span", String(4), nullable=False),
+    Column("at", Instant, nullable=False),
     Column("succeeded", BigInteger, nullable=False),
     Column("failed", BigInteger, nullable=False),
     Column("not_started", BigInteger, nullable=False),

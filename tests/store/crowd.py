@@ -103,9 +103,10 @@ SELECT i, i, 1, 'app' || (i / 100 % 7), 'job' || (i / 1000 % 5), 'retrying', :no
 FROM numbers WHERE i < 20000
 """
 _ROLLUPS = f"""
-INSERT INTO rollups (span, app, job, at, succeeded, failed, not_started, cancelled, retried,
+INSERT INTO rollups (name, span, at, succeeded, failed, not_started, cancelled, retried,
     interrupted, waits, runs, cpu_seconds, memory_seconds)
-SELECT 'hour', 'app' || (i % 7), 'job' || (i / 7 % 5), {_HOUR}, 1, 0, 0, 0, 0, 0, '{{}}', '{{}}',
+SELECT 'hour/app' || (i % 7) || '/job' || (i / 7 % 5) || '/' || substr({_HOUR}, 1, 10) || 'T'
+    || substr({_HOUR}, 12, 2), 'hour', {_HOUR}, 1, 0, 0, 0, 0, 0, '{{}}', '{{}}',
     1, 1
 FROM numbers WHERE i < 50000
 """

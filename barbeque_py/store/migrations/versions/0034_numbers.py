@@ -75,16 +75,15 @@ def _add_rollups() -> None:
     counts = ("succeeded", "failed", "not_started", "cancelled", "retried", "interrupted")
     op.create_table(
         "rollups",
+        sa.Column("name", sa.String(length=280), nullable=False),
         sa.Column("span", sa.String(length=4), nullable=False),
-        sa.Column("app", sa.String(length=128), nullable=False),
-        sa.Column("job", sa.String(length=128), nullable=False),
         sa.Column("at", INSTANT, nullable=False),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in counts),
         sa.Column("waits", sa.Text(), nullable=False),
         sa.Column("runs", sa.Text(), nullable=False),
         sa.Column("cpu_seconds", sa.Double(), nullable=False),
         sa.Column("memory_seconds", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("span", "app", "job", "at"),
+        sa.PrimaryKeyConstraint("name"),
         **BINARY,
     )
     op.create_index("ix_rollups_at", "rollups", ["span", "at"])
