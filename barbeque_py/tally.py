@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from barbeque_py.errors import BarbequeError
 from barbeque_py.executions import State
 from barbeque_py.fingerprints import LONGEST, fingerprint_of, pattern_of
-from barbeque_py.logs import attempt_prefix, read_lines
+from barbeque_py.log_reading import read_lines
+from barbeque_py.logs import attempt_prefix
 from barbeque_py.logstore import LogStore
 from barbeque_py.outcomes import Reason
 from barbeque_py.store import Tx, endings, failures, rollups
