@@ -1,17 +1,19 @@
 """Cancel, retry or delete many executions on request, in batches that a crash can't repeat."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from typing import Any
 
 from barbeque_py.cancel import Cancelled, cancel
 from barbeque_py.errors import StillOpen, UnknownExecution
 from barbeque_py.executions import ENDED, OPEN
+from barbeque_py.identity import Identity
 from barbeque_py.ids import new_message_id
 from barbeque_py.logs import message_key
 from barbeque_py.logstore import LogStore
 from barbeque_py.retry import retry
-from barbeque_py.store import Store, Tx, bulk_changes, lists, retention
+from barbeque_py.store import Store, Tx, audit, bulk_changes, lists, retention
 from barbeque_py.store.bulk_changes import BulkChange
 from barbeque_py.store.lists import Entry, Filter
 
@@ -33,6 +35,26 @@ def subject_to(action: Action, wanted: Filter) -> Filter:
     """Return the filter for those that the action changes: open ones, or those that have ended."""
     states = OPEN if action is Action.CANCEL else ENDED
     return replace(wanted, among=tuple(sorted(states)))
+
+
+def begin(
+    tx: Tx,
+    who: Identity,
+    action: Action,
+    wanted: Mapping[str, Any],
+    *,
+    app: str | None,
+    found: int,
+) -> int:
+    """Record the request, with its place in the audit trail, and return its number.
+
+    `wanted` has the API's filter and the image to go on with; `app` is the only app that it is
+    about, None for any; `found` how many there are now.
+    """
+    number = bulk_changes.add(tx, action, wanted, app=app, asked_by=who.name, found=found)
+    after = {**wanted, "found": found}
+    audit.record(tx, who, f"executions.{action}", f"bulk:{number}", app=app, after=after)
+    return number
 
 
 def step(store: Store, logs: LogStore, number: int, wanted: Filter) -> BulkChange:

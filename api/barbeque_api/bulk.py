@@ -16,9 +16,9 @@ from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
 from barbeque_api.times import written
 from barbeque_py import clock
-from barbeque_py.bulk import MOST, Action, step, subject_to
+from barbeque_py.bulk import MOST, Action, begin, step, subject_to
 from barbeque_py.identity import Identity, Scope
-from barbeque_py.store import Tx, audit, bulk_changes, lists
+from barbeque_py.store import bulk_changes, lists
 from barbeque_py.store.bulk_changes import BulkChange
 from barbeque_py.store.lists import Filter
 
@@ -80,7 +80,7 @@ class Bulk:
             raise refusal(409, fault)
         asked = {"filter": facts["filter"], "image": facts.get("image") or "same"}
         number = self._parts.store.write(
-            lambda tx: _record(tx, caller, action, asked, app=wanted.app, found=found)
+            lambda tx: begin(tx, caller, action, asked, app=wanted.app, found=found)
         )
         return self._work(number, wanted)
 
@@ -106,21 +106,6 @@ class Bulk:
             change = step(self._parts.store, self._parts.logs, number, wanted)
         self._parts.bell.ring()
         return _shown(change)
-
-
-def _record(
-    tx: Tx,
-    caller: Identity,
-    action: Action,
-    asked: dict[str, Any],
-    *,
-    app: str | None,
-    found: int,
-) -> int:
-    number = bulk_changes.add(tx, action, asked, app=app, asked_by=caller.name, found=found)
-    after = asked | {"found": found}
-    audit.record(tx, caller, f"executions.{action}", f"bulk:{number}", app=app, after=after)
-    return number
 
 
 def _action(facts: dict[str, Any]) -> Action:

@@ -12,11 +12,13 @@ from starlette.responses import Response
 
 from barbeque_console.actions import Actions
 from barbeque_console.assets import Assets
+from barbeque_console.bulk import BulkPages
 from barbeque_console.door import READING, Door
 from barbeque_console.events import EventPages
 from barbeque_console.executions import ExecutionPages
 from barbeque_console.frame import FramePages
 from barbeque_console.guard import Guard
+from barbeque_console.listing import ListPages
 from barbeque_console.login import LoginPages
 from barbeque_console.logs import LogPages
 from barbeque_console.pages import Pages, redirect
@@ -50,6 +52,8 @@ PAGES: tuple[type[Routed], ...] = (
     FramePages,
     SearchPages,
     EventPages,
+    ListPages,
+    BulkPages,
     ExecutionPages,
     LogPages,
     QueuePages,

@@ -4,38 +4,30 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
 from barbeque_console.logs import LogView, read_view, reader_of, stamp
 from barbeque_console.pages import NOTICES, Pages, redirect
-from barbeque_console.paging import Stretch, read_number, stretch
+from barbeque_console.paging import read_number
 from barbeque_console.parts import Shown
-from barbeque_console.rights import Router, chosen_app, execution, needs, visitor_of
+from barbeque_console.rights import Router, execution, needs, visitor_of
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog, UnknownExecution
-from barbeque_py.executions import ENDED, State
+from barbeque_py.executions import ENDED
 from barbeque_py.identity import Scope
-from barbeque_py.ids import AttemptId, attempt_id
 from barbeque_py.intake import WAITING_MARK
 from barbeque_py.store import (
     Tx,
-    apps,
     attempts,
-    lists,
     notices,
-    queries,
     reports,
     standings,
-    workers,
 )
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
-from barbeque_py.store.lists import Entry, Filter
 from barbeque_py.store.notices import Kept
-from barbeque_py.store.queries import Counts
 from barbeque_py.store.reports import Reported
 from barbeque_py.waiting import Waiting, decide, explain_unseen
 
@@ -44,33 +36,6 @@ READ = ["GET", "HEAD"]
 _LATELY = timedelta(hours=1)
 _MESSAGE_SHOWN = 16 * 1024
 """Characters of a message on the page; the whole is behind a link."""
-
-_FIRST_JOB = """\
-cat > hello.yaml <<'END'
-apps:
-  - name: hello
-    image: debian:bookworm-slim
-    jobs:
-      - {name: Greet, command: [sh, -c, 'echo "hello, $BARBEQUE_MESSAGE"']}
-queues: [{name: default}]
-END
-barbeque apply -f hello.yaml
-barbeque enqueue hello Greet '{"name": "world"}'
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class _List:
-    """What the list's page shows."""
-
-    now: datetime
-    found: Stretch[Entry]
-    latest: dict[AttemptId, Attempt]
-    counts: Counts
-    jobs: list[tuple[str, str]]
-    queues: list[str]
-    paused: list[str]
-    at_work: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,35 +109,12 @@ class ExecutionPages:
     def router(self) -> Router:
         """Return the routes."""
         router = Router()
-        listed = needs(Scope.READ, of=chosen_app)
         one = needs(Scope.READ, of=execution)
-        router.add_api_route("/executions", self.show_list, methods=READ, **listed)
-        router.add_api_route("/job_executions", self.show_list, methods=READ, **listed)
         router.add_api_route("/job_executions/{message_id}", self.show, methods=READ, **one)
         router.add_api_route(
             "/job_executions/{message_id}/message.txt", self.show_message, methods=READ, **one
         )
         return router
-
-    def show_list(self, request: Request) -> Response:
-        """Show executions, the newest first, as the query asks."""
-        query = request.query_params
-        chosen = {name: query[name] for name in ("app", "job", "queue", "state") if query.get(name)}
-        if chosen.get("state") not in [*State]:
-            chosen.pop("state", None)
-        before, after = read_number(query.get("before")), read_number(query.get("after"))
-        own = visitor_of(request).person.apps(Scope.READ)
-        found = self._parts.store.read(lambda tx: _read_list(tx, chosen, before, after, own=own))
-        return self._pages.render(
-            request.scope,
-            "executions.html",
-            list=found,
-            chosen=chosen,
-            states=[*State],
-            attempt_id=attempt_id,
-            most=queries.MOST_COUNTED,
-            first_job=_FIRST_JOB,
-        )
 
     def show(self, request: Request, message_id: str) -> Response:
         """Show one execution; other ids of it lead to its own page."""
@@ -240,39 +182,6 @@ class ExecutionPages:
             return None
         wanted = None if first is None else max(first - 1, 0)
         return read_view(reader_of(self._parts), known.execution, attempt, first=wanted)
-
-
-def _read_list(
-    tx: Tx,
-    chosen: dict[str, str],
-    before: int | None,
-    after: int | None,
-    *,
-    own: frozenset[str] | None,
-) -> _List:
-    """Read a stretch of the list; `own` are the apps that may be named beside it, None is all."""
-    facts: dict[str, Any] = dict(chosen)
-    if "state" in facts:
-        facts["state"] = State(facts["state"])
-    wanted = Filter(**facts)
-    found = stretch(
-        lambda number, most: lists.newest(tx, wanted, before=number, most=most),
-        lambda number, most: lists.newer(tx, wanted, after=number, most=most),
-        before=before,
-        after=after,
-        kept=chosen,
-    )
-    ids = [attempt_id(each.message_id, each.attempts) for each in found.rows if each.attempts]
-    return _List(
-        now=tx.now,
-        found=found,
-        latest=attempts.known(tx, ids),
-        counts=queries.count_headlines(tx, lately=_LATELY),
-        jobs=sorted(job for job in queries.job_names(tx) if own is None or job[0] in own),
-        queues=apps.queue_names(tx),
-        paused=sorted(apps.paused_queues(tx)),
-        at_work=bool(workers.alive(tx)),
-    )
 
 
 def _pretty(text: str) -> _Message:

@@ -47,7 +47,7 @@ def stretch(
     *,
     before: int | None,
     after: int | None,
-    kept: dict[str, str],
+    kept: Sequence[tuple[str, str]],
 ) -> Stretch[Row]:
     """Return the page below `before`, else above `after`, else the first one.
 
@@ -69,10 +69,10 @@ def stretch(
     return Stretch(
         rows=part.rows,
         newest=_query(kept) if before is not None or after is not None else None,
-        newer=None if newer is None else _query(kept | {"after": str(newer)}),
-        older=None if older is None else _query(kept | {"before": str(older)}),
+        newer=None if newer is None else _query([*kept, ("after", str(newer))]),
+        older=None if older is None else _query([*kept, ("before", str(older))]),
     )
 
 
-def _query(facts: dict[str, str]) -> str:
+def _query(facts: Sequence[tuple[str, str]]) -> str:
     return "?" + urlencode(facts)

@@ -51,7 +51,7 @@ class QueuePages:
                     None,
                     before=before,
                     after=None,
-                    kept={},
+                    kept=(),
                 ),
             )
         )

@@ -119,7 +119,10 @@ _WIDEST = """() => [...document.querySelectorAll('body *')].filter(
 def open_viewer(browser: Browser, address: str, *, scripts: bool = True) -> Iterator[Viewer]:
     """Hand out a browser of one person; at its end nothing may have been complained about."""
     context = browser.new_context(
-        viewport={"width": _WIDE[0], "height": _WIDE[1]}, java_script_enabled=scripts, locale="en"
+        viewport={"width": _WIDE[0], "height": _WIDE[1]},
+        java_script_enabled=scripts,
+        locale="en",
+        reduced_motion="reduce",
     )
     page = context.new_page()
     viewer = Viewer(context, page, address)
