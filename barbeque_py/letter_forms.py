@@ -56,7 +56,7 @@ def as_html(letter: Letter, event: Event, *, locale: str) -> str:
         sentences=sentences,
         rows=rows,
         lines=_lines(letter),
-        links=f'<p style="margin:20px 0 0">{links}</p>' if links else "",
+        links=f'<p style="margin:20px 0 -8px">{links}</p>' if links else "",
     )
 
 
@@ -72,8 +72,11 @@ def _lines(letter: Letter) -> str:
 
 _NEWLINE = "\n"
 _TEXT = "margin:0 0 8px;font-size:15px;line-height:1.5;overflow-wrap:anywhere"
-_LABEL = "padding:3px 16px 3px 0;font-size:14px;color:#5b6472;vertical-align:top;white-space:nowrap"
-_VALUE = "padding:3px 0;font-size:14px;word-break:break-word;overflow-wrap:anywhere"
+_LABEL = (
+    "padding:3px 16px 3px 0;font-size:14px;line-height:1.4;color:#5b6472;vertical-align:top;"
+    "white-space:nowrap"
+)
+_VALUE = "padding:3px 0;font-size:14px;line-height:1.4;word-break:break-word;overflow-wrap:anywhere"
 _TITLE = "margin:20px 0 6px;font-size:14px;font-weight:600"
 _NOTE = "font-weight:400;color:#5b6472"
 _PRE = (
@@ -117,7 +120,8 @@ style="table-layout:fixed;max-width:600px;background:#ffffff;border-radius:8px;\
 border-top:4px solid {colour};\
 text-align:left">
 <tr><td style="padding:24px">
-<h1 style="margin:0 0 12px;font-size:19px;line-height:1.35;overflow-wrap:anywhere">{subject}</h1>
+<h1 style="margin:0 0 12px;font-size:19px;line-height:1.35;overflow-wrap:anywhere;\
+text-wrap:balance">{subject}</h1>
 {sentences}
 <table role="presentation" cellpadding="0" cellspacing="0" style="margin:12px 0 0">{rows}</table>
 {lines}

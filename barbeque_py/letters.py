@@ -164,10 +164,10 @@ def _facts(notice: Notice) -> list[Fact]:
     occasion, locale = notice.occasion, notice.locale
     tried = {"attempts": occasion.attempts, "tries": occasion.tries}
     said = {
+        "Result": occasion.result,
         "Exit code": None if occasion.exit_code is None else str(occasion.exit_code),
         "Attempts": say(locale, "{attempts} of {tries}", **tried) if occasion.attempts else None,
         "Duration": None if occasion.seconds is None else _duration(occasion.seconds, locale),
-        "Result": occasion.result,
         "Started": _time(occasion.started_at, notice.time_zone),
         "Finished": _time(occasion.finished_at, notice.time_zone),
         "User": occasion.user_id,

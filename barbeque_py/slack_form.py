@@ -30,7 +30,7 @@ def as_message(letter: Letter, notice: Notice) -> dict[str, Any]:
     if letter.links:
         blocks.append(_buttons(letter, occasion.event))
     blocks[0]["block_id"] = notice.id
-    fallback = clean(letter.subject)[:_FALLBACK]
+    fallback = _cut(escape(clean(letter.subject)), _FALLBACK)
     bar = {"color": colour_of(occasion.event), "blocks": blocks, "fallback": fallback}
     return {"text": headline[:_HEADLINE], "attachments": [bar]}
 

@@ -23,7 +23,13 @@ LETTERS: dict[str, Notice] = {
             "error: no space left on device",
         )
     ),
-    "japanese": a_notice(event=Event.SUCCEEDED, locale="ja", time_zone="Asia/Tokyo", exit_code=0),
+    "japanese": a_notice(
+        event=Event.SUCCEEDED,
+        locale="ja",
+        time_zone="Asia/Tokyo",
+        exit_code=0,
+        result='{"pages":' + "3" * 300 + "}",
+    ),
     "long": a_notice(app="a" * 128, job="J" * 128, user_id="u" * 255, detail="d" * 400, count=37),
 }
 

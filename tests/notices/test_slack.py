@@ -7,12 +7,10 @@ from datetime import timedelta
 import pytest
 
 from barbeque_py.errors import NoticeRefused, Undelivered
-from barbeque_py.letters import write
 from barbeque_py.notices import Channel, Event, Notice
 from barbeque_py.notifiers import slack
 from barbeque_py.notifiers.slack import SlackNotifier
 from barbeque_py.setting_values import SlackAccess
-from barbeque_py.slack_form import as_message
 from tests.flows.place import free_port
 from tests.notices.samples import HOSTILE, a_notice
 from tests.notices.slack_place import (
@@ -171,34 +169,48 @@ def test_without_slack_the_sentence_names_the_setting(place: SlackPlace) -> None
         SlackNotifier(None, place.api).deliver(a_message())
 
 
-def formed(notice: Notice) -> Message:
-    message = as_message(write(notice, HOST), notice)
-    return Message("#m", message["text"], message["attachments"], "1", None, False, notice.id)
+OWN_WORDS = {
+    "subject": "{{ user_id }} {{ job }}",
+    "body": "{{ detail }}\n{% for line in lines %}{{ line }}\n{% endfor %}",
+}
+
+
+def sent(bot: SlackNotifier, place: SlackPlace, notice: Notice) -> Message:
+    """Send the notice, and return it as Slack got it."""
+    bot.deliver(notice)
+    message = place.messages.pop()
+    check_limits(message)
+    return message
 
 
 @pytest.mark.parametrize("number", range(60))
-def test_nothing_that_a_job_says_mentions_links_or_breaks_the_message(number: int) -> None:
+def test_nothing_that_a_job_says_mentions_links_or_breaks_the_message(
+    bot: SlackNotifier, place: SlackPlace, number: int
+) -> None:
     text = HOSTILE[number]
-    hostile = {"detail": text, "user_id": text, "lines": (text, "the end", text), "queue": text}
-    message = formed(a_message(**hostile, count=3))
-    check_limits(message)
-    urls = f"{HOST}/"
-    assert MENTION.search(message.everything.replace(urls, "")) is None
+    hostile = {"detail": text, "user_id": text, "lines": (text, "the end", text)}
+    notice = a_message(**hostile, queue=text, result=text, count=3)
+    message = sent(bot, place, notice)
+    assert MENTION.search(message.everything.replace(f"{HOST}/", "")) is None
     (lines,) = [
         each["text"]["text"]
         for each in message.blocks
         if each["type"] == "section" and "```" in each.get("text", {}).get("text", "")
     ]
     assert lines.count("```") == 2
+    hooked = SlackNotifier(SlackAccess(webhook=place.hook), place.api)
+    own = sent(hooked, place, replace(notice, templates=OWN_WORDS))
+    assert MENTION.search(own.everything) is None
 
 
-def test_the_longest_that_may_come_fits() -> None:
+def test_the_longest_that_may_come_fits(bot: SlackNotifier, place: SlackPlace) -> None:
     occasion = {"lines": ("&" * 300,) * 20, "detail": "<" * 4000, "user_id": "&" * 255}
-    message = formed(a_message(**occasion, app="a" * 128, job="j" * 128, mention="m" * 300))
-    check_limits(message)
+    names = {"app": "a" * 128, "job": "j" * 128, "queue": "q" * 80, "mention": "m" * 300}
+    message = sent(bot, place, a_message(**occasion, **names, result="&" * 1000))
+    assert message.text.startswith("m" * 300 + " *a")
 
 
-@pytest.mark.parametrize("event", list(Event))
-@pytest.mark.parametrize("locale", ["en", "ja"])
-def test_every_event_fits_in_every_language(event: Event, locale: str) -> None:
-    check_limits(formed(replace(a_message(event=event, expected=60.0), locale=locale)))
+def test_every_event_fits_in_every_language(bot: SlackNotifier, place: SlackPlace) -> None:
+    for event in Event:
+        for locale in ("en", "ja"):
+            sent(bot, place, replace(a_message(event=event, expected=60.0), locale=locale))
