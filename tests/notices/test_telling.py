@@ -5,16 +5,15 @@ from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import select
 
 from barbeque_py.apps import App
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.notices import NoticeState, User
-from barbeque_py.store import address_book, apps, notices, tables
+from barbeque_py.store import address_book, apps, notices
 from barbeque_py.store.notices import Kept
 from barbeque_worker.courier import Backoff
 from tests.notices.mailroom import OK, PASSWORD, USER, Mailroom, make_certificate, serve_mail
-from tests.notices.slack_place import HOOK, TOKEN, Answer, SlackPlace, check_limits, serve_slack
+from tests.notices.slack_place import TOKEN, Answer, SlackPlace, check_limits, serve_slack
 from tests.waiting import wait_until
 from tests.worker.office import Office
 
@@ -269,27 +268,3 @@ def test_a_dead_channel_holds_up_no_job_and_no_other_recipient(
     finally:
         slack.answer = lambda _channel: None
     wait_until(lambda: len(slack.messages) == 12, "and Slack gets all of it later", within=90)
-
-
-def test_no_secret_is_in_a_log_a_row_or_an_error(
-    office: Office, mailroom: Mailroom, slack: SlackPlace, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    notify(office, slack=slack.hook + "gone", email=["team@example.com"])
-    mailroom.answer = lambda _recipient, _stage: "550 we know no canary"
-    office.define("job", "exit 1", retry=RetryPolicy(limit=0))
-    message_id = office.enqueue("job")
-    office.end_of(message_id)
-    made = all_over(office, message_id, 3)
-    assert {each.state for each in made} == {NoticeState.REFUSED}
-    secrets = [PASSWORD, quote(PASSWORD, safe=""), TOKEN]
-    rows = office.store.read(
-        lambda tx: [
-            str(tuple(row))
-            for table in tables.metadata.sorted_tables
-            for row in tx.execute(select(table))
-        ]
-    )
-    said = caplog.text + "".join(rows) + repr(office.settings) + repr(office.parts.settings.mail)
-    assert [each for each in secrets if each in said] == []
-    assert HOOK not in caplog.text + repr([each.reason for each in made])

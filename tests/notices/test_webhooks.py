@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from barbeque_py import signing
@@ -19,10 +18,9 @@ from barbeque_py.notifiers.webhook import LONGEST_WAIT, TYPES, WebhookNotifier
 from barbeque_py.outbound import Outbound
 from barbeque_py.store import apps, notices, signing_secrets
 from barbeque_py.store.notices import Delivery, Kept
-from barbeque_py.store.tables import audit
 from barbeque_py.targets import Allowed, read_allowed
 from barbeque_worker.courier import Backoff
-from tests.receiver import Received, Receiver, Reply
+from tests.receiver import Receiver, Reply
 from tests.waiting import wait_until
 from tests.worker.callback_site import Site, site
 
@@ -282,42 +280,3 @@ def test_a_refused_target_is_shown_and_never_connected_to(at: Site, hook: Receiv
     kept = over(at, message_id, NoticeState.REFUSED)
     assert "BARBEQUE_WEBHOOK_ALLOW" in (kept.reason or "")
     assert hook.connections == 0
-
-
-def test_secrets_stay_secret(at: Site, hook: Receiver, caplog: pytest.LogCaptureFixture) -> None:
-    """No secret and no token is in a log, a record, a page or an error."""
-    at.http.post("/v2/apps/app/signing_secrets")
-    canary = secret_of(at)
-    orders: list[Received] = []
-
-    def answer(order: Received) -> Reply:
-        orders.append(order)
-        return Reply(500) if len(orders) == 1 else Reply(200, b'{"result": "ok"}')
-
-    at.backend.answer = answer
-    replies = [Reply(500)]
-    hook.answer = lambda _: replies.pop() if replies else Reply(200)
-    with caplog.at_level("DEBUG"):
-        message_id = at.office.enqueue("Encode", notify={"webhook": hook.url})
-        kept = over(at, message_id, NoticeState.DELIVERED)
-        at.office.end_of(message_id)
-    token = orders[0].json["callback_url"].partition("token=")[2]
-    assert len(token) == 40
-    told = [caplog.text, str(deliveries_of(at, kept)), at.office.log(message_id)]
-    told += [
-        at.http.get(path).text
-        for path in (
-            "/v2/apps",
-            f"/v2/job_executions/{message_id}",
-            f"/v2/job_executions/{message_id}/log",
-        )
-    ]
-    told.append(at.http.post(f"/v2/attempts/{message_id}-1/result?token={token}", content="{").text)
-    for text in told:
-        assert canary not in text
-        assert canary.removeprefix("whsec_") not in text
-        assert token not in text
-    assert canary not in repr(at.office.store.write(lambda tx: signing_secrets.of_app(tx, "app")))
-    trail = at.office.store.read(lambda tx: str(tx.execute(select(audit)).all()))
-    assert "signing_secret.rotate" in trail
-    assert "whsec_" not in trail
