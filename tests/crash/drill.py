@@ -1,12 +1,15 @@
 """A crash drill: jobs, workers, kills, and the judgement afterwards."""
 
+import math
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 from barbeque_py import ids
@@ -23,12 +26,13 @@ from barbeque_py.wiring import Front, open_front, open_parts
 from tests.crash.grounds import Ground, OneMachine
 from tests.crash.judge import JOB_LIMIT, QUEUE_LIMIT, RETRIES, Report, judge
 from tests.crash.marks import Marks
+from tests.crash.points import ON_ONE_MACHINE
 from tests.crash.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """How much of what: jobs, workers, kills, and where."""
+    """How much of what: jobs at least, workers, kills at least, and where."""
 
     database: str
     home: Path
@@ -40,14 +44,20 @@ class Drill:
     lease: float = 3.0
     mutant: str = ""
     patience: float = 900.0
-    probability: float = 0.02
-    pause: float = 0.5
-    """Seconds between two kills from outside, on average; the others are at named points."""
-    only: str = ""
-    """The named point at which workers kill themselves; all of them when empty."""
+    """Seconds within which those have died that are to die."""
+    respite: float = 900.0
+    """Seconds after the last death or outage within which all is over."""
+    points: Sequence[str] = tuple(ON_ONE_MACHINE)
+    """The named points at which workers kill themselves: each in turn, until there were `kills`."""
+    passes: Sequence[int] = (0, 0, 0, 1, 2)
+    """How often a worker passes its point before it dies there, by chance."""
+    pause: float = 4.0
+    """Seconds between two kills from outside, on average, which come on top."""
     image: str = ""
     disturb: Callable[[int], None] = field(default=lambda _kills: None)
-    """Called after each kill with how many there were; may stop a database for a while."""
+    """Called after deaths with how many there were; may stop a database for a while."""
+    gentle: bool = True
+    """Ask the workers to stop at the end, which may take them a long poll; else kill them."""
     outage: float = 0.0
     """Seconds for which no worker lives, `outages` times while the kills go on."""
     outages: int = 1
@@ -106,9 +116,9 @@ def _define(tx: Tx, drill: Drill) -> None:
         )
 
 
-def _jobs(count: int) -> Iterator[tuple[str, int]]:
+def _jobs() -> Iterator[tuple[str, int]]:
     """Yield names and how often each job fails: most never, some once, some always."""
-    for number in range(count):
+    for number in count():
         failures = {3: 1, 7: 9}.get(number % 10, 0)
         yield f"{'narrow' if number % 3 == 0 else 'wide'}-{failures}", failures
 
@@ -121,15 +131,18 @@ class _Course:
         self._store = front.store
         self._front = front
         self._workers = Workers()
-        self._waiting = list(_jobs(drill.jobs))
+        self._jobs = _jobs()
+        self._wished = 0.0
+        self._stirred_at = 0.0
         self.wanted: dict[str, int] = {}
         self.journal = drill.home / "points"
+        self._died: Counter[str] = Counter()
+        self._point_of: dict[int, str] = {}
         self._order = {
             "environment": environment,
             "journal": str(self.journal),
             "log": str(drill.home / "workers.log"),
             "mutant": drill.mutant,
-            "only": drill.only,
             "seed": drill.seed,
         }
         self._dark_until = 0.0
@@ -137,8 +150,8 @@ class _Course:
         self._been_dark = 0
 
     def run(self, report: Report) -> None:
-        until = time.monotonic() + self._drill.patience
-        next_kill, disturbed = time.monotonic() + 1, 0
+        until, calm = time.monotonic() + self._drill.patience, False
+        next_kill, disturbed = time.monotonic() + self._drill.pause, 0
         while time.monotonic() < until and not self._done():
             self._workers.listen()
             self._keep_at_work()
@@ -146,27 +159,42 @@ class _Course:
             if self._killing and time.monotonic() > next_kill:
                 self._workers.kill_one()
                 next_kill = time.monotonic() + self._drill.pause * random.uniform(0.4, 1.6)
+            self._count_deaths()
             if self._is_time_for_an_outage():
                 self._go_dark()
-            if self._workers.killed > disturbed:
-                disturbed = self._workers.killed
+            if self._died.total() > disturbed:
+                disturbed = self._died.total()
                 self._drill.disturb(disturbed)
+            if self._calm and not calm:
+                until, calm = time.monotonic() + self._drill.respite, True
             time.sleep(0.02)
         self._drill.ground.calm()
         report.kills = self._workers.killed
-        if late := self._workers.end():
+        if late := self._workers.end(gentle=self._drill.gentle):
             report.faults.append(f"{len(late)} workers did not stop within ten seconds")
-        if self.journal.exists():
-            report.points.update(self.journal.read_text().splitlines())
+        self._count_deaths()
+        report.points = self._died
+        report.faults += [f"nobody died {point}" for point in self._missing]
+
+    @property
+    def _missing(self) -> list[str]:
+        """The points at which somebody must still die: all, where there are kills enough."""
+        if self._drill.kills < 2 * len(self._drill.points):
+            return []
+        return [point for point in self._drill.points if not self._died[point]]
 
     @property
     def _killing(self) -> bool:
-        return self._workers.killed < self._drill.kills
+        return self._died.total() < self._drill.kills or bool(self._missing)
+
+    def _count_deaths(self) -> None:
+        if self.journal.exists():
+            self._died = Counter(self.journal.read_text().splitlines())
 
     def _is_time_for_an_outage(self) -> bool:
         share = (self._been_dark + 1) / (self._outages + 1)
         left = self._been_dark < self._outages and time.monotonic() > self._dark_until
-        return left and self._workers.killed >= int(self._drill.kills * share)
+        return left and self._died.total() >= math.ceil(self._drill.kills * share)
 
     def _go_dark(self) -> None:
         """Kill every worker and start none for a while: longer than a start may be repeated."""
@@ -180,19 +208,40 @@ class _Course:
         if time.monotonic() < self._dark_until:
             return
         while len(self._workers.alive) < self._drill.workers:
-            probability = self._drill.probability if self._killing else 0.0
-            self._workers.order(**self._order, probability=probability)
+            point = self._next_point() if self._killing else ""
+            passes = random.choice(self._drill.passes)
+            pid = self._workers.order(**self._order, point=point, passes=passes)
+            self._point_of[pid] = point
+
+    def _next_point(self) -> str:
+        """Return one of the points at which the fewest have died, or are to die."""
+        deaths = self._died + Counter(self._point_of[pid] for pid in self._workers.alive)
+        fewest = min(deaths[point] for point in self._drill.points)
+        return random.choice([point for point in self._drill.points if deaths[point] == fewest])
 
     def _enqueue_share(self) -> None:
-        share = (self._workers.killed + 1) / self._drill.kills if self._killing else 1.0
-        while self._waiting and len(self.wanted) < self._drill.jobs * share:
-            name, failures = self._waiting.pop()
+        """Enqueue as many as the kills so far allow, and one more a second: all must be reached."""
+        if self._killing:
+            share = min(1.0, (self._died.total() + 1) / self._drill.kills)
+            if time.monotonic() > self._stirred_at + 1:
+                self._stirred_at = time.monotonic()
+                self._wished += 1
+        else:
+            share = 1.0
+        self._wished = max(self._wished, self._drill.jobs * share)
+        while len(self.wanted) < self._wished:
+            name, failures = next(self._jobs)
             self.wanted[_enqueue(self._front, name)] = failures
             self._front.bell.ring()
 
+    @property
+    def _calm(self) -> bool:
+        """Whether nothing stands in the way of the jobs any more."""
+        dark = self._been_dark < self._outages or time.monotonic() < self._dark_until
+        return not self._killing and not dark
+
     def _done(self) -> bool:
-        is_over = not self._killing and self._been_dark == self._outages
-        idle = is_over and not self._waiting
+        idle = self._calm and len(self.wanted) >= self._drill.jobs
         return idle and _all_final(self._store, self.wanted)
 
 

@@ -1,14 +1,13 @@
-"""The points at which a worker under test may kill itself, around every commit and outside call."""
+"""The points at which a worker under test can kill itself, around every commit and outside call."""
 
 import os
-import random
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any, TypeVar
 
 from barbeque_py.broker import BATCH, Broker, Delivery, Parcel
@@ -25,21 +24,75 @@ from barbeque_py.targets import Allowed
 
 Result = TypeVar("Result")
 
+START = ["before start", "after start"]
+TRANSACTIONS = [
+    f"{when} the commit of {work}"
+    for work in (
+        "Dispatch._claim_from",
+        "mark_each",
+        "_settle_lots",
+        "Relay._take",
+        "seal_all",
+        "Rescue.adopt",
+    )
+    for when in ("before", "after")
+]
+NEWS = ["after news", "before news are acknowledged", "after news were acknowledged"]
+LOGS = ["within a write of a log", "after a write of a log"]
+QUEUE = ["after a receive", "before a delete", "after a delete"]
+ON_ONE_MACHINE = [
+    "before the commit of DatabaseBroker.take",
+    "after the commit of DatabaseBroker.take",
+    *START,
+    *TRANSACTIONS,
+    *NEWS,
+    *LOGS,
+    "before remove",
+    "after remove",
+]
+"""Every step of a job's way through a worker that has queue and engine at hand."""
+ON_A_FLEET = [
+    *QUEUE,
+    "before the commit of Intake._record_together",
+    "after the commit of Intake._record_together",
+    *START,
+    *TRANSACTIONS,
+    *NEWS,
+    *LOGS,
+]
+"""Every step of a job's way through a worker of a fleet: from its receipt to its log."""
+OF_CONTAINERS = [
+    "after the commit of Dispatch._claim_from",
+    "before start",
+    "after start",
+    "before the commit of mark_each",
+    "after news",
+    "before the commit of _settle_lots",
+    "within a write of a log",
+    "after the commit of seal_all",
+]
+"""Those between which a container comes and goes."""
+
 
 class Fuse:
-    """Kills this process (SIGKILL) with a probability at each named point it reaches."""
+    """Kills this process (SIGKILL) at its named point, when that was passed so many times."""
 
-    def __init__(self, probability: float, journal: str, *, only: str = "") -> None:
-        self._probability = probability
-        self._only = only
+    def __init__(self, point: str, journal: str, *, passes: int = 0) -> None:
+        """Without a point it kills nowhere; each death leaves a line in the journal."""
+        self._point = point
+        self._passes = passes
         self._journal = Path(journal)
-        self._chance = random.Random(random.random())
+        self._dying = Lock()
 
     def reach(self, point: str) -> None:
-        if self._only in point and self._chance.random() < self._probability:
-            with self._journal.open("a") as journal:
-                journal.write(point + "\n")
-            os.kill(os.getpid(), signal.SIGKILL)
+        if point != self._point:
+            return
+        with self._dying:  # one thread alone, so that a death is one line
+            self._passes -= 1
+            if self._passes < 0:
+                with self._journal.open("a") as journal:
+                    journal.write(point + "\n")
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 class FusedStore(Store):
@@ -50,16 +103,29 @@ class FusedStore(Store):
         self._fuse = fuse
 
     def write(self, work: Callable[[Tx], Result]) -> Result:
-        name = getattr(work, "__qualname__", type(work).__name__)
+        names = _names_of(work)
 
         def fused(tx: Tx) -> Result:
             result = work(tx)
-            self._fuse.reach(f"before the commit of {name}")
+            self._reach("before", names, result)
             return result
 
         result = super().write(fused)
-        self._fuse.reach(f"after the commit of {name}")
+        self._reach("after", names, result)
         return result
+
+    def _reach(self, when: str, names: Sequence[str], result: object) -> None:
+        """Be at the named points, unless the transaction found nothing to do."""
+        if result in ([], (0, []), False):
+            return
+        for name in names:
+            self._fuse.reach(f"{when} the commit of {name}")
+
+
+def _names_of(work: Callable[[Tx], Any]) -> list[str]:
+    """Name the functions whose work it is: several, where callers share the transaction."""
+    name: str = getattr(work, "__qualname__", type(work).__name__)
+    return [each.partition(".<locals>")[0] for each in name.split(", ")]
 
 
 class FusedExecutor:

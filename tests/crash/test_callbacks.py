@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -83,7 +84,7 @@ def test_a_worker_that_dies_there_leaves_one_effect(
     backend.at_once = point in AT_ONCE
     at.backend.answer = backend.take
     journal = tmp_path / "journal"
-    order = {
+    order: dict[str, Any] = {
         "environment": at.office.environment,
         "log": str(tmp_path / "log"),
         "journal": str(journal),
@@ -91,10 +92,10 @@ def test_a_worker_that_dies_there_leaves_one_effect(
         "mutant": "",
     }
     message_id = at.office.enqueue("Encode")
-    workers.order(**order, probability=1.0, only=point)
+    workers.order(**order, point=point)
     wait_until(lambda: journal.exists() and point in journal.read_text(), f"it died {point}")
     wait_until(lambda: _all_dead(workers), "its death is told")
-    workers.order(**order, probability=0.0, only="")
+    workers.order(**order)
     assert at.office.end_of(message_id).state == State.SUCCEEDED
     attempt = f"{message_id}-1"
     assert [each.id for each in at.office.attempts(message_id)] == [attempt]

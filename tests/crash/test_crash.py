@@ -1,5 +1,6 @@
 """Whatever is killed, whenever: nothing is lost, nothing runs twice, no slot leaks."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from tests.crash.drill import Drill, run
 from tests.crash.grounds import OneMachine
 from tests.crash.judge import Report
 from tests.crash.marks import FileMarks, ServerMarks
+from tests.crash.points import OF_CONTAINERS
 from tests.images import make_test_image
 from tests.stores import MariaDb
 
@@ -36,7 +38,7 @@ def marks(tmp_path: Path) -> Iterator[FileMarks]:
 def assert_all_kept(report: Report, kills: int) -> None:
     print(report)
     assert report.faults == [], report
-    assert report.kills >= kills
+    assert report.points.total() >= kills, report.points
 
 
 @sizes(60, 20, whole=(300, 100))
@@ -66,7 +68,7 @@ def test_a_killed_mariadb_loses_nothing(
     deaths: list[int] = []
 
     def disturb(died: int) -> None:
-        if died % 4 == 0 and len(deaths) < 3:
+        if died >= 4 * (len(deaths) + 1) and len(deaths) < 3:
             mariadb.kill()
             deaths.append(died)
             time.sleep(1)
@@ -89,6 +91,7 @@ def test_containers_survive_kills(tmp_path: Path, jobs: int, kills: int) -> None
         marks=marks,
         jobs=jobs,
         kills=kills,
+        points=OF_CONTAINERS,
         ground=OneMachine("docker:?slots=8"),
         image=image,
         lease=12.0,
@@ -114,12 +117,16 @@ def test_a_worker_that_is_wrong_on_purpose_is_caught(
         database=f"sqlite:///{tmp_path}/barbeque.db",
         home=tmp_path,
         marks=marks,
-        jobs=40,
-        kills=12,
-        probability=0.5,
-        only=point,
-        patience=20.0,
+        jobs=1,
+        kills=1,
+        workers=1,
+        points=[point],
+        passes=[0],
+        pause=math.inf,
+        respite=5.0,
         mutant=mutant,
+        gentle=False,
     )
     report = run(drill)
+    assert report.points[point] == 1, report
     assert [fault for fault in report.faults if symptom in fault], report

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -244,20 +245,23 @@ def drill(
     """Enqueue, kill and be away, all at once; return how many each execution is to tell."""
     workers, wanted = Workers(), dict[str, int]()
     home = front.settings.home
+    journal, points = home / "points", ["before a delivery", "after a delivery"]
+    journal.touch()
     order: dict[str, Any] = {
         "environment": environment,
-        "journal": str(home / "points"),
+        "journal": str(journal),
         "log": str(home / "workers.log"),
         "mutant": "",
-        "only": "deliver",
         "seed": 7,
     }
+    dealt = cycle(points)
     until, next_kill, away = time.monotonic() + 1200, time.monotonic() + 1, False
     while time.monotonic() < until:
         workers.listen()
-        killing = workers.killed < kills
+        killing = workers.killed < kills or not set(points) <= set(journal.read_text().splitlines())
         while len(workers.alive) < 2:
-            workers.order(**order, probability=0.02 if killing else 0.0)
+            point = next(dealt) if killing else ""
+            workers.order(**order, point=point, passes=random.randint(0, 3))
         if len(wanted) < jobs * (workers.killed + 1) / kills if killing else len(wanted) < jobs:
             wanted |= dict([ask(front, len(wanted), receivers.program.url)])
         if killing and time.monotonic() > next_kill:
