@@ -43,7 +43,7 @@ class Drill:
     workers: int = 4
     lease: float = 3.0
     mutant: str = ""
-    patience: float = 900.0
+    patience: float = 1800.0
     """Seconds within which those have died that are to die."""
     respite: float = 900.0
     """Seconds after the last death or outage within which all is over."""
