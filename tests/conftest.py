@@ -1,7 +1,14 @@
 """Fixtures that every test may ask for."""
 
 from tests.cloud.rig import aws_environment, calm_cloud, cloud
-from tests.stores import mariadb, mariadb_store, sqlite_store, store
+from tests.stores import (
+    mariadb,
+    mariadb_store,
+    mariadb_url,
+    migrated_mariadb,
+    sqlite_store,
+    store,
+)
 
 __all__ = [
     "aws_environment",
@@ -9,6 +16,8 @@ __all__ = [
     "cloud",
     "mariadb",
     "mariadb_store",
+    "mariadb_url",
+    "migrated_mariadb",
     "sqlite_store",
     "store",
 ]

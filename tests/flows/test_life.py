@@ -37,7 +37,6 @@ from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
 from barbeque_worker.rescue import recount
-from tests.store.conftest import migrated
 from tests.store.world import (
     LEASE,
     PLACE,
@@ -54,6 +53,7 @@ from tests.store.world import (
     set_limit,
     take_in,
 )
+from tests.stores import migrated
 
 STAGES = {
     State.QUEUED: {Stage.SCHEDULED, Stage.READY, Stage.HELD},

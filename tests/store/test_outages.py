@@ -19,9 +19,8 @@ from barbeque_py import clock
 from barbeque_py.errors import StoreUnavailable
 from barbeque_py.store import Store, Tx, limits
 from barbeque_py.store.schema import check_schema, migrate
-from tests.store.conftest import migrated
 from tests.store.world import QUEUE, define, enqueue, everything
-from tests.stores import MariaDb
+from tests.stores import MariaDb, migrated
 from tests.waiting import wait_until
 
 NOBODY = 65534

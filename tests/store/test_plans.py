@@ -50,9 +50,8 @@ from barbeque_py.store.outbox import Kind
 from barbeque_py.store.rollups import Span
 from barbeque_py.tally import count
 from barbeque_py.waiting import decide
-from tests.store.conftest import migrated
 from tests.store.crowd import OWNER, PLACE, gather
-from tests.stores import MariaDb
+from tests.stores import MariaDb, migrated
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 ID = "00000042-0000-7000-8000-000000000000"
