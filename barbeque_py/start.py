@@ -251,6 +251,7 @@ class _Claiming:
             "request": launch.to_json(),
             "scopes": self.scopes(execution),
             "image": launch.image,
+            "command": json.dumps(launch.command),
             "revision": self._revision_of(plan),
             "launch_number": launch.launch_number,
             "first_called_at": now,

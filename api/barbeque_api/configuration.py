@@ -45,7 +45,7 @@ class Configuration:
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
-        content = {"application/yaml": {"schema": {"type": "string"}}}
+        content = {"application/yaml": {"schema": {"type": "object"}}}
         router.add_api_route(
             "/v2/apply",
             self.apply,

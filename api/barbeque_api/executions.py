@@ -221,6 +221,7 @@ def _attempt(attempt: Attempt, told: Reported | None) -> dict[str, Any]:
         "counted": attempt.counted,
         "place": attempt.place,
         "image": attempt.image,
+        "command": None if attempt.command is None else list(attempt.command),
         "handle": attempt.handle,
         "claimed_at": written(attempt.claimed_at),
         "started_at": written(attempt.started_at),

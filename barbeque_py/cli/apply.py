@@ -78,12 +78,20 @@ def export(
         list[str] | None,
         typer.Argument(metavar="[APP]...", help="These apps only, and the queues of their jobs."),
     ] = None,
+    *,
+    as_json: Json = False,
 ) -> None:
     """Print what there is as a file that `apply` takes; applied as it is, it changes nothing.
 
     Values of environment variables are in it.
     """
-    sys.stdout.write(client_of(context).export(*(apps or ())))
+    text = client_of(context).export(*(apps or ()))
+    if as_json:
+        import yaml
+
+        print_json(yaml.safe_load(text))
+    else:
+        sys.stdout.write(text)
 
 
 def _faulty(file: str, problems: Sequence[Mapping[str, Any]]) -> Failure:

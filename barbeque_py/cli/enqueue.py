@@ -44,6 +44,13 @@ def enqueue(
     key: Annotated[
         str | None, typer.Option(help="Concurrency key: of those with the same key, one runs.")
     ] = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Of requests of an app with the same key one runs; left out: a new one each time.",
+        ),
+    ] = None,
     user: Annotated[
         str | None, typer.Option(metavar="ID", help="Who asked: they are told how it ended.")
     ] = None,
@@ -69,6 +76,7 @@ def enqueue(
         body,
         queue=queue or _queue_of(client, app, job),
         priority=priority,
+        key=idempotency_key,
         concurrency_key=key,
         user_id=user,
         delay=length,

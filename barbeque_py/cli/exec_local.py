@@ -34,10 +34,11 @@ def exec_local(
 ) -> None:
     """Run an execution's image, command, environment and message here, and print its output.
 
-    Nothing of it reaches the server: no attempt, no log, no notice. The image is the attempt's own;
-    command, environment and limits are the definition's of now, for which a token needs the scope
-    deploy. Ends with 0 when the command does, else with 1. With --json standard output has how it
-    ended, and what the job wrote is on standard error.
+    Nothing of it reaches the server: no attempt, no log, no notice. Image, command and message are
+    the attempt's own. Variables that the definition sets, and limits, are those of now, as they
+    may be secrets and are not kept with attempts; they need a token with the scope deploy. Ends
+    with 0 when the command does, else with 1. With --json standard output has how it ended, and
+    what the job wrote is on standard error.
     """
     from barbeque_py.cli import local_runs
     from barbeque_py.settings import environment_of_jobs
@@ -98,7 +99,11 @@ def _launch(client: "Client", execution: dict[str, Any], number: int | None) -> 
         sent_at=datetime.fromisoformat(execution["sent_at"]),
     )
     launch = launch_of(wanted, app, job, number=len(tries) + 1, prepared=None)
-    return replace(launch, image=meant[0]["image"]) if meant else launch
+    if not meant:
+        return launch
+    command = meant[0]["command"]
+    own = launch.command if command is None else tuple(command)
+    return replace(launch, image=meant[0]["image"], command=own)
 
 
 def _definition(client: "Client", app: str, job: str) -> "tuple[App, JobDefinition]":

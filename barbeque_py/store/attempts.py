@@ -69,6 +69,8 @@ class Attempt:
     """The first line of its log that tells of an error."""
     cpu: int | None
     memory: int | None
+    command: tuple[str, ...] | None
+    """What it ran in the container; None where that was not kept yet."""
 
 
 def read(row: Row[Any]) -> Attempt:
@@ -76,6 +78,8 @@ def read(row: Row[Any]) -> Attempt:
     facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
     facts["scopes"] = tuple(json.loads(facts["scopes"]))
     facts["state"] = AttemptState(facts["state"])
+    if facts["command"] is not None:
+        facts["command"] = tuple(json.loads(facts["command"]))
     return Attempt(**facts)
 
 

@@ -191,6 +191,7 @@ attempts = Table(
     Column("request", _Long),
     Column("scopes", Text, nullable=False),
     Column("image", String(500), nullable=False),
+    Column("command", Text),
     Column("revision", BigInteger),
     Column("handle", String(200)),
     Column("launch_number", Integer, nullable=False, server_default="1"),
