@@ -1,8 +1,8 @@
 """Searching a whole log, in time that grows with the log alone, whatever is looked for."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -11,7 +11,7 @@ import re2
 from barbeque_py.errors import BadPattern
 from barbeque_py.log_reading import Block, Log
 from barbeque_py.log_text import bare
-from barbeque_py.logs import split_line, stream_of
+from barbeque_py.logs import Line, read_line, split_line, stream_of
 
 MOST_HITS = 10_000
 """Lines that one search finds at most; another one goes on behind them."""
@@ -41,6 +41,8 @@ class Found:
     next: int
     full: bool = False
     """Whether there were as many as one search finds: another one goes on at `next`."""
+    lines: Sequence[Line] = field(default=(), compare=False)
+    """The lines themselves, where they were asked for."""
 
 
 class Pattern:
@@ -81,21 +83,30 @@ class Pattern:
         return [(start, end) for start, end in islice(spans, _LONGEST) if start < end]
 
 
-def search(log: Log, pattern: Pattern, *, first: int = 0) -> Iterator[Found]:
+def search(
+    log: Log, pattern: Pattern, *, first: int = 0, most: int = MOST_HITS, with_lines: bool = False
+) -> Iterator[Found]:
     """Yield what is found from line `first` on, a few MiB of the log at a time.
 
-    The last one tells how far the log goes now, or is `full`. Raises `LogStoreUnavailable`.
+    The last one tells how far the log goes now, or is `full`, as there are `most` of them. Raises
+    `LogStoreUnavailable`.
     """
-    left, following = MOST_HITS, first
+    left, following = most, first
     for block in log.blocks(first):
         hits = list(islice(pattern.lines_in(block), left))
         left -= len(hits)
+        lines = _lines_of(block, hits) if with_lines else []
         if not left:
-            yield Found(hits, hits[-1] + 1, full=True)
+            yield Found(hits, hits[-1] + 1, full=True, lines=lines)
             return
         following = block.first + block.text.count(b"\n")
-        yield Found(hits, following)
+        yield Found(hits, following, lines=lines)
     yield Found([], following)
+
+
+def _lines_of(block: Block, numbers: list[int]) -> list[Line]:
+    stored = block.text.split(b"\n") if numbers else []
+    return [read_line(number, stored[number - block.first]) for number in numbers]
 
 
 def _compile(pattern: str, query: Query) -> Any:

@@ -91,6 +91,11 @@ class LogsUrl:
     region: str | None = None
     """None is what the AWS settings say."""
 
+    @property
+    def url(self) -> str:
+        """Return the address of a bucket's folder; nothing of what only this machine reaches."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/") if self.kind == "s3" else ""
+
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentName:

@@ -50,6 +50,8 @@ def build_console(front: Front, *, host: str) -> Any:
             watching=front.watching,
             entrance=entrance_of(front.settings),
             read_only=front.settings.read_only,
+            logs_url=front.settings.logs.url,
+            keep_logs=front.settings.retention,
             host_url=front.settings.host_url,
             allowed_hosts=_hosts_of_console(front.settings, host),
             environment=front.settings.environment,

@@ -19,14 +19,17 @@ from barbeque_console.executions import ExecutionPages
 from barbeque_console.frame import FramePages
 from barbeque_console.guard import Guard
 from barbeque_console.listing import ListPages
+from barbeque_console.log_events import LogEvents
+from barbeque_console.log_pages import LogPages
 from barbeque_console.login import LoginPages
-from barbeque_console.logs import LogPages
+from barbeque_console.logs import LogRoutes
 from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_console.queues import QueuePages
 from barbeque_console.refusals import ChooseApp, LoginNeeded, Refusal
 from barbeque_console.rights import Router, routes_of
 from barbeque_console.search import SearchPages
+from barbeque_console.standing import Standings
 from barbeque_py.errors import OutsideError, RequestError, StillOpen, StoreUnavailable
 
 log = logging.getLogger("barbeque.console")
@@ -56,6 +59,9 @@ PAGES: tuple[type[Routed], ...] = (
     BulkPages,
     ExecutionPages,
     LogPages,
+    LogRoutes,
+    LogEvents,
+    Standings,
     QueuePages,
     Actions,
     LoginPages,

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
-from barbeque_console.logs import LogView, read_view, reader_of, stamp
+from barbeque_console.log_pages import LogView, LogViews
 from barbeque_console.pages import NOTICES, Pages, redirect
 from barbeque_console.paging import read_number
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, execution, needs, visitor_of
+from barbeque_console.standing import stamp
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog, UnknownExecution
 from barbeque_py.executions import ENDED
 from barbeque_py.identity import Scope
@@ -105,6 +106,7 @@ class ExecutionPages:
     def __init__(self, parts: Shown, pages: Pages) -> None:
         self._parts = parts
         self._pages = pages
+        self._views = LogViews(parts)
 
     def router(self) -> Router:
         """Return the routes."""
@@ -126,14 +128,13 @@ class ExecutionPages:
         attempt = known.attempt(asked)
         if asked is not None and attempt is None:
             raise UnknownExecution(f"It has no attempt {asked}.")
-        first = read_number(request.query_params.get("from"))
         may_read = visitor_of(request).person.may(Scope.LOGS, known.execution.app)
         return self._pages.render(
             request.scope,
             "execution.html",
             known=known,
             message=self._message(known.execution),
-            log=self._log(known, attempt, first) if may_read else None,
+            log=self._log(request, known, attempt) if may_read else None,
             may_read_log=may_read,
             stamp=stamp(known.execution, known.attempts, known.told),
             asked=asked,
@@ -177,11 +178,11 @@ class ExecutionPages:
             return _Message("", fault="The log store, which keeps it, can't be read right now.")
         return _pretty(start.decode(errors="replace"))
 
-    def _log(self, known: Known, attempt: Attempt | None, first: int | None) -> LogView | None:
+    def _log(self, request: Request, known: Known, attempt: Attempt | None) -> LogView | None:
         if attempt is None:
             return None
-        wanted = None if first is None else max(first - 1, 0)
-        return read_view(reader_of(self._parts), known.execution, attempt, first=wanted)
+        tries = [each.number for each in known.attempts]
+        return self._views.read(request, known.execution, attempt, tries)
 
 
 def _pretty(text: str) -> _Message:

@@ -134,10 +134,12 @@ def _environment() -> Environment:
         words.outcome,
         words.why_ended,
         words.grouped,
+        words.day,
         hide,
     )
     made.filters |= {each.__name__: each for each in filters}
     made.filters["segment"] = _segment
+    made.filters["bytes"] = words.size
     made.filters["with_links"] = _with_links
     made.globals |= {"bars_of": drawings.bars_of, "line_of": drawings.line_of}
     return made

@@ -1,6 +1,7 @@
 """What the console is made of: live parts; wiring puts them together."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from barbeque_py.broker import Broker
 from barbeque_py.entrance import Entrance
@@ -25,6 +26,10 @@ class Shown:
     """How people come in; without it nobody is asked, which is for loopback only."""
     read_only: bool = False
     """Whether nothing may be changed here."""
+    logs_url: str = ""
+    """Where the log store is, if people may read it there: `s3://BUCKET/PREFIX`."""
+    keep_logs: timedelta | None = None
+    """How long logs are kept after the end of their execution."""
     host_url: str | None = None
     """The console's address as people reach it, when a proxy gives it another one."""
     allowed_hosts: frozenset[str] | None = None

@@ -80,6 +80,21 @@ def exact(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def day(instant: datetime) -> str:
+    """Write the instant's day."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%d")
+
+
+def size(count: int) -> str:
+    """Write how many bytes there are."""
+    if count < 1000:  # noqa: PLR2004 - below this, bytes
+        return f"{count} B"
+    for unit, each in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= each:
+            return f"{count / each:.1f} {unit}"
+    raise AssertionError("a kB is the least")
+
+
 def relative(instant: datetime, now: datetime) -> str:
     """Say how long ago the instant was, or how soon it will be."""
     distance = now - instant

@@ -9,7 +9,7 @@ import postcss from "postcss";
 import { PurgeCSS } from "purgecss";
 
 const TARGET = process.argv[2];
-const SCRIPTS = ["console.ts"];
+const SCRIPTS = ["console.ts", "log.ts"];
 const PAGES = "../barbeque_console";
 const SHIPPED = [
   ["htmx.org", ""],

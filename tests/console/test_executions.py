@@ -247,10 +247,10 @@ def test_progress_and_result_are_shown_and_change_the_page(
     message_id = place.enqueue()
     attempt = place.start()
     page = f"/job_executions/{message_id}"
-    before = browser.get(f"{page}/log.json").json()["stamp"]
+    before = browser.get(f"{page}/standing.json").json()["stamp"]
     told = Report(Progress(42.5, "<b>half</b>"), '{"pages":["<i>"]}')
     place.store.write(lambda tx: report(tx, {attempt: told}))
-    assert browser.get(f"{page}/log.json").json()["stamp"] != before
+    assert browser.get(f"{page}/standing.json").json()["stamp"] != before
     text = browser.get(page).text
     assert '<progress max="100" value="42.5">' in text
     assert "42.5% &lt;b&gt;half&lt;/b&gt;" in text

@@ -13,7 +13,7 @@ from barbeque_py.settle import settle
 from barbeque_py.watched import Watching
 from tests.cloud.rig import CloudProcess
 from tests.console.rigs import Place, open_place, serve_console
-from tests.console.test_logs import news, numbers_on
+from tests.console.test_logs import numbers_in, numbers_on
 from tests.task_logs import TaskLog, await_rest, watching_of
 from tests.waiting import wait_until
 
@@ -56,14 +56,21 @@ def start(place: Place, task: TaskLog) -> AttemptId:
     return attempt
 
 
+def rows(browser: httpx.Client, attempt: AttemptId, first: int) -> httpx.Response:
+    path = f"/job_executions/{attempt[:36]}/log/lines"
+    return browser.get(path, params={"attempt": 1, "first": first})
+
+
 def test_the_page_of_a_running_task_opens_at_its_logs_end(
     place: Place, browser: httpx.Client, task: TaskLog
 ) -> None:
     attempt = start(place, task)
     task.write(*(f"line {number}" for number in range(1_200)))
     page = f"/job_executions/{attempt[:36]}"
-    assert numbers_on(browser.get(page)) == list(range(701, 1_201))
-    assert numbers_on(browser.get(f"{page}?from=201")) == list(range(201, 701))
+    assert numbers_on(browser.get(page)) == list(range(1_001, 1_201))
+    assert numbers_on(browser.get(f"{page}/log?line=301")) == list(range(201, 401))
+    found = browser.get(f"{page}/log/search?attempt=1&q=LINE+77").text.splitlines()
+    assert '"hits":[77,770,' in found[0]
     whole = browser.get(f"{page}/log.txt?attempt=1").text
     assert whole == "".join(f"line {number}\n" for number in range(1_200))
 
@@ -87,15 +94,14 @@ def test_a_follower_gets_every_line_once_from_task_and_store(
     place: Place, browser: httpx.Client, task: TaskLog
 ) -> None:
     attempt = start(place, task)
-    seen: list[str] = []
+    seen: list[int] = []
 
     def follow() -> bool:
-        found = news(browser, attempt, len(seen))
-        lines = found["lines"]
-        assert isinstance(lines, list)
-        seen.extend(line["text"] for line in lines)
-        assert found["next"] == len(seen)
-        return not found["live"] and not lines
+        facts = rows(browser, attempt, len(seen)).json()
+        numbers = numbers_in(facts["html"])
+        seen.extend(numbers)
+        assert facts["next"] == len(seen)
+        return not facts["live"] and not numbers
 
     task.write("one", "two")
     wait_until(lambda: follow() or len(seen) == 2)
@@ -103,7 +109,11 @@ def test_a_follower_gets_every_line_once_from_task_and_store(
     place.store.write(lambda tx: settle(tx, attempt, OK))
     task.seal(place.store, place.logs, attempt)
     wait_until(follow)
-    assert seen == ["one", "two", "three"]
+    assert seen == [1, 2, 3]
+    assert (
+        browser.get(f"/job_executions/{attempt[:36]}/log/text?attempt=1&count=3").text
+        == "one\ntwo\nthree\n"
+    )
 
 
 def test_cloudwatch_away_leaves_the_rest_of_the_page(
@@ -116,7 +126,7 @@ def test_cloudwatch_away_leaves_the_rest_of_the_page(
     attempt = start(place, task)
     task.write("one")
     task.cloud.faults(logs={"down": True})
-    wait_until(lambda: news(browser, attempt, 0)["away"])
+    wait_until(lambda: rows(browser, attempt, 0).status_code == 503)
     answer = browser.get(f"/job_executions/{attempt[:36]}")
     assert answer.status_code == 200
     assert "can't be read right now where the task writes it" in " ".join(answer.text.split())

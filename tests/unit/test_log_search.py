@@ -112,7 +112,7 @@ def test_a_search_ends_at_its_limit_and_goes_on_behind_it(searched: Log) -> None
     assert last.full
     found = list(search(searched, pattern, first=last.next))
     assert found[0].hits[0] == last.next == MOST_HITS + 1
-    assert list(search(searched, pattern, first=29_999)) == [Found([], 30_000), Found([], 30_000)]
+    assert list(search(searched, pattern, first=29_999)) == [Found([], 30_000)] * 2
 
 
 def test_what_a_pattern_costs_does_not_depend_on_it(searched: Log) -> None:
@@ -152,3 +152,12 @@ def test_a_line_is_found_by_its_time(count: int) -> None:
     assert times is not None
     assert times[0] == "2026-11-21T20:00:00.000000"
     assert Log(MemoryLogStore(), PREFIX).times() is None
+
+
+def test_lines_come_with_their_numbers_where_they_are_asked_for(searched: Log) -> None:
+    parts = list(search(searched, Pattern(Query("failed")), most=2, with_lines=True))
+    assert parts[-1].full
+    assert [line.text[-12:] for part in parts for line in part.lines] == [
+        ") \x1b[31mFa\x1b[0miled"[-12:],
+        " failed 2026",
+    ]

@@ -5,9 +5,9 @@ import { offerCopying } from "./copying";
 import { openDialogs } from "./dialogs";
 import { watchKeys } from "./keys";
 import { watchLive } from "./live";
-import { followLog } from "./log";
 import { closeMenus } from "./menus";
 import { forgetNotice, watchPreferences } from "./preferences";
+import { watchStanding } from "./standing";
 import { keepTimes } from "./times";
 
 watchPreferences();
@@ -18,4 +18,4 @@ closeMenus();
 watchKeys();
 watchLive();
 forgetNotice();
-followLog();
+watchStanding();
