@@ -171,7 +171,7 @@ def test_a_receiver_that_fails_is_tried_again_with_the_same_id(
 
     def answer(recipient: str, stage: str) -> str:
         asked.append(stage)
-        return "451 come back later" if len(asked) < 4 else "250 taken"
+        return "451 come back later" if len(asked) < 3 else "250 taken"
 
     mailroom.answer = answer
     office.define("job", "exit 0")
@@ -180,7 +180,7 @@ def test_a_receiver_that_fails_is_tried_again_with_the_same_id(
     assert kept.state is NoticeState.DELIVERED
     assert [post.id for post in mailroom.posts] == [kept.notice_id]
     record = office.store.read(lambda tx: notices.deliveries_of(tx, kept.id))
-    assert [each.outcome for each in record] == ["failed"] * 3 + ["delivered"]
+    assert [each.outcome for each in record] == ["failed", "failed", "delivered"]
     assert "451 come back later" in (record[0].answer or "")
 
 
@@ -254,17 +254,17 @@ def test_a_dead_channel_holds_up_no_job_and_no_other_recipient(
     office: Office, mailroom: Mailroom, slack: SlackPlace
 ) -> None:
     notify(office, slack="#media", hears=["success"])
-    slack.answer = lambda _channel: Answer(cut=True, seconds=1.0)
+    slack.answer = lambda _channel: Answer(cut=True, seconds=0.5)
     office.define("job", "exit 0")
     try:
         asked = [
             office.enqueue("job", notify={"email": [f"user{number}@example.com"]})
-            for number in range(12)
+            for number in range(6)
         ]
         for each in asked:
             assert office.end_of(each).state == "succeeded"
-        wait_until(lambda: len(mailroom.posts) == 12, "every user has mail", within=30)
+        wait_until(lambda: len(mailroom.posts) == 6, "every user has mail", within=30)
         assert slack.messages == []
     finally:
         slack.answer = lambda _channel: None
-    wait_until(lambda: len(slack.messages) == 12, "and Slack gets all of it later", within=90)
+    wait_until(lambda: len(slack.messages) == 6, "and Slack gets all of it later", within=90)

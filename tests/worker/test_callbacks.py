@@ -398,18 +398,18 @@ def test_a_message_of_any_size_is_ordered(at: Site) -> None:
 def test_both_sequences_on_mariadb(mariadb: MariaDb, tmp_path: Path) -> None:
     with mariadb.database() as url, site(tmp_path, BARBEQUE_DATABASE=url) as at:
         at.backend.answer = lambda _: Reply(202)
-        at.define()
+        at.define(retry=RetryPolicy(limit=1, base_delay=timedelta(0), jitter=False))
         good, bad = at.office.enqueue("Encode"), at.office.enqueue("Encode")
         facts = at.verified(at.order(good))
         assert at.post(facts["heartbeat_url"], {"message": "still here"}).status_code == 204
         assert at.post(facts["callback_url"], {"result": "ok"}).status_code == 204
         assert at.post(facts["callback_url"], {"result": "ok"}).status_code == 409
-        for number in range(1, 7):
+        for number in (1, 2):
             url_of_result = at.verified(at.order(bad, number))["callback_url"]
             assert at.post(url_of_result, {"result": "fail"}).status_code == 204
         assert at.office.end_of(good).state == State.SUCCEEDED
         assert at.office.end_of(bad).state == State.FAILED
-        assert len(at.orders(bad)) == 6
+        assert len(at.orders(bad)) == 2
 
 
 @pytest.mark.parametrize("reached", [False, True])
