@@ -105,6 +105,10 @@ class JobDefinition:
     """Who is told, over what the app says; see `notices.rules_of`."""
     ecs: dict[str, Any] = field(default_factory=dict)
     """How ECS runs this job, over what its app says; see `ecs_settings`."""
+    runbook: str = ""
+    """What people should know when it fails, in Markdown."""
+    message_schema: dict[str, Any] = field(default_factory=dict)
+    """A JSON Schema of its message, of which the console makes a form."""
     callback: str = ""
     """The address of the app's backend that runs the job itself; empty where a container does."""
 

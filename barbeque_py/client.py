@@ -205,6 +205,14 @@ class Client(Asking):
         """Let the queue hear the topic no more; an answer with content asks to try again."""
         return self._dict("DELETE", f"/v2/subscriptions/{number}")
 
+    def stats(self, **wanted: Any) -> dict[str, Any]:
+        """Return how jobs fared by the hour or day; `app`, `job`, `range` narrow."""
+        return self._dict("GET", "/v2/stats", params=_given(wanted))
+
+    def failures(self, **wanted: Any) -> dict[str, Any]:
+        """Return what failed, grouped; `app`, `job`, `state`, `limit` narrow."""
+        return self._dict("GET", "/v2/failures", params=_given(wanted))
+
     def audit(self, **wanted: Any) -> dict[str, Any]:
         """Return the newest changes that were asked for; `audit` lists them, `next` goes on.
 

@@ -1,7 +1,7 @@
 """The form of the apply file: every key, its type and its range."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
@@ -150,6 +150,10 @@ class JobForm(Form):
     """Who is told how this job ended, over what its app says."""
     ecs: EcsForm = Field(default_factory=EcsForm)
     """How ECS runs this job, over what its app says."""
+    runbook: Annotated[Text, Field(max_length=20_000)] = ""
+    """What people should know when it fails, in Markdown: the console shows it."""
+    message_schema: dict[str, Any] = {}
+    """A JSON Schema of the message, of which the console makes a form."""
     schedules: list[ScheduleForm] = []
     """When it runs by the clock; those that are not here any more are removed."""
 

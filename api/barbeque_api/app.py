@@ -25,6 +25,7 @@ from barbeque_api.health import Health
 from barbeque_api.job_routes import JobRoutes
 from barbeque_api.log_streams import LogStreams
 from barbeque_api.notices import Notices
+from barbeque_api.numbers import Numbers
 from barbeque_api.openapi import TITLE, describe
 from barbeque_api.parts import Served
 from barbeque_api.queues import DeadMessages, Queues
@@ -117,6 +118,7 @@ def _routes(
         Executions,
         Bulk,
         Waits,
+        Numbers,
         AttemptLogs,
         LogStreams,
         *((JobRoutes,) if for_jobs else ()),

@@ -20,6 +20,7 @@ from barbeque_py.cli.login import login, logout
 from barbeque_py.cli.logs import logs
 from barbeque_py.cli.migrate import migrate
 from barbeque_py.cli.notices import notices
+from barbeque_py.cli.numbers import failures, stats
 from barbeque_py.cli.processes import api, console, worker
 from barbeque_py.cli.queues import pause, queues, resume
 from barbeque_py.cli.releases import release, releases, rollback
@@ -87,7 +88,19 @@ app.callback(help=_flow(root.__doc__))(root)
 
 _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run it": (up, api, worker, console, migrate, check, import_barbeque),
-    "Jobs": (enqueue, status, logs, list_executions, retry, cancel, delete, exec_local, top),
+    "Jobs": (
+        enqueue,
+        status,
+        logs,
+        list_executions,
+        retry,
+        cancel,
+        delete,
+        stats,
+        failures,
+        exec_local,
+        top,
+    ),
     "Definitions and queues": (
         apply,
         export,

@@ -94,6 +94,8 @@ _ADDED: dict[str, Any] = {
     "logs": DEFAULT_LOGS,
     "notify": {},
     "expected": None,
+    "runbook": "",
+    "message_schema": {},
 }
 """What a worker of the version before does not know, with what need not be said."""
 

@@ -145,6 +145,17 @@ def count_headlines(tx: Tx, *, lately: timedelta) -> Counts:
     )
 
 
+def any_execution(tx: Tx) -> bool:
+    """Tell whether anything was ever enqueued."""
+    return tx.execute(select(executions.c.id).limit(1)).first() is not None
+
+
+def oldest_ready(tx: Tx) -> datetime | None:
+    """Return since when the oldest execution that may start now is due."""
+    ready = select(func.min(executions.c.due_at)).where(executions.c.stage == Stage.READY)
+    return tx.execute(ready).scalar_one_or_none()
+
+
 def _in_state(state: State) -> Select[Any]:
     return select(executions.c.id).where(executions.c.state == state)
 

@@ -1,6 +1,7 @@
 """Revisions as rows: which image an app runs, who released it, and what its name meant."""
 
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, and_, case, func, insert, select, update
@@ -78,6 +79,14 @@ def history(tx: Tx, app: str, *, before: int | None = None, most: int = 50) -> l
     if before is not None:
         query = query.where(revisions.c.number < before)
     return [_read(row) for row in tx.execute(query.limit(most))]
+
+
+def lately(tx: Tx, since: datetime, *, app: str | None = None, most: int = 50) -> list[Revision]:
+    """Return revisions made since then, of this app or of all, the newest first."""
+    query = select(*_COLUMNS).order_by(revisions.c.id.desc()).limit(most)
+    if app is not None:
+        query = query.where(revisions.c.app == app)
+    return [each for row in tx.execute(query) if (each := _read(row)).made_at >= since]
 
 
 def outcomes(tx: Tx, revision: int, *, most: int, newest: bool) -> Outcomes:

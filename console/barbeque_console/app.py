@@ -16,13 +16,16 @@ from barbeque_console.bulk import BulkPages
 from barbeque_console.door import READING, Door
 from barbeque_console.events import EventPages
 from barbeque_console.executions import ExecutionPages
+from barbeque_console.failures import FailurePages
 from barbeque_console.frame import FramePages
 from barbeque_console.guard import Guard
+from barbeque_console.jobs import JobPages
 from barbeque_console.listing import ListPages
 from barbeque_console.log_events import LogEvents
 from barbeque_console.log_pages import LogPages
 from barbeque_console.login import LoginPages
 from barbeque_console.logs import LogRoutes
+from barbeque_console.overview import OverviewPages
 from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_console.queues import QueuePages
@@ -30,6 +33,8 @@ from barbeque_console.refusals import ChooseApp, LoginNeeded, Refusal
 from barbeque_console.rights import Router, routes_of
 from barbeque_console.search import SearchPages
 from barbeque_console.standing import Standings
+from barbeque_console.stats import StatsPages
+from barbeque_console.timeline import TimelinePages
 from barbeque_py.errors import OutsideError, RequestError, StillOpen, StoreUnavailable
 
 log = logging.getLogger("barbeque.console")
@@ -52,6 +57,7 @@ class Routed(Protocol):
 
 
 PAGES: tuple[type[Routed], ...] = (
+    OverviewPages,
     FramePages,
     SearchPages,
     EventPages,
@@ -63,6 +69,10 @@ PAGES: tuple[type[Routed], ...] = (
     LogEvents,
     Standings,
     QueuePages,
+    FailurePages,
+    JobPages,
+    StatsPages,
+    TimelinePages,
     Actions,
     LoginPages,
 )

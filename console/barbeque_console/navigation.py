@@ -18,7 +18,12 @@ class Entry:
 
 
 ENTRIES = (
+    Entry("/", _("Overview"), "home", "o"),
     Entry("/executions", _("Executions"), "list", "e"),
+    Entry("/failures", _("Failures"), "failure", "f"),
+    Entry("/jobs", _("Jobs"), "job", "j"),
+    Entry("/stats", _("Stats"), "chart", "s"),
+    Entry("/timeline", _("Timeline"), "timeline", "l"),
     Entry("/queues", _("Queues"), "queue", "q"),
     Entry("/dead_messages", _("Dead messages"), "dead", "d"),
 )

@@ -27,6 +27,8 @@ NOTICES = {
     "resumed": _("The queue is at work again."),
     "sent": _("The message was sent again."),
     "dropped": _("The message was dropped."),
+    "kept": _("It is kept."),
+    "enqueued": _("It is enqueued: it begins as soon as a worker has room for it."),
     "password": _("Your password is another one now; your other sessions have ended."),
 }
 """What an action did, by the word that its redirect carries."""
@@ -135,6 +137,7 @@ def _environment() -> Environment:
         words.why_ended,
         words.grouped,
         words.day,
+        words.percent,
         hide,
     )
     made.filters |= {each.__name__: each for each in filters}

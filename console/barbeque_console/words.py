@@ -127,6 +127,13 @@ def lasting(duration: timedelta) -> str:
     return f"{whole // 60} {gettext('min')} {whole % 60} {gettext('s')}"
 
 
+def percent(share: float | None) -> str:
+    """Write a share for people; a hyphen where there is none."""
+    if share is None:
+        return "-"
+    return f"{share * 100:.{0 if share in (0, 1) else 1}f} %"
+
+
 def exit_meaning(code: int) -> str:
     """Say what an exit code usually means; nothing when only the command knows."""
     if code in _EXIT_CODES:

@@ -7,10 +7,20 @@ import pytest
 
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.setting_values import EnvironmentName
+from tests.console.history import fill_numbers
 from tests.console.looks import Viewer, open_browser, open_viewer
 from tests.console.rigs import Place, open_place, serve_console, stored
 
 PAGES: list[tuple[str, str]] = [
+    ("overview", "/"),
+    ("failures", "/failures"),
+    ("failure", "/failures/1"),
+    ("failure-retry", "/failures/1/retry"),
+    ("jobs", "/jobs"),
+    ("job", "/jobs/media/Encode"),
+    ("stats", "/jobs/media/Encode/stats?range=24h"),
+    ("stats-all", "/stats?range=30d"),
+    ("timeline", "/timeline?range=24h"),
     ("executions", "/executions"),
     ("executions-none", "/executions?app=nobody"),
     ("executions-misread", "/executions?q=app:media+stat:failed"),
@@ -26,7 +36,7 @@ PAGES: list[tuple[str, str]] = [
 ]
 """Each page's name and address; `{failed}` is the id of an execution that has failed once."""
 
-FILLERS: list[Callable[[Place], None]] = []
+FILLERS: list[Callable[[Place], None]] = [fill_numbers]
 """What else there is to be seen: each one adds to the place."""
 
 
