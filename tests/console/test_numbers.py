@@ -1,0 +1,86 @@
+"""The pages of numbers: what they show is what was counted, and what people do there is kept."""
+
+import json
+
+import httpx
+from markupsafe import escape
+
+from barbeque_console.jobs import message_of, render
+from barbeque_py.executions import State
+from barbeque_py.store import audit, failures, lanes, lists
+from barbeque_py.store.failures import Standing
+from barbeque_py.store.lists import Filter
+from tests.console.history import SCHEMA, fill_numbers
+from tests.console.rigs import Place
+
+JOB = "/jobs/media/Encode"
+
+
+def test_an_installation_in_which_nothing_ran_says_how_to_begin(browser: httpx.Client) -> None:
+    page = browser.get("/").text
+    assert "Nothing has run yet" in page
+    assert "none has reported in" in page
+    for path in ("/failures", "/jobs", "/stats", "/stats.csv", "/timeline", "/?app=&range="):
+        assert browser.get(path).status_code == 200
+    for path in ("/failures/1", "/failures/x", "/jobs/media/None", "/stats?range=9"):
+        assert browser.get(path).status_code == 404
+
+
+def test_numbers_are_shown_and_stars_tags_and_runs_are_kept(
+    place: Place, browser: httpx.Client
+) -> None:
+    fill_numbers(place)
+    overview = browser.get("/").text
+    assert "error while decoding stream" in overview
+    assert "released: media 1" in overview
+    assert browser.get("/stats.csv?range=7d").text.count("\n") >= 160
+    assert browser.get("/timeline?range=24h").text.count("<rect") > 40
+    assert 'aria-pressed="true"' in browser.get(JOB).text
+    assert browser.post(f"{JOB}/star").status_code == 303
+    assert 'aria-pressed="true"' not in browser.get(JOB).text
+    browser.post(f"{JOB}/tags", data={"tags": " night , <b> "})
+    assert "&lt;b&gt;, night" in browser.get(JOB).text
+    assert browser.get("/jobs?tag=night").text.count('class="starred"') == 1
+    assert browser.get("/jobs?q=encode").text.count('class="starred"') == 1
+    asked = {"field.key": "a/b.mp4", "field.size": "720", "field.fast": "true"}
+    answer = browser.post(f"{JOB}/run", data=asked)
+    message_id = answer.headers["location"].partition("?")[0].rpartition("/")[2]
+    (delivery,) = place.store.write(lambda tx: lanes.lock_visible(tx, "default", 10))
+    sent = json.loads(delivery.body)
+    assert (sent["MessageId"], sent["Application"], sent["Job"]) == (message_id, "media", "Encode")
+    assert sent["Message"] == {"key": "a/b.mp4", "size": 720, "fast": True}
+    for wrong in ({"field.key": ""}, {"field.key": "x", "field.size": "7"}, {"message": "{"}):
+        assert browser.post(f"{JOB}/run", data=wrong).status_code == 422
+
+
+def test_a_group_is_judged_and_retried_as_a_whole_and_only_as_asked(
+    place: Place, browser: httpx.Client
+) -> None:
+    fill_numbers(place)
+    page = browser.get("/failures?state=new").text
+    assert page.count('class="standing new"') == 2
+    assert browser.get("/failures?app=media&state=ack").text.count('class="standing ack"') == 1
+    browser.post("/failures/1/judge", data={"state": "resolved", "owner": "ann"})
+    group = place.store.read(lambda tx: failures.get(tx, 1))
+    assert group is not None
+    assert (group.state, group.owner, group.times) == (Standing.RESOLVED, "ann", 9)
+    assert browser.post("/failures/1/judge", data={"state": "gone"}).status_code == 422
+    assert "9 executions of this group have failed" in browser.get("/failures/1/retry").text
+    assert browser.post("/failures/1/retry", data={"expected": "8"}).status_code == 409
+    assert "9 executions begin" in browser.post("/failures/1/retry", data={"expected": "9"}).text
+    for wrong in ("1", "99"):
+        answer = browser.post("/failures/2/retry", data={"bulk": wrong})
+        assert answer.status_code == 404, "another group's change is not gone on with"
+    queued = Filter(failure=1, state=State.QUEUED)
+    assert place.store.read(lambda tx: lists.count(tx, queued, most=99)) == 9
+    trail = place.store.read(lambda tx: audit.newest(tx, audit.Wanted(None, None, None, None)))
+    assert {"failure.judge", "executions.retry"} <= {each.action for each in trail}
+
+
+def test_a_runbook_is_markdown_and_nothing_else() -> None:
+    hostile = "<script>x</script> <img src=x onerror=y> [a](javascript:x) ![b](https://c/d) `<i>`"
+    shown = render(hostile)
+    for each in ("<script", "<img", 'href="javascript'):
+        assert each not in shown
+    assert escape("<script>") in shown
+    assert message_of({"field.key": "k"}, SCHEMA) == '{"key":"k","fast":false}'
