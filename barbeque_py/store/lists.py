@@ -201,6 +201,8 @@ class _Lead:
     where: tuple[Clause, ...]
     rest: tuple[Clause, ...]
     index: str | None
+    come: tuple[Clause, ...] = ()
+    """What leaves out tombstones, where there may be any: it takes the row beside the index."""
 
     def select(self, columns: Any, span: _Span, *, tested: bool = True) -> Select[Any]:
         """Select columns of the rows in the span, those that pass the tests or all."""
@@ -214,7 +216,7 @@ class _Lead:
         elif tested:
             joined = self.key.table.join(executions, executions.c.id == self.key)
             query = query.select_from(joined).prefix_with("STRAIGHT_JOIN", dialect="mysql")
-        return query.where(*self.rest, _COME) if tested else query
+        return query.where(*self.rest, *self.come) if tested else query
 
 
 _COME = executions.c.tombstone.is_(False)
@@ -273,7 +275,14 @@ def _lead(wanted: Filter, tests: tuple[Clause, ...]) -> _Lead:
     index, names = _index_for(wanted)
     rest += [clause for name, clause in fields.items() if name not in names]
     walked = tuple(fields[name] for name in names)
-    return _Lead(executions.c.id, walked, tuple(rest), index)
+    return _Lead(executions.c.id, walked, tuple(rest), index, _come(wanted))
+
+
+def _come(wanted: Filter) -> tuple[Clause, ...]:
+    """Leave out tombstones, which are cancelled and have an app at most."""
+    fits = wanted.state in (None, State.CANCELLED)
+    said = (wanted.job, wanted.queue, wanted.user_id)
+    return (_COME,) if fits and said == (None, None, None) else ()
 
 
 def _index_for(wanted: Filter) -> tuple[str, tuple[str, ...]]:
