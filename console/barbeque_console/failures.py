@@ -16,13 +16,13 @@ from barbeque_console.pages import NOTICES, Pages, redirect
 from barbeque_console.paging import read_number
 from barbeque_console.parts import Shown
 from barbeque_console.refusals import Nowhere
-from barbeque_console.rights import Router, asker, chosen_app, needs
+from barbeque_console.rights import Router, asker, chosen_app, jobs_seen, needs
 from barbeque_console.visitor import Visitor
 from barbeque_py import clock
 from barbeque_py.bulk import MOST, Action, begin, step, subject_to
 from barbeque_py.executions import State
 from barbeque_py.identity import Identity, Scope
-from barbeque_py.store import Tx, audit, bulk_changes, failures, lists, queries
+from barbeque_py.store import Tx, audit, bulk_changes, failures, lists
 from barbeque_py.store import attempts as tries
 from barbeque_py.store.failures import Group, Standing
 from barbeque_py.store.lists import Entry, Filter
@@ -65,7 +65,7 @@ class FailurePages:
     def router(self) -> Router:
         """Return the routes."""
         router = Router()
-        one = "/failures/{number}"
+        one = "/failures/{failure}"
         seen, run = needs(Scope.READ, of=group_app), needs(Scope.ENQUEUE, of=group_app)
         router.add_api_route(
             "/failures", self.show_list, methods=READ, **needs(Scope.READ, of=chosen_app)
@@ -90,7 +90,7 @@ class FailurePages:
                 tx, app=chosen.get("app"), job=chosen.get("job"), state=state, before=before
             )
             last = page.rows[-1] if page.next is not None else None
-            return tx.now, _with_hours(tx, page.rows), last, queries.job_names(tx)
+            return tx.now, _with_hours(tx, page.rows), last, jobs_seen(tx, request)
 
         now, found, last, jobs = self._parts.store.read(read)
         older = None
@@ -108,9 +108,9 @@ class FailurePages:
             states=[*Standing],
         )
 
-    def show(self, request: Request, number: int) -> Response:
+    def show(self, request: Request, failure: int) -> Response:
         """Show one group."""
-        found = self._parts.store.read(lambda tx: _read(tx, number))
+        found = self._parts.store.read(lambda tx: _read(tx, failure))
         return self._pages.render(
             request.scope,
             "failure.html",
@@ -119,16 +119,16 @@ class FailurePages:
             notice=NOTICES.get(request.query_params.get("notice", "")),
         )
 
-    def judge(self, request: Request, number: int, form: Form) -> Response:
+    def judge(self, request: Request, failure: int, form: Form) -> Response:
         """Keep what somebody makes of the group, and whose it is."""
         state, owner = form.get("state", ""), form.get("owner", "").strip()[:200] or None
         if state not in [*Standing]:
             raise HTTPException(422, "This is no state of a group.")
 
         def change(tx: Tx) -> None:
-            group = _find(tx, number, lock=True)
-            failures.judge(tx, number, Standing(state), owner)
-            subject, who = f"failure:{number}", asker(request)
+            group = _find(tx, failure, lock=True)
+            failures.judge(tx, failure, Standing(state), owner)
+            subject, who = f"failure:{failure}", asker(request)
             before = {"state": group.state, "owner": group.owner}
             after = {"state": state, "owner": owner}
             audit.record(
@@ -136,23 +136,23 @@ class FailurePages:
             )
 
         self._parts.store.write(change)
-        return redirect(request.scope, f"/failures/{number}?notice=kept")
+        return redirect(request.scope, f"/failures/{failure}?notice=kept")
 
-    def ask_retry(self, request: Request, number: int) -> Response:
+    def ask_retry(self, request: Request, failure: int) -> Response:
         """Ask before all of the group are retried: it says how many."""
-        found = self._parts.store.read(lambda tx: _read(tx, number))
+        found = self._parts.store.read(lambda tx: _read(tx, failure))
         return self._pages.render(request.scope, "failure_retry.html", found=found)
 
-    def retry(self, request: Request, number: int, form: Form) -> Response:
+    def retry(self, request: Request, failure: int, form: Form) -> Response:
         """Retry all of the group that have failed, for some seconds; the page says what is left."""
-        wanted = subject_to(Action.RETRY, _failed_of(number))
+        wanted = subject_to(Action.RETRY, _failed_of(failure))
         expected = read_number(form.get("expected")) or 0
         going = read_number(form.get("bulk"))
         bulk = self._parts.store.write(
             lambda tx: (
-                _begin(tx, asker(request), number, wanted, expected)
+                _begin(tx, asker(request), failure, wanted, expected)
                 if going is None
-                else _go_on(tx, going, number)
+                else _go_on(tx, going, failure)
             )
         )
         until = clock.monotonic() + _TURN
@@ -161,18 +161,17 @@ class FailurePages:
             change = step(self._parts.store, self._parts.logs, bulk, wanted)
         self._parts.bell.ring()
         return self._pages.render(
-            request.scope, "failure_retried.html", change=change, number=number
+            request.scope, "failure_retried.html", change=change, number=failure
         )
 
 
 def group_app(request: Request, visitor: Visitor, scope: Scope) -> str | None:
     """Return the app of the group that the path names."""
-    del scope
-    number = read_number(str(request.path_params["number"]))
+    number = read_number(str(request.path_params["failure"]))
     found = None
     if number is not None:
         found = visitor.store.read(lambda tx: failures.get(tx, number))
-    if found is None:
+    if found is None or not visitor.person.may(scope, found.app):
         raise Nowhere
     return found.app
 

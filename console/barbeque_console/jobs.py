@@ -19,7 +19,15 @@ from barbeque_console.executions import READ
 from barbeque_console.forms import Form
 from barbeque_console.pages import NOTICES, Pages, redirect
 from barbeque_console.parts import Shown
-from barbeque_console.rights import Router, app_of_path, asker, chosen_app, needs, visitor_of
+from barbeque_console.rights import (
+    Router,
+    app_of_path,
+    asker,
+    chosen_app,
+    jobs_seen,
+    needs,
+    visitor_of,
+)
 from barbeque_py import clock, strict_json
 from barbeque_py.apps import App, JobDefinition
 from barbeque_py.backoff import delay_after
@@ -28,7 +36,7 @@ from barbeque_py.enqueue import enqueue
 from barbeque_py.identity import Scope
 from barbeque_py.ids import new_message_id
 from barbeque_py.messages import JobMessage, Options
-from barbeque_py.store import Tx, apps, audit, failures, lists, marks, queries, rollups, schedules
+from barbeque_py.store import Tx, apps, audit, failures, lists, marks, rollups, schedules
 from barbeque_py.store.failures import Group, Standing
 from barbeque_py.store.lists import Entry, Filter
 from barbeque_py.store.marks import STAR
@@ -110,7 +118,7 @@ class JobPages:
         chosen = {name: query[name].strip() for name in ("app", "q", "tag") if query.get(name)}
         after, person = query.get("after", ""), visitor_of(request).person.name
         now, found, more, tags, names = self._parts.store.read(
-            lambda tx: _read_list(tx, chosen, after, person)
+            lambda tx: _read_list(tx, jobs_seen(tx, request), chosen, after, person)
         )
         return self._pages.render(
             request.scope,
@@ -267,7 +275,9 @@ def _job(tx: Tx, app: str, job: str) -> JobDefinition:
     return found
 
 
-def _read_list(tx: Tx, chosen: Mapping[str, str], after: str, person: str) -> Any:
+def _read_list(
+    tx: Tx, names: Sequence[tuple[str, str]], chosen: Mapping[str, str], after: str, person: str
+) -> Any:
     own = marks.of_person(tx, person)
     words, tag = chosen.get("q", "").lower(), chosen.get("tag")
 
@@ -284,7 +294,6 @@ def _read_list(tx: Tx, chosen: Mapping[str, str], after: str, person: str) -> An
     def order(each: tuple[str, str]) -> tuple[bool, str]:
         return STAR not in own.get(each, ()), "/".join(each)
 
-    names = queries.job_names(tx)
     found = sorted(filter(fits, names), key=order)
     start = next((at + 1 for at, each in enumerate(found) if "/".join(each) == after), 0)
     page = found[start : start + _ROWS]

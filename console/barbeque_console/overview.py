@@ -12,6 +12,7 @@ from barbeque_console.executions import READ
 from barbeque_console.pages import Pages
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, chosen_app, needs, visitor_of
+from barbeque_py.executions import State
 from barbeque_py.identity import Scope
 from barbeque_py.store import (
     Tx,
@@ -25,6 +26,7 @@ from barbeque_py.store import (
     workers,
 )
 from barbeque_py.store.failures import Group, Standing
+from barbeque_py.store.lists import Filter
 from barbeque_py.store.queries import Counts
 from barbeque_py.store.rollups import ALL, Span, Sums, start_of
 from barbeque_py.store.workers import Worker
@@ -108,7 +110,7 @@ def read(tx: Tx, app: str | None, person: str) -> Overview:
     slow, stormy = _attention(tx, jobs[:_LOOKED_AT], now)
     return Overview(
         now=now,
-        counts=queries.count_headlines(tx, lately=_HOUR),
+        counts=_counts(tx, app),
         oldest=queries.oldest_ready(tx),
         workers=workers.alive(tx),
         paused=sorted(apps.paused_queues(tx)),
@@ -123,6 +125,16 @@ def read(tx: Tx, app: str | None, person: str) -> Overview:
         starred=_starred(tx, person, jobs, until),
         empty=not hours and not queries.any_execution(tx),
     )
+
+
+def _counts(tx: Tx, app: str | None) -> Counts:
+    if app is None:
+        return queries.count_headlines(tx, lately=_HOUR)
+    open_ = [
+        lists.count(tx, Filter(app=app, state=state), most=queries.MOST_COUNTED)
+        for state in (State.QUEUED, State.RUNNING, State.RETRYING)
+    ]
+    return Counts(*open_, failed_lately=0, dead=0)
 
 
 def _failing(tx: Tx, app: str | None) -> list[Group]:

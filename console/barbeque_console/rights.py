@@ -17,7 +17,7 @@ from barbeque_console.door import VIEWER, Door
 from barbeque_console.refusals import ChooseApp, Missing, Nowhere
 from barbeque_console.visitor import Visitor
 from barbeque_py.identity import Identity, Scope
-from barbeque_py.store import Tx, dead
+from barbeque_py.store import Tx, dead, queries
 from barbeque_py.store import executions as rows
 from barbeque_py.store.executions import Execution
 
@@ -160,6 +160,12 @@ def visitor_of(request: Request) -> Visitor:
     """Return who asks for a page that is not for everybody."""
     visitor: Visitor = request.scope[VIEWER]
     return visitor
+
+
+def jobs_seen(tx: Tx, request: Request) -> list[tuple[str, str]]:
+    """Return the (app, job) of every definition that who asks may see."""
+    own = visitor_of(request).person.apps(Scope.READ)
+    return [each for each in queries.job_names(tx) if own is None or each[0] in own]
 
 
 def door_of(request: Request) -> Door:

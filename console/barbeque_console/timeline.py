@@ -12,9 +12,9 @@ from barbeque_console.charts import WIDE, lanes
 from barbeque_console.executions import READ
 from barbeque_console.pages import Pages
 from barbeque_console.parts import Shown
-from barbeque_console.rights import Router, chosen_app, needs
+from barbeque_console.rights import Router, chosen_app, jobs_seen, needs
 from barbeque_py.identity import Scope
-from barbeque_py.store import Tx, lists, queries
+from barbeque_py.store import Tx, lists
 from barbeque_py.store.lists import Entry, Filter
 
 RANGES = {
@@ -84,7 +84,7 @@ class TimelinePages:
         range_ = query.get("range") or "6h"
         if range_ not in RANGES:
             raise HTTPException(404, f"range is one of {', '.join(RANGES)}.")
-        found = self._parts.store.read(lambda tx: _read(tx, chosen, RANGES[range_]))
+        found = self._parts.store.read(lambda tx: _read(tx, request, chosen, RANGES[range_]))
         return self._pages.render(
             request.scope,
             "timeline.html",
@@ -96,7 +96,7 @@ class TimelinePages:
         )
 
 
-def _read(tx: Tx, chosen: dict[str, str], span: timedelta) -> Timeline:
+def _read(tx: Tx, request: Request, chosen: dict[str, str], span: timedelta) -> Timeline:
     now = tx.now
     since = now - span
     wanted = Filter(app=chosen.get("app"), job=chosen.get("job"), since=since)
@@ -119,7 +119,7 @@ def _read(tx: Tx, chosen: dict[str, str], span: timedelta) -> Timeline:
         lanes=[_lane(*job, each, since, now) for job, each in sorted(by_job.items())],
         ticks=ticks,
         cut=before is not None,
-        jobs=queries.job_names(tx),
+        jobs=jobs_seen(tx, request),
     )
 
 

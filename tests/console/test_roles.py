@@ -21,9 +21,9 @@ from barbeque_py.apps import App, JobDefinition
 from barbeque_py.broker import Delivery
 from barbeque_py.entrance import Entrance
 from barbeque_py.identity import EVERYBODY
-from barbeque_py.ids import new_message_id
+from barbeque_py.ids import attempt_id, new_message_id
 from barbeque_py.roles import Person, read_grants, role_for
-from barbeque_py.store import Tx, apps, dead
+from barbeque_py.store import Tx, apps, dead, failures
 from barbeque_py.store import executions as rows
 from tests.console.inside import SITE, Inside
 from tests.console.rigs import Place, open_place
@@ -120,6 +120,7 @@ def own(place: Place, app: str) -> dict[str, Any]:
     number = place.store.write(make)
     return {
         "message_id": message_id,
+        "failure": place.store.write(lambda tx: fail(tx, app, message_id)),
         "number": number,
         "app": app,
         "job": "Thumbnail",
@@ -128,6 +129,31 @@ def own(place: Place, app: str) -> dict[str, Any]:
         "token_id": "nothing",
         "user": 999,
     }
+
+
+def fail(tx: Tx, app: str, message_id: str) -> int:
+    """Let what the app has run have failed, in a group of its own; return the group's number."""
+    execution = rows.by_message_id(tx, message_id)
+    assert execution is not None
+    attempt = attempt_id(message_id, 1)
+    failures.leave_unsorted(tx, [attempt])
+    found = failures.Unsorted(
+        attempt=attempt,
+        execution=execution.id,
+        number=1,
+        message_id=message_id,
+        app=app,
+        job="Thumbnail",
+        user_id=None,
+        finished_at=tx.now,
+        reason="exited",
+        exit_code=1,
+        detail=None,
+        log_lines=0,
+        log_error=None,
+    )
+    failures.sort(tx, [failures.Failed(found, message_id[-32:], "Error")])
+    return failures.of_execution(tx, execution.id)[0].id
 
 
 def ask(world: World, who: str, route: APIRoute, verb: str, whose: str) -> httpx.Response:
