@@ -18,6 +18,7 @@ from barbeque_py.store import (
     Tx,
     apps,
     failures,
+    lists,
     marks,
     outbox,
     queries,
@@ -130,11 +131,11 @@ def read(tx: Tx, app: str | None, person: str) -> Overview:
 def _counts(tx: Tx, app: str | None) -> Counts:
     if app is None:
         return queries.count_headlines(tx, lately=_HOUR)
-    open_ = [
+    queued, running, retrying = (
         lists.count(tx, Filter(app=app, state=state), most=queries.MOST_COUNTED)
         for state in (State.QUEUED, State.RUNNING, State.RETRYING)
-    ]
-    return Counts(*open_, failed_lately=0, dead=0)
+    )
+    return Counts(queued, running, retrying, failed_lately=0, dead=0)
 
 
 def _failing(tx: Tx, app: str | None) -> list[Group]:
