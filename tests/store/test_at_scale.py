@@ -22,8 +22,7 @@ from barbeque_py.store.lists import Filter
 from barbeque_py.store.rollups import Span, start_of
 from tests.console.rigs import place_on, serve_console
 from tests.store.barbeque_database import BarbequeDatabase, barbeque_database
-from tests.store.conftest import migrated
-from tests.stores import MariaDb
+from tests.stores import MariaDb, migrated
 
 SIZE = int(os.environ.get("BARBEQUE_SCALE", "10000000"))  # noqa: TID251 - a measurement's own
 LOT = 500_000
