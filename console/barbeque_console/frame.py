@@ -1,9 +1,8 @@
 """What belongs to every page: how a person wants to see it, the search box, old addresses."""
 
 from fastapi import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from barbeque_console.executions import READ
 from barbeque_console.forms import Form
 from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
@@ -21,7 +20,6 @@ class FramePages:
         """Return the routes."""
         router = Router()
         router.add_api_route("/preferences", self.prefer, methods=["POST"], **open_to_all())
-        router.add_api_route("/", self.begin, methods=READ, **open_to_all())
         return router
 
     def prefer(self, request: Request, form: Form) -> Response:
@@ -29,7 +27,3 @@ class FramePages:
         back = form.get("back", "/")
         own = back.startswith("/") and not back.startswith(("//", "/\\"))
         return remember(request.scope, form, redirect(request.scope, back if own else "/"))
-
-    def begin(self, request: Request) -> Response:
-        """Show the first page there is."""
-        return RedirectResponse(redirect(request.scope, "/executions").headers["location"], 307)
