@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Select, insert, select
 
 from barbeque_py import strict_json
 from barbeque_py.identity import Identity
@@ -83,15 +83,40 @@ class Wanted:
     subject: str | None = None
     actor: str | None = None
     action: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def newest(tx: Tx, wanted: Wanted, *, before: int | None = None, most: int = 50) -> list[Entry]:
     """Return rows, the newest first, those with an id below `before` only."""
-    query = select(audit).order_by(audit.c.id.desc()).limit(most)
-    for name in Wanted.__slots__:
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(audit.c[name] == value)
+    query = _narrowed(tx, wanted).order_by(audit.c.id.desc()).limit(most)
     if before is not None:
         query = query.where(audit.c.id < before)
     return [Entry(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - public name
+
+
+def newer(tx: Tx, wanted: Wanted, *, after: int, most: int = 50) -> list[Entry]:
+    """Return the rows that follow the one with the id `after`, the newest first."""
+    query = _narrowed(tx, wanted).where(audit.c.id > after).order_by(audit.c.id).limit(most)
+    found = [Entry(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - public name
+    return found[::-1]
+
+
+def _narrowed(tx: Tx, wanted: Wanted) -> Select[Any]:
+    query = select(audit)
+    for name in ("app", "subject", "actor", "action"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(audit.c[name] == value)
+    if wanted.since is not None:
+        # By ids as well, which grow with time: of an index by time alone all had to be sorted.
+        query = query.where(audit.c.at >= wanted.since, audit.c.id >= _first(tx, wanted.since))
+    if wanted.until is not None:
+        query = query.where(audit.c.at < wanted.until)
+    return query
+
+
+def _first(tx: Tx, since: datetime) -> int:
+    """Return the id of the first row since then, or what is above all of them."""
+    query = select(audit.c.id).where(audit.c.at >= since).order_by(audit.c.at, audit.c.id).limit(1)
+    return tx.execute(query).scalar() or (1 << 62)

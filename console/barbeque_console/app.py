@@ -1,6 +1,7 @@
 """Assembles the console: an ASGI app that may be mounted beside the API, under any prefix."""
 
 import logging
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import parse_qsl, quote, urlencode
@@ -12,8 +13,9 @@ from starlette.responses import Response
 
 from barbeque_console.actions import Actions
 from barbeque_console.assets import Assets
+from barbeque_console.audit import AuditPages
 from barbeque_console.bulk import BulkPages
-from barbeque_console.door import READING, Door
+from barbeque_console.door import READING, VIEWER, Door
 from barbeque_console.events import EventPages
 from barbeque_console.executions import ExecutionPages
 from barbeque_console.failures import FailurePages
@@ -30,8 +32,9 @@ from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_console.queues import QueuePages
 from barbeque_console.refusals import ChooseApp, LoginNeeded, Refusal
-from barbeque_console.rights import Router, routes_of
+from barbeque_console.rights import Router, door_of, routes_of
 from barbeque_console.search import SearchPages
+from barbeque_console.settings import SettingsPages
 from barbeque_console.standing import Standings
 from barbeque_console.stats import StatsPages
 from barbeque_console.timeline import TimelinePages
@@ -75,6 +78,8 @@ PAGES: tuple[type[Routed], ...] = (
     TimelinePages,
     Actions,
     LoginPages,
+    SettingsPages,
+    AuditPages,
 )
 """Every module of pages; of two that serve the same address the first one does."""
 
@@ -96,7 +101,10 @@ def create_app(parts: Shown) -> FastAPI:
 
 
 def _explain_errors(app: FastAPI, pages: Pages) -> None:
-    def explain(request: Request, error: Exception) -> Response:
+    async def explain(request: Request, error: Exception) -> Response:
+        if VIEWER not in request.scope:  # so that the page has the menus of who asks
+            with suppress(StoreUnavailable, Refusal):
+                await door_of(request).look(request)
         if isinstance(error, ChooseApp):
             return redirect(request.scope, _with_app(request, error.app))
         if isinstance(error, LoginNeeded) and request.method in READING and not _is_part(request):

@@ -28,6 +28,9 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 
+_HTTPS = (b"strict-transport-security", b"max-age=31536000")
+"""Sent where BARBEQUE_HOST is an https address."""
+
 Refuse = Callable[[Scope, int, str], Response]
 
 
@@ -52,6 +55,8 @@ class Guard:
         self._refuse = refuse
         own = urlsplit(host_url or "")
         self._own_netloc = own.netloc.lower()
+        self._prefix = own.path.rstrip("/")
+        self._kept_to_https = own.scheme == "https"
         names = frozenset({own.hostname} if own.hostname else ())
         self._hosts = None if hosts is None else hosts | names
 
@@ -60,12 +65,13 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        self._add_prefix(scope)
         scope.setdefault("state", {})["door"] = self._door
         started = False
-        own: list[tuple[bytes, bytes]] = []
+        own: list[tuple[bytes, bytes]] = [_HTTPS] if self._kept_to_https else []
         if "barbeque.request_id" not in scope:  # where the API in front of us gave none
             scope["barbeque.request_id"] = secrets.token_hex(8)
-            own = [(b"x-request-id", scope["barbeque.request_id"].encode())]
+            own.append((b"x-request-id", scope["barbeque.request_id"].encode()))
         tongue.speak(read_preferences(scope).language)
 
         async def send_guarded(message: Message) -> None:
@@ -88,6 +94,13 @@ class Guard:
             log.exception("a page failed: %s (request %s)", ascii(scope["path"]), request)
             sentence = "Something is wrong in barbeque_py itself; its log says more."
             await self._refuse(scope, 500, sentence)(scope, receive, send_guarded)
+
+    def _add_prefix(self, scope: Scope) -> None:
+        """Put the pages under the path of BARBEQUE_HOST, whether a proxy has cut it off or not."""
+        if self._prefix and not scope.get("root_path"):
+            scope["root_path"] = self._prefix
+            if not f"{scope['path']}/".startswith(f"{self._prefix}/"):
+                scope["path"] = self._prefix + scope["path"]
 
     def _fault(self, scope: Scope) -> tuple[int, str] | None:
         headers = {name: value.decode("latin-1").lower() for name, value in scope["headers"]}

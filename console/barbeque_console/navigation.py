@@ -15,15 +15,21 @@ class Entry:
     """One of those in `icons.html`."""
     key: str
     """What follows `g` on the keyboard."""
+    scope: str = "read"
+    """What one needs to see it."""
+    of_apps: bool = False
+    """Whether a role to one app is enough: the page then shows that app."""
 
 
 ENTRIES = (
-    Entry("/", _("Overview"), "home", "o"),
-    Entry("/executions", _("Executions"), "list", "e"),
-    Entry("/failures", _("Failures"), "failure", "f"),
-    Entry("/jobs", _("Jobs"), "job", "j"),
-    Entry("/stats", _("Stats"), "chart", "s"),
-    Entry("/timeline", _("Timeline"), "timeline", "l"),
+    Entry("/", _("Overview"), "home", "o", of_apps=True),
+    Entry("/executions", _("Executions"), "list", "e", of_apps=True),
+    Entry("/failures", _("Failures"), "failure", "f", of_apps=True),
+    Entry("/jobs", _("Jobs"), "job", "j", of_apps=True),
+    Entry("/stats", _("Stats"), "chart", "s", of_apps=True),
+    Entry("/timeline", _("Timeline"), "timeline", "l", of_apps=True),
     Entry("/queues", _("Queues"), "queue", "q"),
     Entry("/dead_messages", _("Dead messages"), "dead", "d"),
+    Entry("/audit", _("Audit"), "shield", "u", "deploy", of_apps=True),
+    Entry("/settings", _("Settings"), "gear", ",", "admin"),
 )

@@ -69,10 +69,6 @@ class OpenIdConnect:
         self._known: _Known | None = None
         self._turn = threading.Lock()
 
-    def close(self) -> None:
-        """Close connections to the provider."""
-        self._http.close()
-
     def begin(self, following: str, *, secret: str) -> Begun:
         """Return where to send the browser, which is to see the page `following` in the end.
 

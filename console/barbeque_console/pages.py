@@ -29,6 +29,10 @@ NOTICES = {
     "dropped": _("The message was dropped."),
     "kept": _("It is kept."),
     "enqueued": _("It is enqueued: it begins as soon as a worker has room for it."),
+    "revoked": _("The token is revoked: nobody can use it any more within ten seconds."),
+    "roles": _("Their roles are saved, and hold from their next click on."),
+    "disabled": _("They are kept out, and every session of theirs has ended."),
+    "enabled": _("They may log in again."),
     "password": _("Your password is another one now; your other sessions have ended."),
 }
 """What an action did, by the word that its redirect carries."""

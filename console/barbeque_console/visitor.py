@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from barbeque_console.navigation import Entry
 from barbeque_py.identity import Scope
 from barbeque_py.roles import Person, write_grants
 from barbeque_py.store import Store
@@ -35,6 +36,11 @@ class Visitor:
         asked = Scope(scope)
         changes = asked not in (Scope.READ, Scope.LOGS)
         return self.person.may(asked, app) and not (changes and self.read_only)
+
+    def may_enter(self, entry: Entry) -> bool:
+        """Tell whether a page of the sidebar is for them."""
+        scope = Scope(entry.scope)
+        return self.person.may(scope) or (entry.of_apps and bool(self.person.apps(scope)))
 
     def may_see(self, scope: str, app: str | None = None) -> bool:
         """As `may`, for pages: read-only mode shows them, too."""

@@ -92,8 +92,10 @@ def come_in(tx: Tx, number: int, roles: str) -> str:
 
 
 def own(place: Place, app: str) -> dict[str, Any]:
-    """Make what one app has; return what it is called."""
+    """Make what one app has, and a member; return what they are called."""
     message_id = new_message_id()
+    email = f"{message_id}@example.com"
+    victim = place.store.write(lambda tx: members.add(tx, EVERYBODY, email, frozenset())).id
 
     def make(tx: Tx) -> int:
         apps.put_app(tx, App(app, image="media:latest"))
@@ -127,7 +129,7 @@ def own(place: Place, app: str) -> dict[str, Any]:
         "name": "default",
         "attempt": 1,
         "token_id": "nothing",
-        "user": 999,
+        "user": victim,
     }
 
 

@@ -361,6 +361,23 @@ def test_the_cookie_is_for_this_site_alone(world: World) -> None:
     assert "httponly" in cookie.lower()
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_all_of_it_works_under_a_path(world: World, cut: bool) -> None:
+    """A proxy may cut the path off or not; the browser sees it either way."""
+    entrance = Entrance(frozenset({"users"}))
+    parts = replace(world.place.parts, entrance=entrance, host_url=f"{SITE}/jobs")
+    browser, before = Inside(create_app(parts)), "" if cut else "/jobs"
+    assert browser.get(f"{before}/queues").headers["location"] == "/jobs/login?next=%2Fqueues"
+    page = browser.get(f"{before}/login?next=/queues").text
+    assert 'action="/jobs/login"' in page
+    answer = browser.post(f"{before}/login", CREDENTIALS | {"next": "/queues"})
+    assert answer.headers["location"] == "/jobs/queues"
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+    page = browser.get(f"{before}/queues").text
+    assert 'action="/jobs/queues/default/pause"' in page
+    assert 'action="/queues' not in page
+
+
 @pytest.mark.parametrize(
     "following",
     ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/\r\nx", "x"],
