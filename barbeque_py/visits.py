@@ -242,4 +242,4 @@ def _scope(kind: str, name: str) -> str:
 
 
 def _shown(email: str) -> str:
-    return ascii(email)[1:81]
+    return ascii(email)[1:-1][:80]

@@ -1,6 +1,7 @@
 """A browser that speaks to a console in this process: no server, no port, real HTTP semantics."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -40,7 +41,8 @@ class Inside:
             ) as client:
                 return await client.request(verb, path, **more)
 
-        answer = asyncio.run(send())
+        with ThreadPoolExecutor(1) as apart:  # a browser's loop may be running in this thread
+            answer = apart.submit(asyncio.run, send()).result()
         for line in answer.headers.get_list("set-cookie"):
             for name, morsel in SimpleCookie(line).items():
                 self.cookies[name] = morsel.value
