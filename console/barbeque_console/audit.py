@@ -71,7 +71,7 @@ class AuditPages:
                     lambda number, most: _newer(tx, wanted, number, most),
                     before=before,
                     after=after,
-                    kept=chosen,
+                    kept=list(chosen.items()),
                 ),
             )
         )
