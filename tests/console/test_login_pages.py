@@ -110,7 +110,7 @@ def make_a_member(world: World) -> str:
     viewer.settle("member-made")
     viewer.look("member", f"/settings/members/{world.number}")
     page.select_option("[name='role@media']", "deployer")
-    page.click("button:has-text('Save')")
+    page.click("main button:has-text('Save')")
     expect(page.locator("[name='role@media']")).to_have_value("deployer")
     return link.removeprefix(viewer.address)
 
@@ -129,7 +129,7 @@ def come_in_by(viewer: Viewer, link: str) -> None:
     viewer.go("/account")
     viewer.settle("account-new")
     page.fill("#new", "a good one of mine")
-    page.click("button:has-text('Save')")
+    page.click("main button:has-text('Save')")
     expect(page.get_by_role("status")).to_contain_text("Your password is another one")
     viewer.forgiven = "403"
     viewer.look("forbidden", "/settings/members")

@@ -234,8 +234,8 @@ def test_a_page_that_declares_nothing_does_not_start() -> None:
 
 def test_a_list_shows_one_of_theirs_to_who_may_not_see_all(world: World) -> None:
     browser = world.browsers["viewer of mine"]
-    answer = browser.get("/job_executions?state=queued")
-    assert answer.headers["location"] == "/job_executions?state=queued&app=media"
+    answer = browser.get("/executions?status=queued")
+    assert answer.headers["location"] == "/executions?status=queued&app=media"
     page = browser.get(answer.headers["location"]).text
     assert "Thumbnail" in page
     assert "theirs" not in page
