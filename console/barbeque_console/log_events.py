@@ -18,6 +18,7 @@ from barbeque_console.logs import AttemptLogs, Counted, Number, address_of
 from barbeque_console.pages import Pages
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, needs
+from barbeque_py import clock
 from barbeque_py.executions import AttemptState
 from barbeque_py.followers import Batch, Followers
 from barbeque_py.identity import Scope
@@ -31,6 +32,8 @@ _DRAWN = 64
 """Events that are kept, as all who watch a log get the same."""
 _LAST = re.compile(r"(\d{1,9})[.](\d{1,15})", re.ASCII)
 _BEAT = b": nothing new\n\n"
+_LONGEST = 300.0
+"""Seconds of one stream: the browser then asks anew, and whether it may is looked at anew."""
 
 
 class LogEvents:
@@ -72,6 +75,7 @@ class LogEvents:
             return await run_in_threadpool(self._read, followed, first)
 
         yield _BEAT
+        until = clock.monotonic() + _LONGEST
         following = followed.first
         async for batch in self._followers.follow(attempt, read, followed.first):
             if batch.lines:
@@ -81,6 +85,8 @@ class LogEvents:
             following = batch.next
             if batch.over:
                 yield _event("end", followed, batch.next, {"next": batch.next})
+            if clock.monotonic() > until:
+                return
             await asyncio.sleep(0)  # one who is far behind leaves the others their turn
 
     def _read(self, followed: "_Followed", first: int) -> tuple[Page, bool]:

@@ -1,5 +1,6 @@
 """A log's page without scripts, and what its viewer is made of: stretches, searches, events."""
 
+import gzip
 import json
 import re
 import shutil
@@ -9,8 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 
 from barbeque_py.ids import AttemptId
+from barbeque_py.logs import live_key
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.settle import settle
 from barbeque_py.store import attempts
@@ -204,6 +207,17 @@ def test_a_follower_that_is_cut_off_goes_on_without_gap_or_repeat(
     for wrong in ("2.7", "x"):
         refused = browser.get(f"{log}/stream?attempt=1", headers={"last-event-id": wrong})
         assert refused.status_code == 400
+
+
+def test_a_stream_ends_so_that_rights_are_looked_at_anew(
+    place: Place, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barbeque_console.log_events._LONGEST", 0.0)
+    message_id = place.enqueue()
+    text = b"".join(stored(each) + b"\n" for each in ("one", "two"))
+    place.logs.put(live_key(place.prefix(place.start()), 0), [gzip.compress(text)])
+    answer = browser.get(f"/job_executions/{message_id}/log/stream?attempt=1")
+    assert [facts["next"] for _, _, facts in events(answer)] == [2]
 
 
 def seal_row(place: Place, attempt: AttemptId, **facts: Any) -> None:
