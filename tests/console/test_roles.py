@@ -199,6 +199,8 @@ def test_every_route_lets_in_whom_it_declares(
 ) -> None:
     for whose in ("theirs", "media"):
         for who, roles in PEOPLE.items():
+            if whose == "media" and "mine" not in who:
+                continue  # whose it is changes nothing for them
             answer = ask(world, who, route, verb, whose)
             place = f"{who}, {whose}: {answer.status_code}"
             assert answer.status_code < 500, place
