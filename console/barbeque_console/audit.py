@@ -187,9 +187,11 @@ def _parsed(text: str | None) -> Any:
 
 
 def _shown(facts: dict[str, Any], name: str) -> str | None:
-    if name not in facts or facts[name] is None:
+    value = facts.get(name)
+    if value is None or value in ("", []):
         return None
-    value = facts[name]
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -196,7 +196,6 @@ class LoginPages:
         self._store.write(lambda tx: leave(tx, visit, everywhere=everywhere))
         response = redirect(request.scope, "/login?left=1")
         door_of(request).close(request, response)
-        response.headers["clear-site-data"] = '"cache"'
         return response
 
     def _come_in(self, request: Request, key: str, following: str) -> Response:
