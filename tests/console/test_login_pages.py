@@ -125,7 +125,7 @@ def come_in_by(viewer: Viewer, link: str) -> None:
     page = viewer.page
     viewer.look("link", link)
     page.click("button:has-text('Come in')")
-    page.wait_for_url(re.compile("executions"))
+    expect(page.locator(".viewer .who")).to_have_text("eve@example.com")
     viewer.go("/account")
     viewer.settle("account-new")
     page.fill("#new", "a good one of mine")
