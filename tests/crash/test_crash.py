@@ -52,17 +52,7 @@ def test_processes_on_sqlite_survive_kills(
 
 @pytest.mark.mariadb
 @sizes(60, 20, whole=(300, 100))
-def test_processes_on_mariadb_survive_kills(
-    tmp_path: Path, marks: FileMarks, mariadb: MariaDb, jobs: int, kills: int
-) -> None:
-    with mariadb.database() as database:
-        drill = Drill(database=database, home=tmp_path, marks=marks, jobs=jobs, kills=kills)
-        assert_all_kept(run(drill), kills)
-
-
-@pytest.mark.mariadb
-@sizes(60, 16, whole=(300, 100))
-def test_a_killed_mariadb_loses_nothing(
+def test_processes_on_mariadb_survive_kills_its_own_too(
     tmp_path: Path, marks: FileMarks, mariadb: MariaDb, jobs: int, kills: int
 ) -> None:
     deaths: list[int] = []
