@@ -1,5 +1,6 @@
 """What a person may do here: every button is a form that is answered with a redirect."""
 
+import json
 import logging
 
 from fastapi import Request
@@ -7,9 +8,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from barbeque_console.executions import find
+from barbeque_console.forms import Form
 from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, asker, dead_message, execution, needs
+from barbeque_py import strict_json
 from barbeque_py.acts import (
     cancel_execution,
     drop_dead_message,
@@ -20,8 +23,10 @@ from barbeque_py.cancel import Cancelled
 from barbeque_py.errors import NoDeadMessage, UnknownQueue
 from barbeque_py.identity import Scope
 from barbeque_py.ids import new_message_id
+from barbeque_py.intake import INLINE
 from barbeque_py.messages import Unreadable
 from barbeque_py.resend import resend
+from barbeque_py.retry import NewMessage
 from barbeque_py.store import Tx
 
 log = logging.getLogger("barbeque.console")
@@ -58,13 +63,22 @@ class Actions:
             router.add_api_route(path, act, methods=["POST"], **declared)
         return router
 
-    def retry(self, request: Request, message_id: str) -> Response:
-        """Give the execution another round."""
+    def retry(self, request: Request, message_id: str, form: Form) -> Response:
+        """Give the execution another round, with the current image or another message if asked."""
+        current = form.get("image") == "current"
+        written = form.get("message")
 
         def start_round(tx: Tx) -> str:
-            found = find(tx, message_id).execution.message_id
-            retry_execution(tx, asker(request), found, retry_id=new_message_id())
-            return found
+            found = find(tx, message_id).execution
+            retry_execution(
+                tx,
+                asker(request),
+                found.message_id,
+                retry_id=new_message_id(),
+                current_image=current,
+                message=None if written is None else _edited(found.message, written),
+            )
+            return found.message_id
 
         own = self._parts.store.write(start_round)
         return self._leave(request, f"/job_executions/{own}", "retried")
@@ -126,3 +140,20 @@ class Actions:
         by = f"{who.name} at {who.origin or '-'}"
         log.info("%s by %s: %s", ascii(request.url.path)[1:-1], ascii(by)[1:-1], notice)
         return redirect(request.scope, f"{path}?notice={notice}")
+
+
+def _edited(before: str | None, written: str) -> NewMessage | None:
+    """Return the message that somebody wrote in place of this one; None if it says the same."""
+    try:
+        said = strict_json.loads(written.encode())
+    except strict_json.StrictJsonError as error:
+        sentence = f"The message can't be taken: {error}. Nothing was changed."
+        raise HTTPException(422, sentence) from None
+    if said is None:
+        raise HTTPException(422, "A message can't be null. Nothing was changed.")
+    if before is not None and said == json.loads(before):
+        return None
+    text = strict_json.dumps(said)
+    if len(text) > INLINE:
+        raise HTTPException(422, "A message this large is for the API. Nothing was changed.")
+    return NewMessage(text, None)

@@ -21,6 +21,7 @@ from barbeque_console.executions import ExecutionPages
 from barbeque_console.failures import FailurePages
 from barbeque_console.frame import FramePages
 from barbeque_console.guard import Guard
+from barbeque_console.help import HelpPages
 from barbeque_console.jobs import JobPages
 from barbeque_console.listing import ListPages
 from barbeque_console.log_events import LogEvents
@@ -64,6 +65,7 @@ PAGES: tuple[type[Routed], ...] = (
     FramePages,
     SearchPages,
     EventPages,
+    HelpPages,
     ListPages,
     BulkPages,
     ExecutionPages,

@@ -12,6 +12,7 @@ from barbeque_console.log_pages import LogView, LogViews
 from barbeque_console.pages import NOTICES, Pages, redirect
 from barbeque_console.paging import read_number
 from barbeque_console.parts import Shown
+from barbeque_console.phases import phases_of, picture_of
 from barbeque_console.rights import Router, execution, needs, visitor_of
 from barbeque_console.standing import stamp
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog, UnknownExecution
@@ -138,6 +139,8 @@ class ExecutionPages:
             may_read_log=may_read,
             stamp=stamp(known.execution, known.attempts, known.told),
             asked=asked,
+            phases=phases_of(known, attempt),
+            picture=picture_of(known),
             notice=NOTICES.get(request.query_params.get("notice", "")),
         )
 

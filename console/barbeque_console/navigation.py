@@ -32,4 +32,5 @@ ENTRIES = (
     Entry("/dead_messages", _("Dead messages"), "dead", "d"),
     Entry("/audit", _("Audit"), "shield", "u", "deploy", of_apps=True),
     Entry("/settings", _("Settings"), "gear", ",", "admin"),
+    Entry("/help", _("Help"), "help", "h", of_apps=True),
 )

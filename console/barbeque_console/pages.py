@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from barbeque_console import drawings, tongue, words
 from barbeque_console.assets import read_manifest
+from barbeque_console.keys import KEYS
 from barbeque_console.navigation import ENTRIES
 from barbeque_console.preferences import read_preferences
 from barbeque_console.tongue import mark as _
@@ -43,7 +44,12 @@ class Pages:
 
     def __init__(self, environment: EnvironmentName | None = None) -> None:
         self._templates = _environment()
-        self._frame = {"assets": read_manifest(), "entries": ENTRIES, "environment": environment}
+        self._frame = {
+            "assets": read_manifest(),
+            "entries": ENTRIES,
+            "keys": KEYS,
+            "environment": environment,
+        }
 
     def render(
         self, scope: Scope, template: str, *, status: int = 200, **facts: Any

@@ -5,6 +5,7 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 from barbeque_console.tongue import gettext
+from barbeque_console.tongue import mark as _
 from barbeque_py.executions import AttemptState, State
 from barbeque_py.outcomes import Reason
 from barbeque_py.store.attempts import Attempt
@@ -22,25 +23,26 @@ _HIDDEN = re.compile(
 _C0 = 0x20
 _SIGNALLED = 128
 
-_EXIT_CODES = {
-    0: "success",
-    1: "an error of the command's own",
-    2: "wrong usage of the command",
-    125: "the container could not be run",
-    126: "the command can't be executed",
-    127: "the command was not found",
-    137: "killed (SIGKILL): out of memory, or stopped by force",
-    139: "crashed (SIGSEGV)",
-    143: "asked to end (SIGTERM)",
+EXIT_CODES = {
+    0: _("success"),
+    1: _("an error of the command's own"),
+    2: _("wrong usage of the command"),
+    125: _("the container could not be run"),
+    126: _("the command can't be executed"),
+    127: _("the command was not found"),
+    137: _("killed (SIGKILL): out of memory, or stopped by force"),
+    139: _("crashed (SIGSEGV)"),
+    143: _("asked to end (SIGTERM)"),
 }
+"""What they usually mean."""
 
 _REASONS: dict[str, str] = {
-    Reason.OUT_OF_MEMORY: "ran out of memory",
-    Reason.TIMED_OUT: "ran longer than its timeout",
-    Reason.CANCELLED: "was cancelled",
-    Reason.INTERRUPTED: "was interrupted through no fault of its own",
-    Reason.NEVER_STARTED: "could not be started",
-    Reason.VANISHED: "vanished without a trace",
+    Reason.OUT_OF_MEMORY: _("ran out of memory"),
+    Reason.TIMED_OUT: _("ran longer than its timeout"),
+    Reason.CANCELLED: _("was cancelled"),
+    Reason.INTERRUPTED: _("was interrupted through no fault of its own"),
+    Reason.NEVER_STARTED: _("could not be started"),
+    Reason.VANISHED: _("vanished without a trace"),
 }
 
 
@@ -136,8 +138,8 @@ def percent(share: float | None) -> str:
 
 def exit_meaning(code: int) -> str:
     """Say what an exit code usually means; nothing when only the command knows."""
-    if code in _EXIT_CODES:
-        return _EXIT_CODES[code]
+    if code in EXIT_CODES:
+        return gettext(EXIT_CODES[code])
     try:
         return f"ended by {signal.Signals(code - _SIGNALLED).name}"
     except ValueError:
@@ -158,8 +160,8 @@ def outcome(attempt: Attempt) -> str:
 def why_ended(attempt: Attempt) -> str:
     """Say in words how the attempt ended."""
     if attempt.reason is None:
-        return "is being stopped" if attempt.stop_requested_at else ""
-    return _REASONS.get(attempt.reason, attempt.reason)
+        return gettext("is being stopped") if attempt.stop_requested_at else ""
+    return gettext(_REASONS.get(attempt.reason, attempt.reason))
 
 
 def grouped(number: int) -> str:

@@ -136,3 +136,17 @@ def test_reading_changes_nothing(place: Place, browser: httpx.Client) -> None:
     for action in ("cancel", "retry"):
         assert browser.get(f"/job_executions/{message_id}/{action}").status_code in (404, 405)
     assert found(place, message_id).state is State.QUEUED
+
+
+def test_a_retry_takes_another_message_if_it_is_one(place: Place, browser: httpx.Client) -> None:
+    message_id = place.enqueue(message='{"id":7}')
+    place.settle(place.start(), Fate(Reason.EXITED, 0))
+    page = f"/job_executions/{message_id}"
+    for wrong in ("{", "null", '{"a":1,"a":2}'):
+        answer = browser.post(f"{page}/retry", data={"message": wrong})
+        assert answer.status_code == 422
+        assert "Nothing was changed" in answer.text
+    assert found(place, message_id).round == 1
+    browser.post(f"{page}/retry", data={"message": '{ "id": 8 }', "image": "current"})
+    after = found(place, message_id)
+    assert (after.round, after.message) == (2, '{"id":8}')

@@ -32,6 +32,7 @@ PAGES: list[tuple[str, str]] = [
     ("dead-messages", "/dead_messages"),
     ("search", "/search?q=e"),
     ("search-nothing", "/search?q=nothing-of-that-name"),
+    ("help", "/help"),
     ("not-found", "/nothing"),
 ]
 """Each page's name and address; `{failed}` is the id of an execution that has failed once."""
