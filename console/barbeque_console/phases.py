@@ -3,19 +3,31 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from barbeque_console.tongue import gettext
 from barbeque_py.store.attempts import Attempt
-
-if TYPE_CHECKING:
-    from barbeque_console.executions import Known
+from barbeque_py.store.executions import Execution
+from barbeque_py.store.notices import Kept
 
 WIDTH = 1000
 """Units of the picture from its first instant to its last."""
 
 _MOST_ROWS = 12
 _NARROWEST = 2.0
+
+
+class Seen(Protocol):
+    """An execution as it stands at one instant."""
+
+    @property
+    def now(self) -> datetime: ...  # noqa: D102
+    @property
+    def execution(self) -> Execution: ...  # noqa: D102
+    @property
+    def attempts(self) -> Sequence[Attempt]: ...  # noqa: D102
+    @property
+    def notices(self) -> Sequence[Kept]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +57,7 @@ class Row:
     bars: Sequence[Bar]
 
 
-def phases_of(known: "Known", attempt: Attempt | None) -> list[Phase]:
+def phases_of(known: Seen, attempt: Attempt | None) -> list[Phase]:
     """Return what happened to the execution, seen from this attempt, in its order."""
     it = known.execution
     instants: list[tuple[str, datetime | None]] = [
@@ -71,7 +83,7 @@ def phases_of(known: "Known", attempt: Attempt | None) -> list[Phase]:
     return found
 
 
-def picture_of(known: "Known") -> list[Row]:
+def picture_of(known: Seen) -> list[Row]:
     """Return where the last attempts' waiting, starting and running stand, on one scale."""
     if not known.attempts:
         return []
