@@ -133,7 +133,8 @@ read_name = matching(NAME, "a name: up to 128 of A-Z a-z 0-9 _ . : -, a letter o
 _traceparent = matching(_TRACEPARENT, "a W3C traceparent, 00-<32 hex>-<16 hex>-<2 hex>")
 
 
-def _instant(value: object) -> datetime:
+def read_instant(value: object) -> datetime:
+    """Read a time as RFC 3339 writes it, with its offset. Raises `ValueError` for anything else."""
     fault = f"{shown(value)} is not an RFC 3339 time with offset, as in 2026-11-21T20:00:00+09:00"
     if not isinstance(value, str) or _INSTANT.fullmatch(value) is None:
         raise ValueError(fault)
@@ -221,7 +222,7 @@ _email = matching(EMAIL, AN_EMAIL)
 _slack = matching(SLACK, A_SLACK)
 
 _OPTIONS: dict[str, Callable[[object], object]] = {
-    "run_at": _instant,
+    "run_at": read_instant,
     "priority": _priority,
     "timeout": _timeout,
     "concurrency_key": read_name,

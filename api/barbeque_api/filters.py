@@ -2,13 +2,24 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from barbeque_py.executions import State
 from barbeque_py.identity import Identity
+from barbeque_py.options import read_instant
 from barbeque_py.store import lists
 from barbeque_py.store.lists import Filter
 
+# Left to itself pydantic takes a number for seconds since 1970.
+_Instant = Annotated[AwareDatetime, BeforeValidator(read_instant)]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 _Status = Literal["pending", "running", "retried", "success", "failed", "error", "cancelled"]
 _MOST_TAGS = 5
@@ -32,8 +43,8 @@ class Asked(BaseModel):
     status: _Status | None = None
     user: _Name | None = None
     tag: list[Annotated[str, AfterValidator(_tag)]] = Field(default=[], max_length=_MOST_TAGS)
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: _Instant | None = None
+    until: _Instant | None = None
     id: (
         Annotated[
             str,

@@ -163,6 +163,7 @@ def test_lists_are_narrowed_by_user_tags_time_status_and_id(api: Running) -> Non
         ("state=done", "state"),
         ("status=queued", "status"),
         ("since=2026-11-21T20:00:00", "since"),
+        ("since=0.0", "since"),
         ("id=0198", "id"),
         ("tag=env=prod", "name the app"),
         ("app=media&tag==x", "NAME=VALUE"),
