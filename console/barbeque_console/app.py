@@ -39,7 +39,7 @@ from barbeque_console.settings import SettingsPages
 from barbeque_console.standing import Standings
 from barbeque_console.stats import StatsPages
 from barbeque_console.timeline import TimelinePages
-from barbeque_py.errors import OutsideError, RequestError, StillOpen, StoreUnavailable
+from barbeque_py.errors import BadPattern, OutsideError, RequestError, StillOpen, StoreUnavailable
 
 log = logging.getLogger("barbeque.console")
 
@@ -147,7 +147,7 @@ def _describe_failure(error: Exception) -> tuple[int, str, str]:
         case StillOpen():
             return 409, "It has not ended yet, so it can't be retried.", ""
         case RequestError():
-            return 404, str(error), ""
+            return 400 if isinstance(error, BadPattern) else 404, str(error), ""
         case StoreUnavailable():
             log.warning("a page can't be shown: %s", error)
             return 503, "The database can't be used right now.", _AWAY

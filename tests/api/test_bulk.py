@@ -111,7 +111,8 @@ def test_an_app_s_token_changes_what_is_its_own(small_api: Running, tmp_path: Pa
     small_api.store.write(lambda tx: apps.put_app(tx, App("other", "other:1")))
     with serving(replace(small_api.parts, bell=Bell(tmp_path)), ask_for_tokens=True) as asking:
         shown = {}
-        for name, scopes in (("own", {Scope.ENQUEUE, Scope.READ}), ("all", {Scope.ADMIN})):
+        own = {Scope.ENQUEUE, Scope.READ, Scope.LOGS}
+        for name, scopes in (("own", own), ("all", {Scope.ADMIN})):
             wish = Wish(name, frozenset(scopes), "other" if name == "own" else None)
             _, text = asking.store.write(lambda tx, wish=wish: issue(tx, EVERYBODY, wish))  # type: ignore[misc]
             shown[name] = {"authorization": f"Bearer {text}"}

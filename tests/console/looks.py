@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from tests.parts import missing
 
@@ -117,6 +117,10 @@ _WIDEST = """() => [...document.querySelectorAll('body *')].filter(
   (each) => each.tagName + '.' + each.className).slice(-3).join(', ')"""
 
 
+def _complaint(message: ConsoleMessage) -> str:
+    return f"{message.text} at {message.location.get('url', '')}"
+
+
 @contextmanager
 def open_viewer(browser: Browser, address: str, *, scripts: bool = True) -> Iterator[Viewer]:
     """Hand out a browser of one person; at its end nothing may have been complained about."""
@@ -129,7 +133,7 @@ def open_viewer(browser: Browser, address: str, *, scripts: bool = True) -> Iter
     page = context.new_page()
     viewer = Viewer(context, page, address)
     origin = "/".join(address.split("/")[:3])
-    page.on("console", lambda message: viewer.complaints.append(message.text))
+    page.on("console", lambda message: viewer.complaints.append(_complaint(message)))
     page.on("pageerror", lambda error: viewer.complaints.append(str(error)))
     page.on(
         "request",

@@ -110,6 +110,8 @@ def test_every_command_prints_json_alone(
     _ask_of_jobs(said, server)
     _ask_of_releases_and_queues(said)
     _ask_of_people(said, server)
+    assert said.ask("stats")["points"] == []
+    assert said.ask("failures")["failures"] == []
     for command, words in REFUSED.items():
         code, printed, complaint = said.run(command, *words)
         assert (code != 0, printed, complaint != "") == (True, "", True), command
