@@ -116,8 +116,8 @@ def test_a_search_streams_what_it_finds_with_scripts_and_without(
         refused = browser.get(f"{log}/search", params={"attempt": 1, **query})
         assert refused.status_code == 400
         assert "look" in refused.text
-        lines = browser.get(f"{log}/lines", params={"attempt": 1, **query})
-        assert lines.status_code == (400 if query["q"] else 200)
+        marked = browser.get(f"{log}/lines", params={"attempt": 1, **query})
+        assert marked.status_code == (400 if query["q"] else 200)
     page = browser.get(log, params={"attempt": 1, "q": "line", "case": ""})
     assert numbers_on(page) == list(range(1, 201))
     more = re.search(r'href="([^"]*from=201[^"]*)">More', page.text)
