@@ -65,7 +65,6 @@ class OpenIdConnect:
         self.name = httpx.URL(provider.issuer).host
         self._provider = provider
         self._callback = callback
-        self._http = httpx.Client(timeout=_PATIENCE, follow_redirects=False)
         self._known: _Known | None = None
         self._turn = threading.Lock()
 
@@ -196,7 +195,8 @@ class OpenIdConnect:
 
     def _json(self, method: str, url: str, **more: Any) -> Mapping[str, Any]:
         try:
-            response = self._http.request(method, url, **more)
+            # A connection of its own: logins are too rare for one that somebody must close.
+            response = httpx.request(method, url, timeout=_PATIENCE, **more)
             response.raise_for_status()
             found = response.json()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
