@@ -133,6 +133,7 @@ def _facts(user: User) -> dict[str, Any]:
 
 
 def _read_user(app: str, user_id: str, said: dict[str, Any]) -> User:
+    hears = _read(said, "hears", _hears)
     return User(
         app,
         user_id,
@@ -140,7 +141,7 @@ def _read_user(app: str, user_id: str, said: dict[str, Any]) -> User:
         slack=_read(said, "slack", _slack),
         locale=_read(said, "locale", _locale),
         time_zone=_read(said, "time_zone", _time_zone),
-        hears=_read(said, "hears", _hears) if said.get("hears") is not None else THE_END,  # type: ignore[arg-type]
+        hears=THE_END if hears is None else hears,
     )
 
 
