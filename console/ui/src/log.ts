@@ -1,51 +1,28 @@
 // The log viewer. Its rows come from the server as HTML that is safe to put in (log_lines.py).
 import { Chosen } from "./log-chosen";
+import { Finder } from "./log-finder";
 import { type Group, Sight } from "./log-folds";
+import { keep, kept } from "./log-kept";
+import { watchLogKeys } from "./log-keys";
 import { LogMap } from "./log-map";
 import { lasting, Marked } from "./log-marks";
-import { Search } from "./log-search";
-import { Growth, type Hits, type Sought, Source, type Stretch } from "./log-source";
+import { Rows, tellAge } from "./log-rows";
+import { Growth, Source, type Stretch } from "./log-source";
 import { RowWindow } from "./log-window";
-
-const CHUNK = 200;
-const KEPT_ROWS = 4000;
-const SETTLED = 40;
-const KEYS: Record<string, string> = {
-  e: "next-error", E: "previous-error", n: "next-hit", N: "previous-hit", f: "full", w: "wrap", o: "outline", G: "end", "@": "goto", ":": "goto",
-};
-
-function kept(name: string, otherwise: string): string {
-  try {
-    return localStorage.getItem(`barbeque.log.${name}`) ?? otherwise;
-  } catch {
-    return otherwise;
-  }
-}
-
-function keep(name: string, value: string): void {
-  try {
-    localStorage.setItem(`barbeque.log.${name}`, value);
-  } catch {
-    // A browser that keeps nothing for us starts from the defaults.
-  }
-}
 
 export class LogView extends HTMLElement {
   private source!: Source;
   private window!: RowWindow;
   private map!: LogMap;
   private readonly sight = new Sight();
-  private readonly rows = new Map<number, HTMLElement>();
-  private readonly asked = new Set<number>();
+  private rows!: Rows;
   private marked!: Marked;
   private chosen!: Chosen;
-  private found: Search | null = null;
+  private finder!: Finder;
   private growth: Growth | null = null;
-  private jumps = false;
   private following = false;
   private seen = 0;
   private current = -1;
-  private settle = 0;
   private box!: HTMLElement;
   private holder!: HTMLElement;
 
@@ -55,11 +32,19 @@ export class LogView extends HTMLElement {
     this.holder = this.find("rows");
     this.sight.total = Number(this.dataset.end);
     this.seen = this.sight.total;
-    this.adopt(this.holder);
+    this.rows = new Rows(this, this.source, () => this.draw());
+    this.rows.adopt(this.holder);
     this.chosen = new Chosen(this.find("chosen"), this.source);
     this.marked = new Marked(this.source, this.sight, this.find("outline"), this.find("errors"), (line) => this.show(line, { choose: true }));
     this.window = new RowWindow(this.box, this.find("space"), this.holder, () => this.draw(), (down) => this.onMove(down));
     this.map = new LogMap(this.find("map"), (part) => this.window.move(part * this.sight.rows - this.window.page / 2));
+    this.finder = new Finder(this, this.find("search"), this.find("found"), this.source, this.sight, this.rows, {
+      go: (line) => line !== undefined && this.show(line, { choose: true }),
+      resize: () => this.window.resize(this.sight.rows),
+      tell: () => this.tellErrors(),
+      top: () => this.top,
+      current: () => this.current,
+    });
     this.classList.add("ready");
     this.switch("times", kept("times", "off"));
     this.switch("wrap", kept("wrap", "off"));
@@ -71,7 +56,7 @@ export class LogView extends HTMLElement {
 
   disconnectedCallback(): void {
     this.growth?.close();
-    this.found?.close();
+    this.finder?.close();
   }
 
   private find<T extends HTMLElement>(name: string): T {
@@ -81,9 +66,8 @@ export class LogView extends HTMLElement {
   private open(): void {
     this.window.resize(this.sight.rows);
     const asked = Number(this.dataset.line);
-    const sought = this.sought();
     if (this.showHash()) return;
-    if (sought.q || sought.stream) this.look();
+    if (this.finder.anything) this.finder.look();
     else if (asked) this.show(asked - 1);
     else {
       this.follow(this.dataset.live === "yes");
@@ -92,24 +76,6 @@ export class LogView extends HTMLElement {
   }
 
   // Rows
-
-  private adopt(parent: ParentNode): void {
-    for (const row of [...parent.querySelectorAll<HTMLElement>(".ll")]) {
-      row.removeAttribute("id");
-      this.rows.set(Number(row.dataset.n) - 1, row);
-    }
-  }
-
-  private take(stretch: { html: string }): void {
-    const made = document.createElement("template");
-    made.innerHTML = stretch.html;
-    this.adopt(made.content);
-    if (this.rows.size > KEPT_ROWS) {
-      const near = this.sight.lineOf(Math.floor(this.window.top)) ?? 0;
-      const far = [...this.rows.keys()].sort((one, other) => Math.abs(other - near) - Math.abs(one - near));
-      for (const line of far.slice(0, KEPT_ROWS / 2)) this.rows.delete(line);
-    }
-  }
 
   private draw(): void {
     if (!this.window) return;
@@ -120,27 +86,15 @@ export class LogView extends HTMLElement {
     for (let row = first; row <= first + this.window.page + 1; row++) {
       const line = this.sight.lineOf(row);
       if (line === undefined) break;
-      const known = this.rows.get(line);
-      if (!known && !this.sight.matching) missing.add(Math.floor(line / CHUNK));
-      shown.push(this.dress(known ?? this.placeholder(line), line));
+      shown.push(this.dress(this.rows.at(line, this.sight.matching ? null : missing), line));
     }
     this.holder.replaceChildren(...shown);
     this.holder.style.setProperty("--digits", String(String(this.sight.total).length));
     this.holder.style.setProperty("--shift", wraps ? "0px" : `${-(this.window.top - first) * 20}px`);
     this.holder.classList.toggle("bottom", wraps && this.window.atEnd && this.window.last > 0);
     this.tellPlace();
-    if (missing.size) this.fetchSoon(missing);
-    if (this.found?.filters && this.found.full && this.window.atEnd) void this.found.go();
-  }
-
-  private placeholder(line: number): HTMLElement {
-    const row = document.createElement("div");
-    row.className = "ll absent";
-    const number = document.createElement("a");
-    number.className = "ln";
-    number.textContent = String(line + 1);
-    row.append(number);
-    return row;
+    if (missing.size) this.rows.fetchSoon(missing);
+    if (this.window.atEnd) this.finder?.more();
   }
 
   private dress(row: HTMLElement, line: number): HTMLElement {
@@ -151,45 +105,15 @@ export class LogView extends HTMLElement {
     row.classList.toggle("folded", !!group?.folded);
     const text = row.querySelector<HTMLElement>(".lt");
     if (group && text) text.dataset.took = group.seconds === null ? "" : lasting(group.seconds);
-    if (this.dataset.times === "relative") this.tellAge(row);
+    if (this.dataset.times === "relative") tellAge(row, Date.parse(this.dataset.base ?? ""));
     return row;
-  }
-
-  private tellAge(row: HTMLElement): void {
-    const at = row.querySelector<HTMLElement>(".at");
-    const base = Date.parse(this.dataset.base ?? "");
-    if (!at?.title || !base) return;
-    const age = (Date.parse(at.title.replace(/(\.\d{3})\d*Z/, "$1Z")) - base) / 1000;
-    at.dataset.age = `${age < 0 ? "−" : "+"}${Math.abs(age).toFixed(3)}`;
-  }
-
-  private fetchSoon(chunks: Set<number>): void {
-    clearTimeout(this.settle);
-    this.settle = window.setTimeout(() => {
-      for (const chunk of chunks) void this.fetch(chunk);
-    }, SETTLED);
-  }
-
-  private async fetch(chunk: number): Promise<void> {
-    if (this.asked.has(chunk)) return;
-    this.asked.add(chunk);
-    try {
-      const marked = this.found && !this.found.filters && !this.found.fault ? this.found.sought : undefined;
-      this.take(await this.source.stretch(chunk * CHUNK, CHUNK, marked && { ...marked, stream: "" }));
-      this.classList.remove("cut");
-    } catch {
-      this.classList.add("cut");
-      setTimeout(() => this.draw(), 3000);
-    }
-    this.asked.delete(chunk);
-    this.draw();
   }
 
   // Places
 
   private show(line: number, { choose = false } = {}): void {
     if (line < 0) return;
-    if (this.sight.matching && !this.sight.matching.includes(line)) this.unfilter();
+    if (this.sight.matching && !this.sight.matching.includes(line)) this.finder.unfilter();
     if (!this.sight.matching && this.sight.reveal(line)) this.window.resize(this.sight.rows);
     this.follow(false);
     this.current = Math.min(line, this.sight.total - 1);
@@ -204,8 +128,12 @@ export class LogView extends HTMLElement {
   private here(forward: boolean): number {
     const row = this.sight.rowOf(this.current) - this.window.top;
     if (this.current >= 0 && row > -1 && row < this.window.page) return this.current;
-    const first = this.sight.lineOf(Math.floor(this.window.top)) ?? 0;
-    return forward ? first - 1 : first;
+    return forward ? this.top - 1 : this.top;
+  }
+
+  // The first line in sight.
+  private get top(): number {
+    return this.sight.lineOf(Math.floor(this.window.top)) ?? 0;
   }
 
   private showHash(): boolean {
@@ -238,9 +166,9 @@ export class LogView extends HTMLElement {
 
   private grow(stretch: Stretch): void {
     this.classList.add("filled");
-    this.take(stretch);
+    this.rows.take(stretch.html, this.top);
     this.sight.total = Math.max(this.sight.total, stretch.next);
-    if (this.found && !this.found.busy) void this.found.go();
+    this.finder.grow();
     this.window.resize(this.sight.rows);
     if (this.following) this.window.move(this.sight.rows);
     this.tellNews();
@@ -302,88 +230,18 @@ export class LogView extends HTMLElement {
 
   private tellErrors(): void {
     this.marked.tell(this.current);
-    this.map.draw(this.sight.total, this.marked.errors, this.found?.hits ?? []);
-  }
-
-  // Search
-
-  private get form(): HTMLFormElement {
-    return this.find<HTMLFormElement>("search");
-  }
-
-  private sought(): Sought {
-    const form = new FormData(this.form);
-    return { q: String(form.get("q") ?? ""), regex: form.has("regex"), case: form.has("case"), stream: String(form.get("stream") ?? "") };
-  }
-
-  // `jump` says to go to what is found first.
-  private look({ jump = true } = {}): void {
-    this.found?.close();
-    this.jumps = jump;
-    const sought = this.sought();
-    const filters = !!sought.stream || (!!sought.q && this.find<HTMLInputElement>("filter").checked);
-    const known = { ...sought, filter: filters && !!sought.q };
-    const query = new URLSearchParams(Object.entries(known).filter(([, value]) => value).map(([name, value]) => [name, value === true ? "1" : String(value)]));
-    query.set("attempt", String(this.source.attempt));
-    if (this.dataset.alone === "yes") history.replaceState(history.state, "", `?${query}${location.hash}`);
-    this.rows.clear();
-    this.sight.matching = filters ? [] : null;
-    this.classList.toggle("filtered", filters);
-    this.found = sought.q || sought.stream ? new Search(this.source, sought, filters, (hits) => this.onHits(hits)) : null;
-    this.window.resize(this.sight.rows);
-    this.tellFound();
-    void this.found?.go();
-  }
-
-  private onHits(hits: Hits): void {
-    const found = this.found!;
-    if (hits.html) this.take({ html: hits.html });
-    if (found.filters) {
-      this.sight.matching = found.hits;
-      this.window.resize(this.sight.rows);
-    } else if (this.jumps && found.hits.length) {
-      this.jumps = false;
-      const from = found.beside(Math.floor(this.window.top) - 1, true);
-      if (from !== undefined) this.show(from, { choose: true });
-    }
-    this.tellFound();
-  }
-
-  private nextHit(forward: boolean): void {
-    const line = this.found?.beside(this.here(forward), forward);
-    if (line !== undefined) this.show(line, { choose: true });
-    this.tellFound();
-  }
-
-  private unfilter(): void {
-    this.find<HTMLInputElement>("filter").checked = false;
-    this.form.querySelector<HTMLSelectElement>("[name=stream]")!.value = "";
-    this.look({ jump: false });
-  }
-
-  private tellFound(): void {
-    const found = this.found;
-    const told = this.find("found");
-    told.hidden = !found;
-    if (!found) return this.tellErrors();
-    const place = found.hits.indexOf(this.current) + 1;
-    const count = found.hits.length.toLocaleString("en") + (found.full ? "+" : "");
-    const scanned = found.busy && this.sight.total ? ` · ${Math.floor((100 * found.next) / this.sight.total)} %` : "";
-    told.querySelector("b")!.textContent = found.fault || (place ? `${place.toLocaleString("en")} / ${count}` : count) + scanned;
-    told.classList.toggle("wrong", !!found.fault);
-    this.tellErrors();
+    this.map.draw(this.sight.total, this.marked.errors, this.finder.hits);
   }
 
   // What people press
 
   private listen(): void {
     this.addEventListener("click", (event) => this.onClick(event));
-    this.form.addEventListener("submit", (event) => {
+    this.find("search").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.look();
+      this.finder.look();
       this.box.focus({ preventScroll: true });
     });
-    this.form.addEventListener("change", (event) => (event.target as HTMLElement).matches("[type=search]") || this.look());
     this.find("follow").addEventListener("change", (event) => this.follow((event.target as HTMLInputElement).checked));
     this.find("times").addEventListener("change", (event) => this.switch("times", (event.target as HTMLSelectElement).value));
     this.find("wrap").addEventListener("change", (event) => this.switch("wrap", (event.target as HTMLInputElement).checked ? "on" : "off"));
@@ -393,7 +251,7 @@ export class LogView extends HTMLElement {
       void this.goTo((event.target as HTMLInputElement).value.trim());
     });
     addEventListener("hashchange", () => this.isConnected && this.showHash());
-    document.addEventListener("keydown", (event) => this.onKey(event), { capture: true });
+    watchLogKeys(this, () => this.box.focus({ preventScroll: true }), (name) => this.act(name));
   }
 
   private switch(name: "times" | "wrap", value: string): void {
@@ -414,29 +272,13 @@ export class LogView extends HTMLElement {
     const line = Number(row?.dataset.n) - 1;
     if (number && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
-      if (this.sight.matching) this.unfilter();
+      if (this.sight.matching) this.finder.unfilter();
       if (event.shiftKey && this.chosen.range) this.chooseTo(line);
       else this.show(line, { choose: true });
       return;
     }
     const group = row && !target.closest("a") && getSelection()?.isCollapsed ? this.groupAt(line) : undefined;
     if (group) this.fold(group);
-  }
-
-  private onKey(event: KeyboardEvent): void {
-    const target = event.target as HTMLElement;
-    const typing = target.matches("input, textarea, select, [contenteditable]");
-    const ours = this.dataset.alone === "yes" || this.contains(target);
-    if (!this.isConnected || !ours || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Escape" && (typing || this.classList.contains("full"))) {
-      if (!typing) this.act("full");
-      this.box.focus({ preventScroll: true });
-    }
-    const act = event.key === "/" ? "search" : KEYS[event.key];
-    if (typing || !act) return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
-    this.act(act);
   }
 
   private act(name: string): void {
@@ -446,8 +288,8 @@ export class LogView extends HTMLElement {
       news: () => this.follow(true),
       "next-error": () => this.nextError(true),
       "previous-error": () => this.nextError(false),
-      "next-hit": () => this.nextHit(true),
-      "previous-hit": () => this.nextHit(false),
+      "next-hit": () => this.finder.next(this.here(true), true),
+      "previous-hit": () => this.finder.next(this.here(false), false),
       search: () => this.find<HTMLInputElement>("q").select(),
       goto: () => this.find<HTMLInputElement>("goto").select(),
       wrap: () => this.switch("wrap", this.dataset.wrap === "on" ? "off" : "on"),
