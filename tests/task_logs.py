@@ -97,5 +97,5 @@ def watching_of(linger: timedelta = timedelta(seconds=1)) -> Iterator[Watching]:
 
 def await_rest(log: TaskLog, watching: Watching) -> None:
     """Wait until nobody is taken to be watching, then count from nothing."""
-    wait_until(lambda: not watching._watched, "nobody watches", within=20)
+    wait_until(lambda: not watching._watched, "nobody watches")
     log.cloud.reset_counts()

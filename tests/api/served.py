@@ -142,7 +142,7 @@ def serving(parts: Served, *, pages: ASGIApp | None = None, **changes: Any) -> I
     """Serve an API of these parts until the end of the block."""
     parts = replace(parts, **changes)
     app = create_app(parts, pages=pages)
-    with listening(app) as (url, stop), httpx.Client(base_url=url, timeout=30) as client:
+    with listening(app) as (url, stop), httpx.Client(base_url=url, timeout=60) as client:
         yield Running(parts, client, stop)
     parts.bell.close()
 

@@ -56,7 +56,7 @@ def test_the_password_of_a_database_that_is_away_is_told_nobody(
         with serving(parts) as api:
             told = everything(api, {})
         shown = Shown(store=store, broker=parts.broker, logs=parts.logs, bell=parts.bell)
-        with listening(create_console(shown)) as (console, _), httpx.Client() as client:
+        with listening(create_console(shown)) as (console, _), httpx.Client(timeout=60) as client:
             pages = [client.get(f"{console}{path}") for path in ("/", "/queues", "/dead_messages")]
         told += "".join(each.text for each in pages)
     assert [each.status_code for each in pages] == [503] * 3

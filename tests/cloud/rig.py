@@ -81,7 +81,7 @@ class CloudProcess:
                 region_name=REGION,
                 aws_access_key_id="test",
                 aws_secret_access_key="test",
-                config=Config(retries={"total_max_attempts": 1}, read_timeout=30),
+                config=Config(retries={"total_max_attempts": 1}, read_timeout=60),
             )
         return self._clients[service]
 
@@ -128,7 +128,7 @@ class CloudProcess:
             f"{self.endpoint}/_cloud/{path}", json.dumps(wish).encode(), method="POST"
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             with error:

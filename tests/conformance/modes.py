@@ -22,8 +22,8 @@ from tests.waiting import wait_until
 
 CLUSTER, BUCKET = "jobs", "job-logs"
 ENDED = ("succeeded", "failed", "cancelled")
-_PATIENCE = 20.0
-_ENDS = 30.0
+_PATIENCE = 60.0
+_ENDS = 60.0
 _OFTEN = 0.25
 """Seconds between two looks: many wait at once, and the jobs need the machine."""
 
@@ -113,7 +113,7 @@ class Mode:
         """Return Barbeque's word for how the execution stands."""
         return str(self.client.get(f"/v1/job_executions/{message_id}").json()["status"])
 
-    def reach(self, message_id: str, *states: str, seconds: float = 60.0) -> dict[str, Any]:
+    def reach(self, message_id: str, *states: str, seconds: float = 120.0) -> dict[str, Any]:
         """Wait for one of the states, and for the logs of all attempts that have ended."""
 
         def look() -> dict[str, Any] | None:

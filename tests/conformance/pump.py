@@ -12,7 +12,7 @@ from barbeque_py import clock
 
 _EVERY = 0.33
 """Seconds between the requests of one client."""
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 
 
 @dataclass(slots=True)

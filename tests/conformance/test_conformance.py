@@ -34,6 +34,8 @@ OF_AN_ATTEMPT = ("number", "round", "state", "reason", "exit_code", "counted")
 OF_A_LOG = ("lines", "bytes", "error_lines", "truncated")
 LONG = timedelta(hours=5)
 MEBIBYTE = 1024 * 1024
+ACTORS = 16
+"""How many acts are played at once: more would wait for each other's containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Both modes, and what is played on them: all of it at once, as waiting is most of it."""
+    """Both modes, and what is played on them: much of it at once, as waiting is most of it."""
 
     modes: list[Mode]
     acts: dict[str, list[Future[Any]]]
@@ -62,7 +64,7 @@ class Stage:
 @pytest.fixture(scope="module")
 def stage(modes: list[Mode]) -> Iterator[Stage]:
     image, names = make_test_image(), [*SCENARIOS, *ACTS]
-    with closing(Registry()) as registry, ThreadPoolExecutor(2 * len(names)) as actors:
+    with closing(Registry()) as registry, ThreadPoolExecutor(ACTORS) as actors:
         for mode in modes:
             mode.apply(manifest(image, f"{registry.address}/absent:1"))
             mode.post("/v2/queues/paused/pause")
@@ -268,7 +270,7 @@ def test_a_log_of_a_gigabyte_is_the_same_to_the_byte(modes: list[Mode]) -> None:
     flood(modes, mebibytes=1024, seconds=1800)
 
 
-def flood(modes: list[Mode], *, mebibytes: int, seconds: float = 60.0) -> None:
+def flood(modes: list[Mode], *, mebibytes: int, seconds: float = 120.0) -> None:
     """Have a job write so much in both modes; compare facts, first and last lines, and bytes."""
     lines = mebibytes * 1024
     with ThreadPoolExecutor(2) as both:

@@ -25,5 +25,5 @@ def address(place: Place) -> Iterator[str]:
 def browser(address: str) -> Iterator[httpx.Client]:
     """A client that says of its forms what a browser says of the console's own."""
     headers = {"sec-fetch-site": "same-origin", "origin": address}
-    with httpx.Client(base_url=address, headers=headers) as client:
+    with httpx.Client(base_url=address, headers=headers, timeout=60) as client:
         yield client

@@ -50,7 +50,10 @@ def test_a_page_is_told_of_changes_and_survives_a_cut(place: Place) -> None:
 
 
 def test_a_stream_goes_on_where_it_was_cut(place: Place) -> None:
-    with serve(create_app(place.parts)) as address, httpx.Client(base_url=address) as client:
+    with (
+        serve(create_app(place.parts)) as address,
+        httpx.Client(base_url=address, timeout=60) as client,
+    ):
         first = next(events(client))
         assert first == {"retry": "1000", "id": first["id"]}
         place.enqueue()

@@ -15,7 +15,7 @@ import pytest
 from tests.waiting import wait_until
 
 BARBEQUE = str(Path(sys.executable).parent / "barbeque")
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 FILE = """
 apps:

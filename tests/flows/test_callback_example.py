@@ -163,7 +163,7 @@ def test_on_a_laptop_backends_answer_where_up_listens(tmp_path: Path) -> None:
             stderr=log,
         )
         try:
-            with httpx.Client(base_url=url, timeout=30) as client:
+            with httpx.Client(base_url=url, timeout=60) as client:
                 wait_until(lambda: _answers(client), "it is up")
                 text = (EXAMPLE / "barbeque.yaml").read_text()
                 text = text.replace("http://127.0.0.1:8700", backend.url)

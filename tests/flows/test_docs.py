@@ -27,7 +27,7 @@ TRIED = [
     *(ROOT / "docs" / f"{name}.md" for name in ("first-job", "api", "tokens")),
 ]
 TRIED += [ROOT / "docs" / f"{name}.md" for name in ("job-image", "schedules")]
-PATIENCE = 60.0
+PATIENCE = 90.0
 DEAD = '{"Type":"JobExecution","Application":"hello","Job":"Greet"}'
 ENDED = ("success", "failed", "error", "cancelled")
 

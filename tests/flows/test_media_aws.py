@@ -102,7 +102,7 @@ def test_ctrl_c_ends_all_that_the_demo_started(tmp_path: Path) -> None:
         assert len(of_the_demo(tmp_path)) > 5
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130, log.read_text()
-        wait_until(lambda: not of_the_demo(tmp_path), "all its processes are gone", within=5)
+        wait_until(lambda: not of_the_demo(tmp_path), "all its processes are gone")
     assert "Stopped." in log.read_text()
 
 

@@ -155,7 +155,7 @@ def pages_of(at: Site, message_id: str) -> dict[str, str]:
     parts = at.office.parts
     shown = Shown(store=at.office.store, broker=parts.broker, logs=parts.logs, bell=parts.bell)
     found: dict[str, str] = {}
-    with serve(create_console(shown)) as url, httpx.Client(base_url=url) as browser:
+    with serve(create_console(shown)) as url, httpx.Client(base_url=url, timeout=60) as browser:
         ahead = ["/", f"/job_executions/{message_id}", "/nowhere"]
         while ahead:
             path = ahead.pop()

@@ -5,12 +5,14 @@ from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import update
 
 from barbeque_py.apps import App
 from barbeque_py.backoff import RetryPolicy
-from barbeque_py.notices import NoticeState, User
-from barbeque_py.store import address_book, apps, notices
+from barbeque_py.notices import PATIENCE, NoticeState, User
+from barbeque_py.store import address_book, apps, notices, outbox, tables
 from barbeque_py.store.notices import Kept
+from barbeque_py.tell_again import send_again
 from barbeque_worker.courier import Backoff
 from tests.notices.mailroom import OK, PASSWORD, USER, Mailroom, make_certificate, serve_mail
 from tests.notices.slack_place import TOKEN, Answer, SlackPlace, check_limits, serve_slack
@@ -182,6 +184,42 @@ def test_a_receiver_that_fails_is_tried_again_with_the_same_id(
     record = office.store.read(lambda tx: notices.deliveries_of(tx, kept.id))
     assert [each.outcome for each in record] == ["failed", "failed", "delivered"]
     assert "451 come back later" in (record[0].answer or "")
+
+
+def test_one_that_nobody_took_for_a_day_is_given_up_and_can_be_sent_again(
+    office: Office, mailroom: Mailroom
+) -> None:
+    mailroom.answer = lambda _recipient, _stage: "451 come back later"
+    office.define("job", "exit 0")
+    message_id = office.enqueue("job", notify={"email": ["ann@example.com"]})
+
+    def tried() -> Kept | None:
+        found = told_of(office, message_id)
+        return found[0] if found and found[0].tries else None
+
+    waiting = wait_until(tried, "the notice was tried")
+    age(office, waiting, PATIENCE - timedelta(minutes=5))
+    tries = wait_until(tried, "it is tried on its first day").tries
+    wait_until(lambda: told_of(office, message_id)[0].tries > tries, "it is tried again")
+    assert told_of(office, message_id)[0].state is NoticeState.WAITING
+    age(office, waiting, PATIENCE)
+    (kept,) = all_over(office, message_id, 1)
+    assert kept.state is NoticeState.GIVEN_UP
+    assert "451 come back later" in (kept.reason or "")
+    assert office.store.read(outbox.oldest_due) is None
+    record = office.store.read(lambda tx: notices.deliveries_of(tx, kept.id))
+    assert {each.outcome for each in record} == {"failed"}
+    mailroom.answer = lambda _recipient, _stage: OK
+    office.store.write(lambda tx: send_again(tx, kept))
+    wait_until(lambda: mailroom.to("ann@example.com"), "it was sent again")
+    (kept,) = all_over(office, message_id, 1)
+    assert kept.state is NoticeState.DELIVERED
+
+
+def age(office: Office, kept: Kept, by: timedelta) -> None:
+    """Have the notice wait for so long already."""
+    made = update(tables.notices).where(tables.notices.c.id == kept.id)
+    office.store.write(lambda tx: tx.execute(made.values(made_at=tx.now - by)))
 
 
 def test_a_receiver_that_says_a_definite_no_is_left_alone(

@@ -191,7 +191,7 @@ def test_lists_counts_and_numbers_cost_the_same_at_any_size(huge: Store, tmp_pat
     with (
         place_on(huge, tmp_path) as place,
         serve_console(place) as address,
-        httpx.Client(base_url=address) as browser,
+        httpx.Client(base_url=address, timeout=60) as browser,
     ):
         served = {path: _serve(browser, kind, path) for path in pages}
     assert {name: figure for name, figure in found.items() if figure > most[name]} == {}

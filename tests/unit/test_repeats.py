@@ -45,7 +45,7 @@ def test_what_repeats_is_written_once_whoever_meets_it_and_then_its_end(kept: Ke
     for number in range(100):
         warn(f"loop {number}", AWAY)
     assert kept.lines == ["loop 0 rests: the database is away"]
-    wait_until(lambda: len(kept.lines) == 2, "its end is told", within=5)
+    wait_until(lambda: len(kept.lines) == 2, "its end is told")
     assert "loop 99 rests: the database is away" in kept.lines[1]
     assert "repeats left out: 99" in kept.lines[1]
     warn("loop 1", AWAY)
@@ -72,5 +72,5 @@ def test_an_outage_that_goes_on_is_told_again(kept: Kept, monkeypatch: pytest.Mo
     monkeypatch.setattr(repeats, "REMINDER", 0.05)
     warn("a", AWAY)
     began = clock.monotonic()
-    wait_until(lambda: warn("a", AWAY) or len(kept.lines) > 1, "it is told again", within=5)  # type: ignore[func-returns-value]
+    wait_until(lambda: warn("a", AWAY) or len(kept.lines) > 1, "it is told again")  # type: ignore[func-returns-value]
     assert clock.monotonic() - began >= 0.05

@@ -128,9 +128,9 @@ def test_reading_stops_soon_after_the_last_reader_and_begins_anew(
 ) -> None:
     source = world.sources[HERE] = Fed([stored(0, b"one")])
     watching.read(HERE, first=0, count=10)
-    wait_until(source.closed.is_set, "the source is left", within=10)
+    wait_until(source.closed.is_set, "the source is left")
     looks = source.looks
-    wait_until(lambda: not watching._watched, "it is forgotten", within=10)
+    wait_until(lambda: not watching._watched, "it is forgotten")
     assert source.looks == looks
     world.sources[HERE] = Fed([stored(0, b"one"), stored(1, b"two")])
     assert texts(watching.read(HERE, first=0, count=10)) == ["one", "two"]
@@ -166,7 +166,7 @@ def test_a_source_that_fails_is_told_to_those_who_find_nothing_new(
             return str(error) == str(fault)
         return False
 
-    wait_until(told, "the failure is told", within=10)
+    wait_until(told, "the failure is told")
     assert texts(watching.read(HERE, first=0, count=10)) == ["one"]
     source.fault = None
     source.lines.append(stored(1, b"two"))
@@ -177,7 +177,7 @@ def test_a_source_that_fails_is_told_to_those_who_find_nothing_new(
         except type(fault):
             return False
 
-    wait_until(goes_on, "reading goes on", within=10)
+    wait_until(goes_on, "reading goes on")
 
 
 def test_a_spool_that_is_full_is_told_and_the_lines_before_stay(
@@ -194,7 +194,7 @@ def test_a_spool_that_is_full_is_told_and_the_lines_before_stay(
             return "can't spool a log" in str(error)
         return False
 
-    wait_until(told, "the full spool is told", within=10)
+    wait_until(told, "the full spool is told")
     watching.close()
 
 

@@ -32,7 +32,7 @@ class Site:
         self.office = office
         self.backend = backend
         self.url = url
-        self.http = httpx.Client(base_url=url, timeout=20)
+        self.http = httpx.Client(base_url=url, timeout=60)
 
     def define(self, job: str = "Encode", **facts: Any) -> None:
         """Define a job of the backend's."""

@@ -141,7 +141,7 @@ class Office:
             return []
         return self.store.read(lambda tx: attempts.of_execution(tx, execution.id))
 
-    def end_of(self, message_id: str, *, seconds: float = 30.0) -> Execution:
+    def end_of(self, message_id: str, *, seconds: float = 120.0) -> Execution:
         """Wait for the execution's end, its logs sealed, and return it."""
 
         def look() -> Execution | None:

@@ -59,7 +59,7 @@ def test_an_engine_that_is_away_is_waited_for_and_costs_no_attempt(
         second = office.enqueue("job")
         time.sleep(2)
         engine.start()
-        execution = office.end_of(second, seconds=60)
+        execution = office.end_of(second, seconds=120)
         assert (execution.state, execution.counted, execution.uncounted) == ("succeeded", 1, 0)
     finally:
         office.close()
@@ -79,7 +79,7 @@ def test_a_job_cut_off_by_its_engine_runs_again_without_losing_a_try(
         engine.kill()
         time.sleep(1)
         engine.start()
-        execution = office.end_of(message_id, seconds=60)
+        execution = office.end_of(message_id, seconds=120)
         assert (execution.state, execution.counted, execution.uncounted) == ("succeeded", 1, 1)
         assert [each.reason for each in office.attempts(message_id)] == ["interrupted", "exited"]
     finally:
@@ -240,7 +240,7 @@ def test_a_start_that_broke_is_made_again_by_the_worker_that_holds_its_lease(
     office.define("job", "true")
     office.work(wrap=lambda executor: cast("Executor", _Stumbles(executor)))
     message_id = office.enqueue("job")
-    execution = office.end_of(message_id, seconds=20)
+    execution = office.end_of(message_id, seconds=120)
     assert (execution.state, execution.attempts) == ("succeeded", 1)
 
 
