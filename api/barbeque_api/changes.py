@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from barbeque_api.applying import check_change, note
-from barbeque_api.differences import differences, state_of
 from barbeque_py.apps import App, JobDefinition, Queue, Subscription
+from barbeque_py.differences import differences, state_of
 from barbeque_py.ecs_faults import faults
 from barbeque_py.errors import ImageRefused, Outrun
 from barbeque_py.identity import Identity

@@ -48,6 +48,7 @@ def build_console(front: Front, *, host: str) -> Any:
             logs=front.logs,
             bell=front.bell,
             watching=front.watching,
+            sources=front.sources,
             entrance=entrance_of(front.settings),
             read_only=front.settings.read_only,
             logs_url=front.settings.logs.url,

@@ -1,15 +1,16 @@
 """Revisions as rows: which image an app runs, who released it, and what its name meant."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, case, func, insert, select, update
+from sqlalchemy import Row, Select, and_, case, func, insert, select, update
 
 from barbeque_py.apps import Revision
+from barbeque_py.executions import AttemptState, State
 from barbeque_py.outcomes import Reason
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import apps, attempts, revisions
+from barbeque_py.store.tables import apps, attempts, executions, revisions
 from barbeque_py.verdicts import Outcomes
 
 _COLUMNS = [revisions.c[each.name] for each in fields(Revision)]
@@ -91,21 +92,65 @@ def lately(tx: Tx, since: datetime, *, app: str | None = None, most: int = 50) -
 
 def outcomes(tx: Tx, revision: int, *, most: int, newest: bool) -> Outcomes:
     """Say how up to `most` executions fared on the revision: the oldest, or the newest of them."""
-    succeeded = and_(attempts.c.reason == Reason.EXITED, attempts.c.exit_code == 0)
-    order = attempts.c.execution.desc() if newest else attempts.c.execution
+    rows = tx.execute(_fates(revision, most=most, newest=newest)).all()
+    good = sum(row.succeeded for row in rows)
+    return Outcomes(len(rows), good, sum(row.ended for row in rows) - good)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An execution of which an attempt on the revision failed, and none has succeeded on it."""
+
+    message_id: str
+    job: str
+    state: State
+    sent_at: datetime
+
+
+def failed_first(tx: Tx, revision: int, *, among: int, most: int) -> list[Failed]:
+    """Return those of the revision's first executions that failed on it, the first one first."""
+    fates = _fates(revision, most=among, newest=False).subquery()
     query = (
+        select(*[executions.c[each.name] for each in fields(Failed)])
+        .join(fates, fates.c.execution == executions.c.id)
+        .where(fates.c.ended == 1, fates.c.succeeded == 0)
+        .order_by(executions.c.id)
+        .limit(most)
+    )
+    found = [Failed(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - public name
+    return [replace(each, state=State(each.state)) for each in found]
+
+
+def _fates(revision: int, *, most: int, newest: bool) -> Select[Any]:
+    succeeded = and_(attempts.c.reason == Reason.EXITED, attempts.c.exit_code == 0)
+    return (
         select(
+            attempts.c.execution,
             func.max(case((succeeded, 1), else_=0)).label("succeeded"),
             func.max(case((attempts.c.counted.is_(True), 1), else_=0)).label("ended"),
         )
         .where(attempts.c.revision == revision)
         .group_by(attempts.c.execution)
-        .order_by(order)
+        .order_by(attempts.c.execution.desc() if newest else attempts.c.execution)
         .limit(most)
     )
-    rows = tx.execute(query).all()
-    good = sum(row.succeeded for row in rows)
-    return Outcomes(len(rows), good, sum(row.ended for row in rows) - good)
+
+
+def all_current(tx: Tx) -> dict[str, Revision]:
+    """Return the revision that each app's jobs run, by the app; those that have one."""
+    query = select(*_COLUMNS).join(apps, apps.c.revision == revisions.c.id)
+    return {each.app: each for each in map(_read, tx.execute(query))}
+
+
+def running(tx: Tx) -> dict[tuple[str, int], int]:
+    """Count the containers that are started or starting, by app and number of the revision."""
+    query = (
+        select(revisions.c.app, revisions.c.number, func.count().label("found"))
+        .join(attempts, attempts.c.revision == revisions.c.id)
+        .where(attempts.c.state.in_([AttemptState.STARTING, AttemptState.RUNNING]))
+        .group_by(revisions.c.app, revisions.c.number)
+    )
+    return {(row.app, row.number): row.found for row in tx.execute(query)}
 
 
 def _one(row: Row[Any] | None) -> Revision | None:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from barbeque_console.actions import Actions
+from barbeque_console.apps import AppPages
 from barbeque_console.assets import Assets
 from barbeque_console.audit import AuditPages
 from barbeque_console.bulk import BulkPages
@@ -33,6 +34,7 @@ from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_console.queues import QueuePages
 from barbeque_console.refusals import ChooseApp, LoginNeeded, Refusal
+from barbeque_console.releases import ReleasePages
 from barbeque_console.rights import Router, door_of, routes_of
 from barbeque_console.search import SearchPages
 from barbeque_console.settings import SettingsPages
@@ -76,6 +78,8 @@ PAGES: tuple[type[Routed], ...] = (
     QueuePages,
     FailurePages,
     JobPages,
+    AppPages,
+    ReleasePages,
     StatsPages,
     TimelinePages,
     Actions,

@@ -26,6 +26,7 @@ ENTRIES = (
     Entry("/executions", _("Executions"), "list", "e", of_apps=True),
     Entry("/failures", _("Failures"), "failure", "f", of_apps=True),
     Entry("/jobs", _("Jobs"), "job", "j", of_apps=True),
+    Entry("/apps", _("Apps"), "app", "a", of_apps=True),
     Entry("/stats", _("Stats"), "chart", "s", of_apps=True),
     Entry("/timeline", _("Timeline"), "timeline", "l", of_apps=True),
     Entry("/queues", _("Queues"), "queue", "q"),

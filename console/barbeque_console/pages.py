@@ -30,6 +30,9 @@ NOTICES = {
     "dropped": _("The message was dropped."),
     "kept": _("It is kept."),
     "enqueued": _("It is enqueued: it begins as soon as a worker has room for it."),
+    "released": _("It is released: executions that begin from now on run it."),
+    "as-before": _("The app runs exactly this image already: nothing was changed."),
+    "rolled-back": _("The former image is back: executions that begin from now on run it."),
     "revoked": _("The token is revoked: nobody can use it any more within ten seconds."),
     "roles": _("Their roles are saved, and hold from their next click on."),
     "disabled": _("They are kept out, and every session of theirs has ended."),
@@ -151,14 +154,14 @@ def _environment() -> Environment:
         hide,
     )
     made.filters |= {each.__name__: each for each in filters}
-    made.filters["segment"] = _segment
+    made.filters["segment"] = segment
     made.filters["bytes"] = words.size
     made.filters["with_links"] = _with_links
     made.globals |= {"bars_of": drawings.bars_of, "line_of": drawings.line_of}
     return made
 
 
-def _segment(name: str) -> str:
+def segment(name: str) -> str:
     """Return the name as one part of a path."""
     return quote(name, safe="")
 

@@ -1,11 +1,12 @@
 """What the console is made of: live parts; wiring puts them together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from barbeque_py.broker import Broker
 from barbeque_py.entrance import Entrance
 from barbeque_py.logstore import LogStore
+from barbeque_py.release import Sources
 from barbeque_py.setting_values import EnvironmentName
 from barbeque_py.store import Store
 from barbeque_py.wake import Bell
@@ -22,6 +23,8 @@ class Shown:
     bell: Bell
     watching: Watching | None = None
     """Shows logs that nobody ships while their tasks run; None where there are none."""
+    sources: Sources = field(default_factory=Sources)
+    """Where images may come from, and who knows what their tags mean."""
     entrance: Entrance | None = None
     """How people come in; without it nobody is asked, which is for loopback only."""
     read_only: bool = False

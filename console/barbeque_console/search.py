@@ -7,7 +7,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from barbeque_console.executions import READ
-from barbeque_console.pages import Pages, redirect
+from barbeque_console.pages import Pages, redirect, segment
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, needs, theirs, visitor_of
 from barbeque_console.tongue import mark
@@ -96,11 +96,15 @@ def _by_handle(tx: Tx, text: str) -> str | None:
 
 def _by_name(tx: Tx, text: str, who: Person) -> list[_Candidate]:
     jobs = [job for job in queries.job_names(tx) if who.may(Scope.READ, job[0])]
-    found = [(mark("app"), app, {"app": app}) for app in dict.fromkeys(app for app, _ in jobs)]
-    found += [(mark("job"), f"{app}/{job}", {"app": app, "job": job}) for app, job in jobs]
+    known = [
+        (f"/apps/{segment(app.name)}", mark("app"), app.name)
+        for app in apps.all_apps(tx)
+        if who.may(Scope.READ, app.name)
+    ]
+    found = [(mark("job"), f"{app}/{job}", {"app": app, "job": job}) for app, job in jobs]
     if who.may(Scope.READ):
         found += [(mark("queue"), queue, {"queue": queue}) for queue in apps.queue_names(tx)]
-    known = [(f"/executions?{urlencode(query)}", kind, name) for kind, name, query in found]
+    known += [(f"/executions?{urlencode(query)}", kind, name) for kind, name, query in found]
     exact_jobs = [each for each in known if each[2].lower().partition("/")[2] == text]
     if exact_jobs:
         return exact_jobs

@@ -115,7 +115,9 @@ class Place:
 
         def begin(tx: Tx) -> AttemptId:
             claimant = Claimant("worker", PLACE, timedelta(seconds=90))
-            ready = Preparation("media@sha256:" + "0" * 64, PLACE)
+            owner = apps.get_app(tx, "media")
+            revision = None if owner is None else owner.revision
+            ready = Preparation("media@sha256:" + "0" * 64, PLACE, revision=revision)
             jobs = {job.name: ready for job in apps.all_jobs(tx) if job.app == "media"}
             [found] = claim(tx, claimant, queue, most=1, prepared={"media": jobs})
             attempts.mark_running(

@@ -9,6 +9,7 @@ from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.setting_values import EnvironmentName
 from tests.console.history import fill_numbers
 from tests.console.looks import Viewer, open_browser, open_viewer
+from tests.console.releases import fill_releases
 from tests.console.rigs import Place, open_place, serve_console, stored
 
 PAGES: list[tuple[str, str]] = [
@@ -21,6 +22,11 @@ PAGES: list[tuple[str, str]] = [
     ("stats", "/jobs/media/Encode/stats?range=24h"),
     ("stats-all", "/stats?range=30d"),
     ("timeline", "/timeline?range=24h"),
+    ("apps", "/apps"),
+    ("app", "/apps/media"),
+    ("release", "/apps/media/releases/3"),
+    ("release-ask", "/apps/media/release?image=registry.example.com/media:4&note=faster"),
+    ("rollback", "/apps/media/rollback?to=1"),
     ("executions", "/executions"),
     ("executions-none", "/executions?app=nobody"),
     ("executions-misread", "/executions?q=app:media+stat:failed"),
@@ -37,7 +43,7 @@ PAGES: list[tuple[str, str]] = [
 ]
 """Each page's name and address; `{failed}` is the id of an execution that has failed once."""
 
-FILLERS: list[Callable[[Place], None]] = [fill_numbers]
+FILLERS: list[Callable[[Place], None]] = [fill_numbers, fill_releases]
 """What else there is to be seen: each one adds to the place."""
 
 

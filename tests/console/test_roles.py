@@ -128,6 +128,7 @@ def own(place: Place, app: str) -> dict[str, Any]:
         "job": "Thumbnail",
         "name": "default",
         "attempt": 1,
+        "revision": 1,
         "token_id": "nothing",
         "user": victim,
     }

@@ -13,6 +13,8 @@ from tests.console.rigs import Place
 
 UI = Path(__file__).parents[2] / "console" / "ui"
 OURS = [
+    "app",
+    "apps",
     "base",
     "bulk",
     "bulk_ask",
@@ -26,6 +28,9 @@ OURS = [
     "help",
     "keys",
     "parts",
+    "release",
+    "release_ask",
+    "releases",
 ]
 
 

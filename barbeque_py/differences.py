@@ -13,7 +13,7 @@ def differences(before: Thing | None, after: Thing | None) -> list[dict[str, Any
 
     Values are as an apply file says them.
     """
-    left, right = (dict(_flat(facts_of(each))) for each in (before, after))
+    left, right = (dict(flat(facts_of(each))) for each in (before, after))
     return [
         {"key": key, "before": left.get(key), "after": right.get(key)}
         for key in {**left, **right}
@@ -27,9 +27,10 @@ def state_of(things: Iterable[tuple[str, str, Thing | None]]) -> str:
     return hashlib.sha256(strict_json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value under its whole key, as `retry.limit`."""
     for name, value in facts.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
