@@ -93,7 +93,9 @@ def api(context: typer.Context, host: ApiHost = "127.0.0.1", port: Port = 3003) 
 
     With BARBEQUE_AUTH=tokens it may listen on any address; without, on loopback only.
 
-    Does not make the database (`barbeque migrate` does). SIGTERM or Ctrl-C ends it.
+    Does not make the database (`barbeque migrate` does). SIGTERM or Ctrl-C ends it. Where a load
+    balancer has asked /readyz within a minute, SIGTERM makes that 503 first, and requests are
+    answered for 5 more seconds.
     """
     from barbeque_py.cli.site import build_api
 
@@ -146,6 +148,7 @@ def _serve_alone(
         try:
             app = build(front, host=listening.getsockname()[0])
             server = make_server(app, settings.proxies)
+            server.announces = True
             print_line(f"barbeque {name} listens at {url_of(listening)}")
             if not is_api:
                 print_way_in(front, url_of(listening))

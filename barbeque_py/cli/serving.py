@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -19,6 +20,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from barbeque_api.gate import JOB_PATHS
 from barbeque_console.door import PEER
 from barbeque_py.cli.exits import Code, Failure
+from barbeque_py.cli.leaving import Leaving
 from barbeque_py.cli.repeats import Repeats
 from barbeque_py.entrance import entrance_of
 from barbeque_py.setting_values import Address
@@ -203,13 +205,16 @@ class _Server(uvicorn.Server):
     """A server that tells at once that it is going to end, before requests under way have."""
 
     at_end: Callable[[], None] = staticmethod(lambda: None)
+    announces = False
+    """Whether it is one of several: it tells a load balancer before it ends at SIGTERM."""
 
     def __init__(self, app: Any, proxies: Sequence[Network] = ()) -> None:
         self._readers = _Impatient(app)
+        self._leaving = Leaving(self._readers)
         self._beside: list[tuple[_Second, socket.socket]] = []
         self._running: list[asyncio.Task[None]] = []
         config = uvicorn.Config(
-            _Met(self._readers, proxies),
+            _Met(self._leaving, proxies),
             proxy_headers=False,  # `_Met` does it, after it has noted who really asked
             log_config=None,
             log_level="warning",
@@ -229,6 +234,14 @@ class _Server(uvicorn.Server):
             asyncio.create_task(server.serve(sockets=[listening]))
             for server, listening in self._beside
         ]
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End at once; at SIGTERM only after a load balancer that looks at us was told."""
+        if not (self.announces and sig == signal.SIGTERM and self._leaving.announce()):
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._leaving.is_over
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._readers.end()

@@ -5,7 +5,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -242,7 +242,7 @@ class _Course:
 
     def _done(self) -> bool:
         idle = self._calm and len(self.wanted) >= self._drill.jobs
-        return idle and _all_final(self._store, self.wanted)
+        return idle and all_final(self._store, self.wanted)
 
 
 def _enqueue(front: Front, name: str) -> str:
@@ -261,7 +261,8 @@ def _enqueue(front: Front, name: str) -> str:
     return message_id
 
 
-def _all_final(store: Store, wanted: dict[str, int]) -> bool:
+def all_final(store: Store, wanted: Collection[str]) -> bool:
+    """Tell whether all have ended, and everything that follows an end is done."""
     try:
         found = store.read(lambda tx: rows.many_by_message_id(tx, wanted))
         undone = store.read(outbox.oldest_due)

@@ -105,7 +105,7 @@ class Fleet:
     def calm(self) -> None:
         self.cloud.faults()
 
-    def starts(self) -> Counter[str] | None:
+    def starts(self) -> Counter[str]:
         tasks = self.cloud.control("ecs", "tasks")["tasks"]
         return Counter(task["startedBy"].rpartition("/")[2] for task in tasks)
 

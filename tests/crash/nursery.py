@@ -160,8 +160,8 @@ def _mutated(parts: Parts, fuse: Fuse, mutant: str) -> Parts:
     return parts
 
 
-def main() -> None:
-    """Fork a worker for each line, tell each death, end with the input."""
+def nurse(work: Callable[[dict[str, Any]], None]) -> None:
+    """Fork a child that does the work for each line, tell each death, end with the input."""
     children: set[int] = set()
     _read_models()
     while True:
@@ -170,7 +170,7 @@ def main() -> None:
             line = sys.stdin.readline()
             if not line:
                 break
-            children.add(_fork(json.loads(line)))
+            children.add(_fork(work, json.loads(line)))
         for pid in list(children):
             dead, status = os.waitpid(pid, os.WNOHANG)
             if dead:
@@ -187,13 +187,13 @@ def _read_models() -> None:
         open_client(service, region="us-east-1").close()
 
 
-def _fork(order: dict[str, Any]) -> int:
+def _fork(work: Callable[[dict[str, Any]], None], order: dict[str, Any]) -> int:
     pid = os.fork()
     if pid == 0:
         try:
             work(order)
         except BaseException:
-            logging.getLogger(__name__).exception("the worker failed")
+            logging.getLogger(__name__).exception("the child failed")
             os._exit(1)
         os._exit(0)
     print("born", pid, flush=True)
@@ -201,4 +201,4 @@ def _fork(order: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    nurse(work)

@@ -15,11 +15,11 @@ _PATIENCE = 60
 
 
 class Workers:
-    """The process that forks the workers."""
+    """The process that forks the workers, or whatever `nursery` forks."""
 
-    def __init__(self) -> None:
+    def __init__(self, nursery: str = "tests.crash.nursery") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.nursery"],
+            [sys.executable, "-m", nursery],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -28,6 +28,8 @@ class Workers:
         self._rest = b""
         self.alive: set[int] = set()
         self.killed = 0
+        self.ended: dict[int, int] = {}
+        """Exit codes by pid."""
         self.newest = 0
         self._ordered = 0
 
@@ -63,6 +65,7 @@ class Workers:
             self.alive.add(self.newest)
             return False
         self.alive.discard(int(pid))
+        self.ended[int(pid)] = int(status)
         self.killed += status == "-9"
         return True
 

@@ -148,8 +148,11 @@ class Worker:
             section.shippers.stop(max(0.0, until - clock.monotonic()))
         for loop in self._loops:
             loop.join(max(0.0, until - clock.monotonic()))
-        self._intakes.join(max(0.0, until - clock.monotonic()))
         self._resign()
+        # A message that a broken-off long poll was answered with stays hidden for a minute, so
+        # polls are waited for: last, as others want what we have given up.
+        self._intakes.join(max(0.0, until - clock.monotonic()))
+        log.info("worker %s has stopped", self._station.owner)
 
     def _resign(self) -> None:
         """Give up every lease but those of starts still being called."""
@@ -165,7 +168,6 @@ class Worker:
             self._station.store.write(resign)
         except OutsideError as error:
             log.warning("leases were not given up, they end by themselves: %s", error)
-        log.info("worker %s has stopped", owner)
 
 
 def run(
