@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import ssl
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -49,12 +50,15 @@ class Server:
     @property
     def connection(self) -> dict[str, Any]:
         """What httpx's clients are made with."""
+        url = httpx.URL(self.url)
         return {
             "base_url": self.url,
             "headers": self._headers,
             "timeout": self._patience,
+            # Loading the authorities takes longer than all else, and plain HTTP asks none.
+            "verify": url.scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             # A proxy for the internet can't reach this machine's own loopback.
-            "trust_env": not _is_loopback(httpx.URL(self.url).host),
+            "trust_env": not _is_loopback(url.host),
         }
 
     def request(self, call: Call[Any]) -> dict[str, Any]:

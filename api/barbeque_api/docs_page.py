@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from barbeque_api.rights import open_to_all
@@ -25,6 +26,9 @@ class DocsPage:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
+
+    @cached_property  # as it takes longer than all routes together, and few APIs are asked for it
+    def _template(self) -> Template:
         environment = Environment(
             loader=PackageLoader("barbeque_api"),
             autoescape=True,
@@ -36,7 +40,7 @@ class DocsPage:
         environment.filters["kind"] = _kind
         environment.filters["curl"] = _curl
         environment.filters["words"] = _words
-        self._template = environment.get_template("docs.html")
+        return environment.get_template("docs.html")
 
     def add_to(self, router: APIRouter) -> None:
         """Add the route."""

@@ -5,6 +5,8 @@ import ipaddress
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cached_property
 
 import httpx
 
@@ -32,9 +34,16 @@ class DistributionRegistry:
     """Registries that anybody may read, with a token for everybody where they want one."""
 
     def __init__(self) -> None:
+        self._opened = ExitStack()
+
+    @cached_property  # as a client loads all the authorities, and most processes ask no registry
+    def _far(self) -> httpx.Client:
+        return self._opened.enter_context(httpx.Client(timeout=_PATIENCE))
+
+    @cached_property
+    def _near(self) -> httpx.Client:
         # A proxy for the internet can't reach this machine's own loopback.
-        self._far = httpx.Client(timeout=_PATIENCE)
-        self._near = httpx.Client(timeout=_PATIENCE, trust_env=False)
+        return self._opened.enter_context(httpx.Client(timeout=_PATIENCE, trust_env=False))
 
     def digest_of(self, image: str) -> str | None:
         """Ask for the tag's manifest; None when the registry refuses or does not answer."""
@@ -57,8 +66,7 @@ class DistributionRegistry:
 
     def close(self) -> None:
         """Close the connections."""
-        self._far.close()
-        self._near.close()
+        self._opened.close()
 
     def _ask(self, client: httpx.Client, address: str, name: str) -> str:
         headers = {"Accept": ", ".join(_KINDS)}

@@ -33,6 +33,7 @@ from barbeque_py.start import Claimant, claim
 from barbeque_py.store import Store, Tx, apps
 from barbeque_py.store import executions as rows
 from barbeque_py.wake import Bell
+from tests.asking import open_client
 from tests.waiting import wait_until
 
 T = TypeVar("T")
@@ -142,7 +143,7 @@ def serving(parts: Served, *, pages: ASGIApp | None = None, **changes: Any) -> I
     """Serve an API of these parts until the end of the block."""
     parts = replace(parts, **changes)
     app = create_app(parts, pages=pages)
-    with listening(app) as (url, stop), httpx.Client(base_url=url, timeout=60) as client:
+    with listening(app) as (url, stop), open_client(url) as client:
         yield Running(parts, client, stop)
     parts.bell.close()
 

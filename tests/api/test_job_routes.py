@@ -31,6 +31,7 @@ from tests.api.served import (
     parts_of,
     serving,
 )
+from tests.asking import open_client
 from tests.contracts.logstore_rigs import WatchedLogStore
 
 KIB = 1024
@@ -214,7 +215,7 @@ def test_no_token_is_written_into_a_log_or_an_answer(
 def test_at_an_address_of_their_own_nothing_else_answers(small_api: Running) -> None:
     attempt = start(small_api, {"n": 1})
     app = create_job_app(replace(small_api.parts, allowed_hosts=frozenset()))
-    with listening(app) as (url, _), httpx.Client(base_url=url, timeout=60) as jobs:
+    with listening(app) as (url, _), open_client(url) as jobs:
         params = {"token": token_of(small_api, attempt)}
         assert jobs.get(f"/v2/attempts/{attempt}/message", params=params).json() == {"n": 1}
         for path in ("/", "/livez", "/readyz", "/openapi.json", "/docs", "/v2/queues", "/v1"):

@@ -5,7 +5,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from barbeque_api.app import create_app
@@ -16,6 +15,7 @@ from barbeque_py.issue import Wish, issue
 from barbeque_py.store import Store
 from tests.api.routes import routes_of
 from tests.api.served import JOB, UNSEEN, Running, define, listening, parts_of, serving
+from tests.asking import open_client
 
 PASSWORD = "canary-of-the-database"
 VALUES: dict[str, Any] = {
@@ -56,7 +56,7 @@ def test_the_password_of_a_database_that_is_away_is_told_nobody(
         with serving(parts) as api:
             told = everything(api, {})
         shown = Shown(store=store, broker=parts.broker, logs=parts.logs, bell=parts.bell)
-        with listening(create_console(shown)) as (console, _), httpx.Client(timeout=60) as client:
+        with listening(create_console(shown)) as (console, _), open_client() as client:
             pages = [client.get(f"{console}{path}") for path in ("/", "/queues", "/dead_messages")]
         told += "".join(each.text for each in pages)
     assert [each.status_code for each in pages] == [503] * 3

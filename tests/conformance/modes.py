@@ -15,6 +15,7 @@ import yaml
 
 from barbeque_py.settings import Settings
 from barbeque_py.store import Store, schema
+from tests.asking import open_client
 from tests.cloud.rig import CloudProcess
 from tests.flows.place import free_port
 from tests.stores import MariaDb
@@ -48,7 +49,7 @@ class Mode:
         self.settings = Settings.from_environment(self.environment)
         self.store = Store(self.settings.database, create=True)
         self.installation = schema.migrate(self.store)
-        self.client = httpx.Client(base_url=self.url, timeout=_PATIENCE)
+        self.client = open_client(self.url)
         self._processes: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._asked = False
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import httpx
-
 from barbeque_py import clock
+from tests.asking import open_client
 
 _EVERY = 0.33
 """Seconds between the requests of one client."""
@@ -31,7 +30,7 @@ def pumping(
     answers, stop = Answers(), threading.Event()
 
     def pump() -> None:
-        with httpx.Client(base_url=url, timeout=_PATIENCE) as client:
+        with open_client(url) as client:
             while not stop.is_set():
                 began = clock.monotonic()
                 answer = client.post("/v2/job_executions", json=request)

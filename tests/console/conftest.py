@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.asking import open_client
 from tests.console.rigs import Place, open_place, serve_console
 
 
@@ -25,5 +26,5 @@ def address(place: Place) -> Iterator[str]:
 def browser(address: str) -> Iterator[httpx.Client]:
     """A client that says of its forms what a browser says of the console's own."""
     headers = {"sec-fetch-site": "same-origin", "origin": address}
-    with httpx.Client(base_url=address, headers=headers, timeout=60) as client:
+    with open_client(address, headers=headers) as client:
         yield client

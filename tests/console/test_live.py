@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from barbeque_console.app import create_app
+from tests.asking import open_client
 from tests.console.looks import open_browser, open_viewer
 from tests.console.rigs import Place, open_place, serve
 
@@ -52,7 +53,7 @@ def test_a_page_is_told_of_changes_and_survives_a_cut(place: Place) -> None:
 def test_a_stream_goes_on_where_it_was_cut(place: Place) -> None:
     with (
         serve(create_app(place.parts)) as address,
-        httpx.Client(base_url=address, timeout=60) as client,
+        open_client(address) as client,
     ):
         first = next(events(client))
         assert first == {"retry": "1000", "id": first["id"]}

@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import expect
 
 from barbeque_py.logstores.directory import DirectoryLogStore
+from tests.asking import open_client
 from tests.console.long_logs import write_long_log
 from tests.console.looks import open_browser, open_viewer
 from tests.console.rigs import GrowingLog, Place, open_place, serve_console
@@ -72,7 +73,7 @@ def tell(what: str, times: list[float]) -> float:
 
 def test_any_line_is_at_hand_at_the_server(site: Site) -> None:
     chance = random.Random(1)
-    with httpx.Client(base_url=site.address, timeout=60) as client:
+    with open_client(site.address) as client:
 
         def window() -> None:
             first = chance.randrange(LINES - 200)
@@ -93,7 +94,7 @@ def test_all_of_a_log_is_searched_in_flat_memory(site: Site, query: dict[str, st
     hits: list[int] = []
     first, most = 0.0, 0.0
     with (
-        httpx.Client(base_url=site.address, timeout=60) as client,
+        open_client(site.address) as client,
         client.stream("GET", f"{site.log}/search", params={"attempt": 1, **query}) as answer,
     ):
         for line in answer.iter_lines():

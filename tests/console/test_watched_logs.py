@@ -11,6 +11,7 @@ from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.settle import settle
 from barbeque_py.watched import Watching
+from tests.asking import open_client
 from tests.cloud.rig import CloudProcess
 from tests.console.rigs import Place, open_place, serve_console
 from tests.console.test_logs import numbers_in, numbers_on
@@ -40,7 +41,7 @@ def address(place: Place) -> Iterator[str]:
 
 @pytest.fixture
 def browser(address: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, timeout=60) as client:
+    with open_client(address) as client:
         yield client
 
 

@@ -18,6 +18,7 @@ from barbeque_py.executions import State
 from barbeque_py.ids import new_message_id
 from barbeque_py.messages import JobMessage, Options
 from barbeque_py.signing import signed
+from tests.asking import open_client
 from tests.flows.pages import ROOT
 from tests.flows.place import free_port
 from tests.receiver import Receiver, Reply
@@ -163,7 +164,7 @@ def test_on_a_laptop_backends_answer_where_up_listens(tmp_path: Path) -> None:
             stderr=log,
         )
         try:
-            with httpx.Client(base_url=url, timeout=60) as client:
+            with open_client(url) as client:
                 wait_until(lambda: _answers(client), "it is up")
                 text = (EXAMPLE / "barbeque.yaml").read_text()
                 text = text.replace("http://127.0.0.1:8700", backend.url)

@@ -10,6 +10,7 @@ import pytest
 
 from barbeque_py.store import Store, apps
 from barbeque_py.tickets import ticket
+from tests.asking import open_client
 from tests.flows.place import (
     PATIENCE,
     Place,
@@ -66,7 +67,7 @@ def test_up_prints_a_link_that_lets_one_browser_in(shop: Place) -> None:
     link = said.partition("log in    ")[2].split()[0]
     assert link.startswith(f"{shop.url}/login/link?key=")
     headers = {"accept": "text/html", "origin": shop.url}
-    with httpx.Client(headers=headers, follow_redirects=True, timeout=60) as client:
+    with open_client(headers=headers, follow_redirects=True) as client:
         shown = client.get(f"{shop.url}/")
         assert shown.url.path == "/login"
         key = link.partition("key=")[2]
@@ -74,7 +75,7 @@ def test_up_prints_a_link_that_lets_one_browser_in(shop: Place) -> None:
         assert page.status_code == 200
         assert page.url.path != "/login/link"
         assert "Log out" in client.get(f"{shop.url}/account").text
-    with httpx.Client(headers=headers, timeout=60) as client:
+    with open_client(headers=headers) as client:
         again = client.post(f"{shop.url}/login/link", data={"key": key})
         assert again.status_code == 403
         assert "used already" in again.text
@@ -94,7 +95,7 @@ def test_members_come_in_from_anywhere_and_are_kept_out_again(alone: Place) -> N
     headers = {"origin": "https://bq.example.com", "host": "bq.example.com"}
     with (
         alone.started("console", "--host", "0.0.0.0", "--port", str(alone.port)) as console,
-        httpx.Client(base_url=alone.url, headers=headers, timeout=60) as client,
+        open_client(alone.url, headers=headers) as client,
     ):
         assert console.stdout is not None
         assert console.stdout.readline().startswith("barbeque console listens at ")
@@ -115,7 +116,7 @@ def test_an_api_that_asks_for_tokens_may_be_reached_from_anywhere(alone: Place) 
     alone.say("migrate")
     token = alone.say("token", "create", "ops", "--scope", "admin")
     words = ("api", "--host", "0.0.0.0", "--port", str(alone.port))
-    with alone.started(*words) as api, httpx.Client(base_url=alone.url, timeout=60) as client:
+    with alone.started(*words) as api, open_client(alone.url) as client:
         assert api.stdout is not None
         assert api.stdout.readline().startswith("barbeque api listens at ")
         ended = alone.call("queues")

@@ -17,6 +17,7 @@ from barbeque_py.identity import EVERYBODY, Scope
 from barbeque_py.issue import Wish, issue
 from barbeque_py.store import Store, Tx, apps
 from barbeque_py.store.schema import migrate
+from tests.asking import open_client
 from tests.cloud.rig import CloudProcess
 from tests.flows.place import BARBEQUE, PATIENCE, free_port
 from tests.stores import MariaDb
@@ -63,7 +64,7 @@ class Site:
     @property
     def client(self) -> httpx.Client:
         headers = {"authorization": f"Bearer {self.token}"}
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=60)
+        return open_client(f"http://127.0.0.1:{self.port}", headers=headers)
 
 
 class Running:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin
 
-import httpx
 import pytest
 from sqlalchemy import select
 
@@ -20,6 +19,7 @@ from barbeque_py.cli.findings_notices import look_at_notices
 from barbeque_py.notices import NoticeState
 from barbeque_py.store import apps, notices, signing_secrets, tables
 from barbeque_worker.courier import Backoff
+from tests.asking import open_client
 from tests.console.rigs import serve
 from tests.notices.mailroom import OK, PASSWORD, USER, Mailroom, make_certificate, serve_mail
 from tests.notices.slack_place import HOOK, TOKEN, Answer, SlackPlace, serve_slack
@@ -155,7 +155,7 @@ def pages_of(at: Site, message_id: str) -> dict[str, str]:
     parts = at.office.parts
     shown = Shown(store=at.office.store, broker=parts.broker, logs=parts.logs, bell=parts.bell)
     found: dict[str, str] = {}
-    with serve(create_console(shown)) as url, httpx.Client(base_url=url, timeout=60) as browser:
+    with serve(create_console(shown)) as url, open_client(url) as browser:
         ahead = ["/", f"/job_executions/{message_id}", "/nowhere"]
         while ahead:
             path = ahead.pop()

@@ -20,6 +20,7 @@ from barbeque_py.executions import State
 from barbeque_py.store import Store, Tx, lists, rollups
 from barbeque_py.store.lists import Filter
 from barbeque_py.store.rollups import Span, start_of
+from tests.asking import open_client
 from tests.console.rigs import place_on, serve_console
 from tests.store.barbeque_database import BarbequeDatabase, barbeque_database
 from tests.stores import MariaDb, migrated
@@ -191,7 +192,7 @@ def test_lists_counts_and_numbers_cost_the_same_at_any_size(huge: Store, tmp_pat
     with (
         place_on(huge, tmp_path) as place,
         serve_console(place) as address,
-        httpx.Client(base_url=address, timeout=60) as browser,
+        open_client(address) as browser,
     ):
         served = {path: _serve(browser, kind, path) for path in pages}
     assert {name: figure for name, figure in found.items() if figure > most[name]} == {}

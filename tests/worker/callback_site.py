@@ -18,6 +18,7 @@ from barbeque_py.backoff import RetryPolicy
 from barbeque_py.store import apps, signing_secrets
 from barbeque_worker.courier import Backoff
 from tests.api.served import listening, parts_of
+from tests.asking import open_client
 from tests.receiver import Received, Receiver
 from tests.waiting import wait_until
 from tests.worker.office import Office
@@ -32,7 +33,7 @@ class Site:
         self.office = office
         self.backend = backend
         self.url = url
-        self.http = httpx.Client(base_url=url, timeout=60)
+        self.http = open_client(url)
 
     def define(self, job: str = "Encode", **facts: Any) -> None:
         """Define a job of the backend's."""
