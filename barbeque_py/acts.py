@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 from barbeque_py.cancel import ANY_APP, Cancelled, cancel
-from barbeque_py.errors import NoDeadMessage, UnknownExecution, UnknownQueue
+from barbeque_py.errors import NoDeadMessage, UnknownExecution, UnknownQueue, UnknownWorker
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.retry import NewMessage, retry
-from barbeque_py.store import Tx, apps, audit, dead
+from barbeque_py.store import Tx, apps, audit, dead, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.store.executions import Execution
 
@@ -83,6 +83,19 @@ def pause_queue(tx: Tx, who: Identity, name: str, *, pausing: bool, reason: str 
     before, after = {"paused": paused}, {"paused": pausing, "reason": reason or None}
     action = "queue.pause" if pausing else "queue.resume"
     audit.record(tx, who, action, f"queue:{name}", before=before, after=after)
+
+
+def drain_worker(tx: Tx, who: Identity, name: str, *, draining: bool) -> None:
+    """Let the worker take nothing new, or take again. Raises `UnknownWorker`."""
+    found = workers.named(tx, name)
+    if found is None:
+        raise UnknownWorker(f"no worker, or more than one, is called {name[:80]!r}")
+    if (found.drained_at is not None) is draining:
+        return
+    workers.set_drained(tx, found.id, drained=draining)
+    action = "worker.drain" if draining else "worker.undrain"
+    before, after = {"drained": not draining}, {"drained": draining}
+    audit.record(tx, who, action, f"worker:{found.id}", before=before, after=after)
 
 
 def drop_dead_message(tx: Tx, who: Identity, number: int) -> None:

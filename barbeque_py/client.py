@@ -172,6 +172,18 @@ class Client(Asking):
         """Start from the queue again."""
         return self._call("POST", f"/v2/queues/{_part(queue)}/resume")
 
+    def workers(self) -> dict[str, Any]:
+        """Return who is at work, the slots of each place, and what is held back there."""
+        return self._dict("GET", "/v2/workers")
+
+    def drain(self, worker: str) -> dict[str, Any]:
+        """Let the worker take nothing new; it finishes what it has."""
+        return self._dict("POST", f"/v2/workers/{_part(worker)}/drain")
+
+    def undrain(self, worker: str) -> dict[str, Any]:
+        """Let the worker take again."""
+        return self._dict("POST", f"/v2/workers/{_part(worker)}/undrain")
+
     def schedules(self, app: str | None = None) -> list[dict[str, Any]]:
         """Return what runs by the clock, each with its next times."""
         found = self._dict("GET", "/v2/schedules", params=_given({"app": app}))

@@ -3,6 +3,7 @@
 BarbequeError
   RequestError            the caller must change something; nothing was stored
     UnknownQueue
+    UnknownWorker
     UnknownJob
     UnknownExecution
     UnknownApp
@@ -47,6 +48,10 @@ class RequestError(BarbequeError):
 
 class UnknownQueue(RequestError):
     """No queue has this name."""
+
+
+class UnknownWorker(RequestError):
+    """No worker is called so, or more than one."""
 
 
 class UnknownJob(RequestError):

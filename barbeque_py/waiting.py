@@ -21,6 +21,7 @@ class Cause(StrEnum):
     DEAD = "dead"
     NO_WORKER = "no worker"
     NO_WORKER_FOR_QUEUE = "no worker for queue"
+    DRAINED = "workers drained"
     PAUSED = "paused"
     DUE_LATER = "due later"
     BACKOFF = "backoff"
@@ -135,6 +136,8 @@ class Standing:
     """How many of them take from the queue."""
     places: Sequence[Place] = ()
     """Those of the workers that take from the queue."""
+    drained: int = 0
+    """Those that would, were they not drained."""
     line: Line | None = None
     last: LastTry | None = None
 
@@ -290,7 +293,7 @@ def _ready(it: Standing) -> Waiting:
                 "reason": it.paused.reason or None,
             },
         )
-    absent = _nobody(it.workers, it.serving, it.queue)
+    absent = _nobody(it)
     if absent is not None:
         return absent
     if it.full is not None:
@@ -302,14 +305,22 @@ def _ready(it: Standing) -> Waiting:
     return _in_line(it)
 
 
-def _nobody(workers: int, serving: int, queue: str) -> Waiting | None:
+def _nobody(it: Standing) -> Waiting | None:
+    workers, queue = it.workers, it.queue
     if workers == 0:
         return Waiting(
             Cause.NO_WORKER,
             "No worker has reported in for a minute: start one with `barbeque worker`.",
             {"workers": 0},
         )
-    if serving == 0:
+    if it.serving == 0 and it.drained:
+        return Waiting(
+            Cause.DRAINED,
+            f"Every worker that takes from the queue {queue} is drained: start another, or "
+            "`barbeque workers undrain NAME`.",
+            {"workers": workers, "drained": it.drained, "queue": queue},
+        )
+    if it.serving == 0:
         return Waiting(
             Cause.NO_WORKER_FOR_QUEUE,
             f"No live worker takes from the queue {queue}: start one with "

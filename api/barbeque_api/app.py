@@ -39,6 +39,7 @@ from barbeque_api.subscriptions import Subscriptions
 from barbeque_api.tokens import Tokens
 from barbeque_api.trail import Trail
 from barbeque_api.waits import Waits
+from barbeque_api.workers import Workers
 
 __all__ = ["Served", "create_app"]
 
@@ -125,9 +126,10 @@ def _routes(
     )
     images = (Revisions, Releases)
     definitions = (Configuration, Exporting, Queues, Schedules, Subscriptions, DeadMessages, Tokens)
+    machines = (Workers,)
     people = (AddressBook, Notices, SigningSecrets, Trail)
     enqueueing.add_to(router)
-    for noun in (*jobs, *images, *definitions, *people):
+    for noun in (*jobs, *images, *definitions, *machines, *people):
         noun(parts).add_to(router)
     Health(parts, snapshot).add_to(router)
     return router

@@ -32,6 +32,7 @@ _NOUNS = {
     "export": "Apps and releases",
     "queues": "Queues",
     "dead_messages": "Dead messages",
+    "workers": "Workers",
     "subscriptions": "Subscriptions",
     "tokens": "Tokens",
     "audit": "Audit",

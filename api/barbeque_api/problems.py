@@ -27,6 +27,7 @@ from barbeque_py.errors import (
     UnknownQueue,
     UnknownRevision,
     UnknownToken,
+    UnknownWorker,
 )
 from barbeque_py.manifest import ManifestError
 
@@ -55,6 +56,7 @@ _UNKNOWN = (
     UnknownQueue,
     UnknownRevision,
     UnknownToken,
+    UnknownWorker,
 )
 
 

@@ -33,6 +33,7 @@ from barbeque_py.cli.token import token
 from barbeque_py.cli.top import top
 from barbeque_py.cli.up import up
 from barbeque_py.cli.user import user
+from barbeque_py.cli.workers import workers
 
 app = typer.Typer(
     name="barbeque",
@@ -126,6 +127,7 @@ app.add_typer(token, rich_help_panel="Run it")
 app.add_typer(user, rich_help_panel="Run it")
 app.add_typer(notices, rich_help_panel="Jobs")
 app.add_typer(schedules, rich_help_panel="Definitions and queues")
+app.add_typer(workers, rich_help_panel="Definitions and queues")
 app.add_typer(dead, rich_help_panel="Definitions and queues")
 
 

@@ -364,20 +364,27 @@ def release(tx: Tx, owner: str, *, but: Sequence[AttemptId]) -> int:
 
 
 def take_over(
-    tx: Tx, places: Sequence[str], owner: str, lease: timedelta, *, dead_owners: Sequence[str] = ()
+    tx: Tx,
+    places: Sequence[str],
+    owner: str,
+    lease: timedelta,
+    *,
+    dead_owners: Sequence[str] = (),
+    started: bool = False,
 ) -> list[Attempt]:
     """Take over up to 50 live attempts at these places whose lease has ended.
 
     Of running ones, those of owners known to be dead too: nobody can start them any more, so only
-    their log waits for somebody.
+    their log waits for somebody. With `started` none that may still have to be started.
     """
     orphaned = and_(
         attempts.c.state == AttemptState.RUNNING, attempts.c.owner.in_(list(dead_owners))
     )
     free = or_(attempts.c.lease_until <= tx.now, orphaned)
+    states = [AttemptState.RUNNING] if started else LIVE
     query = (
         select(attempts)
-        .where(attempts.c.place.in_(list(places)), attempts.c.state.in_(LIVE), free)
+        .where(attempts.c.place.in_(list(places)), attempts.c.state.in_(states), free)
         .limit(50)
         .with_for_update(skip_locked=True)
     )

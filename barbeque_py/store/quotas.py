@@ -70,6 +70,35 @@ def drain(tx: Tx, wanted: Iterable[Quota]) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How many calls a bucket allows now, and how many come a second."""
+
+    name: str
+    tokens: float
+    rate: float
+    filled_at: datetime
+
+    @property
+    def empty(self) -> bool:
+        """Whether who calls has to wait."""
+        return self.tokens < 1
+
+
+def levels(tx: Tx) -> list[Level]:
+    """Return how full each bucket is now; one that was not drawn from for long looks fuller."""
+    found = tx.execute(select(quotas).order_by(quotas.c.name))
+    return [
+        Level(
+            row.name,
+            row.tokens + max(0.0, (tx.now - row.filled_at).total_seconds()) * row.rate,
+            row.rate,
+            row.filled_at,
+        )
+        for row in found
+    ]
+
+
 def throttled_until(tx: Tx) -> datetime | None:
     """Return when every bucket has a token again; None where each has one now."""
     waits = [

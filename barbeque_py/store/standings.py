@@ -38,7 +38,8 @@ def read(tx: Tx, execution: Execution, *, viewer: str | None = None) -> Standing
     """
     queue = execution.queue
     alive = workers.alive(tx)
-    serving = [each for each in alive if each.serves(queue)]
+    serving = [each for each in alive if each.serves(queue) and each.drained_at is None]
+    drained = [each for each in alive if each.serves(queue) and each.drained_at is not None]
     waits = execution.stage in (Stage.READY, Stage.HELD)
     pause = apps.pause_of(tx, queue)
     return Standing(
@@ -53,6 +54,7 @@ def read(tx: Tx, execution: Execution, *, viewer: str | None = None) -> Standing
         throttled_until=quotas.throttled_until(tx),
         workers=len(alive),
         serving=len(serving),
+        drained=len(drained),
         places=_places(tx, serving) if execution.stage is Stage.READY else (),
         line=_line(tx, execution) if waits else None,
         last=_last(tx, execution, alive),

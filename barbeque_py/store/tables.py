@@ -307,6 +307,8 @@ workers = Table(
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("queues", Text),
+    Column("version", String(40)),
+    Column("drained_at", Instant),
     **_BINARY,
 )
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store.database import Tx
+from barbeque_py.store.prepared import Prepared
 from barbeque_py.store.tables import duties, workers
 
 ALIVE = timedelta(seconds=60)
@@ -26,15 +27,39 @@ class Worker:
     seen_at: datetime
     queues: tuple[str, ...] = ()
     """The only ones it takes from; empty for all of them."""
+    version: str | None = None
+    drained_at: datetime | None = None
+    """Since when it takes nothing new; what it has, it finishes."""
+
+    @property
+    def name(self) -> str:
+        """What people call it: the end of its id."""
+        return self.id.rpartition("/")[2]
+
+    @property
+    def host(self) -> str:
+        """The host, as far as its id tells it."""
+        return self.id.partition("/")[0].rsplit(".", 2)[0]
+
+    def alive(self, now: datetime) -> bool:
+        """Tell whether it was seen lately."""
+        return self.seen_at > now - ALIVE
 
     def serves(self, queue: str) -> bool:
         """Tell whether it takes from that queue."""
         return not self.queues or queue in self.queues
 
 
-def see(tx: Tx, worker: str, place: str, queues: Sequence[str] = ()) -> None:
+def see(
+    tx: Tx, worker: str, place: str, queues: Sequence[str] = (), *, version: str | None = None
+) -> None:
     """Record that this worker is alive, and the only queues it takes from, if it is told so."""
-    facts = {"seen_at": tx.now, "place": place, "queues": json.dumps(list(queues))}
+    facts = {
+        "seen_at": tx.now,
+        "place": place,
+        "queues": json.dumps(list(queues)),
+        "version": version,
+    }
     seen = tx.execute(update(workers).where(workers.c.id == worker).values(facts))
     if seen.rowcount == 0:
         tx.execute(insert(workers).values(id=worker, started_at=tx.now, **facts))
@@ -49,6 +74,38 @@ def alive(tx: Tx) -> list[Worker]:
     """Return the workers that were seen lately."""
     query = select(workers).where(workers.c.seen_at > tx.now - ALIVE).order_by(workers.c.id)
     return [_read(row) for row in tx.execute(query)]
+
+
+def everyone(tx: Tx) -> list[Worker]:
+    """Return every worker that has not left, those that are silent too."""
+    return [_read(row) for row in tx.execute(select(workers).order_by(workers.c.id))]
+
+
+def named(tx: Tx, name: str) -> Worker | None:
+    """Return the worker that people call so, or whose id this is."""
+    found = [each for each in everyone(tx) if name in (each.id, each.name)]
+    return found[0] if len(found) == 1 else None
+
+
+def set_drained(tx: Tx, worker: str, *, drained: bool) -> None:
+    """Let the worker take nothing new from now on, or let it take again."""
+    one = update(workers).where(workers.c.id == worker)
+    if drained:
+        tx.execute(one.where(workers.c.drained_at.is_(None)).values(drained_at=tx.now))
+    else:
+        tx.execute(one.values(drained_at=None))
+
+
+def is_drained(tx: Tx, worker: str) -> bool:
+    """Tell whether somebody wants the worker to take nothing new."""
+    return bool(tx.rows(_DRAINED, worker=worker))
+
+
+_DRAINED = Prepared(
+    select(workers.c.id).where(
+        workers.c.id == bindparam("worker"), workers.c.drained_at.is_not(None)
+    )
+)
 
 
 def _read(row: Row[Any]) -> Worker:

@@ -41,6 +41,7 @@ from barbeque_console.settings import SettingsPages
 from barbeque_console.standing import Standings
 from barbeque_console.stats import StatsPages
 from barbeque_console.timeline import TimelinePages
+from barbeque_console.workers import WorkerPages
 from barbeque_py.errors import BadPattern, OutsideError, RequestError, StillOpen, StoreUnavailable
 
 log = logging.getLogger("barbeque.console")
@@ -76,6 +77,7 @@ PAGES: tuple[type[Routed], ...] = (
     LogEvents,
     Standings,
     QueuePages,
+    WorkerPages,
     FailurePages,
     JobPages,
     AppPages,

@@ -30,6 +30,7 @@ ENTRIES = (
     Entry("/stats", _("Stats"), "chart", "s", of_apps=True),
     Entry("/timeline", _("Timeline"), "timeline", "l", of_apps=True),
     Entry("/queues", _("Queues"), "queue", "q"),
+    Entry("/workers", _("Workers"), "worker", "w"),
     Entry("/dead_messages", _("Dead messages"), "dead", "d"),
     Entry("/audit", _("Audit"), "shield", "u", "deploy", of_apps=True),
     Entry("/settings", _("Settings"), "gear", ",", "admin"),

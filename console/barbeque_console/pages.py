@@ -26,6 +26,8 @@ NOTICES = {
     "too-late": _("There was nothing left to cancel: it had ended already."),
     "paused": _("The queue is paused: what runs goes on, nothing new is started."),
     "resumed": _("The queue is at work again."),
+    "draining": _("The worker takes nothing new; what it has, it finishes."),
+    "undrained": _("The worker takes again."),
     "sent": _("The message was sent again."),
     "dropped": _("The message was dropped."),
     "kept": _("It is kept."),

@@ -13,6 +13,7 @@ import pytest
 
 from barbeque_api.app import create_app
 from barbeque_py.broker import Parcel
+from barbeque_py.store import workers
 from tests.api.routes import WRITING, routes_of
 from tests.api.served import Running, define, parts_of, serving
 from tests.stores import opened
@@ -109,6 +110,13 @@ def _schedule(api: Running, verb: str) -> Callable[[Running], httpx.Response]:
     return lambda api: api.post(f"/v2/schedules/media/Timed/often/{verb}")
 
 
+def _worker(api: Running, verb: str) -> Callable[[Running], httpx.Response]:
+    api.store.write(lambda tx: workers.see(tx, "host/1/2/abc", "here"))
+    if verb == "undrain":
+        api.post("/v2/workers/abc/drain")
+    return lambda api: api.post(f"/v2/workers/abc/{verb}")
+
+
 def _test_notice(api: Running) -> httpx.Response:
     wanted = {"app": "media", "channel": "email", "target": "a@example.com"}
     return api.post("/v2/notices/test", wanted)
@@ -159,6 +167,8 @@ WAYS: dict[str, Ready] = {
     ),
     "POST /v2/queues/{name}/pause": lambda api: lambda api: api.post("/v2/queues/slow/pause"),
     "POST /v2/queues/{name}/resume": lambda api: lambda api: api.post("/v2/queues/slow/resume"),
+    "POST /v2/workers/{worker}/drain": lambda api: _worker(api, "drain"),
+    "POST /v2/workers/{worker}/undrain": lambda api: _worker(api, "undrain"),
     "POST /v2/subscriptions": lambda api: _subscribe,
     "DELETE /v2/subscriptions/{number}": lambda api: _later(
         _subscribed(api), lambda api, number: api.client.delete(f"/v2/subscriptions/{number}")

@@ -11,6 +11,7 @@ from tests.console.history import fill_numbers
 from tests.console.looks import Viewer, open_browser, open_viewer
 from tests.console.releases import fill_releases
 from tests.console.rigs import Place, open_place, serve_console, stored
+from tests.console.running import fill_running
 
 PAGES: list[tuple[str, str]] = [
     ("overview", "/"),
@@ -35,6 +36,7 @@ PAGES: list[tuple[str, str]] = [
     ("log-compare", "/job_executions/{failed}/log/compare"),
     ("log-none", "/job_executions/{failed}/log?q=nothing+like+that"),
     ("queues", "/queues"),
+    ("workers", "/workers"),
     ("dead-messages", "/dead_messages"),
     ("search", "/search?q=e"),
     ("search-nothing", "/search?q=nothing-of-that-name"),
@@ -43,7 +45,7 @@ PAGES: list[tuple[str, str]] = [
 ]
 """Each page's name and address; `{failed}` is the id of an execution that has failed once."""
 
-FILLERS: list[Callable[[Place], None]] = [fill_numbers, fill_releases]
+FILLERS: list[Callable[[Place], None]] = [fill_numbers, fill_releases, fill_running]
 """What else there is to be seen: each one adds to the place."""
 
 

@@ -124,6 +124,7 @@ def own(place: Place, app: str) -> dict[str, Any]:
         "message_id": message_id,
         "failure": place.store.write(lambda tx: fail(tx, app, message_id)),
         "number": number,
+        "worker": "w1",
         "app": app,
         "job": "Thumbnail",
         "name": "default",

@@ -11,7 +11,7 @@ import typer
 
 from barbeque_py.cli import root
 from barbeque_py.notices import NoticeState
-from barbeque_py.store import Store, Tx, notices
+from barbeque_py.store import Store, Tx, notices, workers
 from barbeque_py.tell import put
 from tests.api.served import FAILURE, Running, bury_one, parts_of, serving
 from tests.notices.samples import a_notice
@@ -108,6 +108,7 @@ def test_every_command_prints_json_alone(
     assert said.ask("export")["apps"][0]["name"] == "media"
     _ask_of_dead_messages(said, server)
     _ask_of_jobs(said, server)
+    _ask_of_workers(said, server)
     _ask_of_releases_and_queues(said)
     _ask_of_people(said, server)
     assert said.ask("stats")["points"] == []
@@ -166,6 +167,14 @@ def _ask_of_releases_and_queues(said: Typed) -> None:
     for verb in ("suspend", "resume", "run"):
         said.ask(f"schedules {verb}", "media/Thumbnail/nightly")
     said.ask("check", code=1)  # there is no worker
+
+
+def _ask_of_workers(said: Typed, server: Running) -> None:
+    server.store.write(lambda tx: workers.see(tx, "host/1/2/abc", "here"))
+    said.ask("workers list")
+    assert said.ask("workers drain", "abc", "--wait")["state"] == "drained"
+    assert said.ask("workers undrain", "abc")["state"] == "working"
+    server.store.write(lambda tx: workers.leave(tx, "host/1/2/abc"))
 
 
 def _ask_of_people(said: Typed, server: Running) -> None:

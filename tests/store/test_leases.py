@@ -38,6 +38,19 @@ def take_over(
     return store.write(take)
 
 
+def test_a_drained_worker_takes_over_only_what_nobody_can_have_to_start(store: Store) -> None:
+    fresh, running = claimed(store, 2)
+    mark_running(store, running)
+    later(store, seconds=91)
+
+    def take(tx: Tx) -> list[AttemptId]:
+        found = attempts.take_over(tx, [PLACE], "worker-2", LEASE, started=True)
+        return [each.id for each in found]
+
+    assert store.write(take) == [running]
+    assert take_over(store, "worker-3") == [fresh]
+
+
 def look(store: Store, attempt: AttemptId) -> attempts.Attempt:
     found = store.read(lambda tx: attempts.get(tx, attempt))
     assert found is not None

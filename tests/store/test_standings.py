@@ -56,6 +56,10 @@ def test_nobody_is_at_work_or_nobody_takes_from_the_queue(store: Store) -> None:
     assert found.sentence.startswith("No live worker takes from the queue default:")
     see(store, "default", worker="v")
     assert why(store, message_id).cause is Cause.LINE
+    store.write(lambda tx: workers.set_drained(tx, "v", drained=True))
+    assert why(store, message_id).cause is Cause.DRAINED
+    store.write(lambda tx: workers.set_drained(tx, "v", drained=False))
+    assert why(store, message_id).cause is Cause.LINE
     store.shift += timedelta(minutes=5)
     assert why(store, message_id).cause is Cause.NO_WORKER
 

@@ -11,8 +11,8 @@ from barbeque_py.callbacks import PLACE
 from barbeque_py.errors import LaunchRefused, OutsideError
 from barbeque_py.executor import Blueprint, Executor, Preparation
 from barbeque_py.images import is_pinned, with_registry
-from barbeque_py.start import Answer, Prepared, blueprint_of, claim, quotas_of
-from barbeque_py.store import Tx, apps, limits, ready, revisions
+from barbeque_py.start import Answer, Claim, Prepared, blueprint_of, claim, quotas_of
+from barbeque_py.store import Tx, apps, limits, ready, revisions, workers
 from barbeque_py.store import executions as rows
 from barbeque_worker.crew import Crew
 from barbeque_worker.intake import served_queues
@@ -171,7 +171,7 @@ class Dispatch:
 
     def _re_read_queues(self) -> None:
         if clock.monotonic() - self._queues_read_at >= _RE_READ or not self._queues:
-            self._queues = served_queues(self._station.store, self._only)
+            self._queues = served_queues(self._station.store, self._station.owner, self._only)
             self._queues_read_at = clock.monotonic()
 
     def _ripen(self) -> float:
@@ -191,11 +191,15 @@ class Dispatch:
         asked_at = clock.monotonic()
         claimant = self._station.claimant
         room = max(room, self._launcher.room)  # threads that came back meanwhile
-        claims = self._station.store.write(
-            lambda tx: claim(
+
+        def take(tx: Tx) -> list[Claim]:
+            if workers.is_drained(tx, claimant.owner):
+                return []
+            return claim(
                 tx, claimant, queue, most=room, prepared=prepared, prepare=self._preparing.of
             )
-        )
+
+        claims = self._station.store.write(take)
         self._station.lease.renewed(asked_at)
         for launcher, backend in ((self._launcher, False), (self._backends, True)):
             launcher.submit([each for each in claims if (each.launch.place == PLACE) is backend])

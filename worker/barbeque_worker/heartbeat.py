@@ -1,6 +1,7 @@
 """Loop: renews this worker's leases and says that it is alive."""
 
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from barbeque_py import clock
 from barbeque_py.store import Tx, attempts, workers
@@ -15,6 +16,7 @@ class Heartbeat:
         self._station = station
         self._relay = relay
         self._queues = queues
+        self._version = version("barbeque-py")[:40]
 
     def step(self) -> float:
         """Renew every lease in one statement; return how long to rest."""
@@ -24,7 +26,7 @@ class Heartbeat:
 
         def renew(tx: Tx) -> None:
             attempts.renew(tx, station.owner, station.lease.length)
-            workers.see(tx, station.owner, place, self._queues)
+            workers.see(tx, station.owner, place, self._queues, version=self._version)
 
         station.store.write(renew)
         station.lease.renewed(asked_at)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from barbeque_py import clock
 from barbeque_py.broker import BATCH
 from barbeque_py.intake import WAITING_MARK, Intake
-from barbeque_py.store import Store, apps, ready
+from barbeque_py.store import Store, Tx, apps, ready, workers
 from barbeque_worker.loop import Loop
 
 _LONG_POLL = timedelta(seconds=20)
@@ -65,11 +65,13 @@ class Intakes:
         intake: Intake,
         queues: Sequence[str],
         *,
+        owner: str,
         on_recorded: Callable[[], None],
     ) -> None:
         self._store = store
         self._intake = intake
         self._only = set(queues)
+        self._owner = owner
         self._on_recorded = on_recorded
         self._loops: dict[str, Loop] = {}
         self._read_at = -_FRESH
@@ -79,7 +81,7 @@ class Intakes:
         if clock.monotonic() - self._read_at < _FRESH:
             return _FRESH
         self._read_at = clock.monotonic()
-        wanted = set(served_queues(self._store, self._only))
+        wanted = set(served_queues(self._store, self._owner, self._only))
         for queue in wanted - self._loops.keys():
             one = QueueIntake(queue, self._intake, self._store, on_recorded=self._on_recorded)
             self._loops[queue] = Loop(f"intake {queue}", one.step)
@@ -104,7 +106,10 @@ class Intakes:
             loop.join(timeout)
 
 
-def served_queues(store: Store, only: set[str]) -> list[str]:
-    """Return the queues this worker takes from: those named, or all there are."""
-    names = store.read(apps.queue_names)
-    return [name for name in names if not only or name in only]
+def served_queues(store: Store, owner: str, only: set[str]) -> list[str]:
+    """Return the queues this worker takes from: those named, or all; none while it is drained."""
+
+    def read(tx: Tx) -> list[str]:
+        return [] if workers.is_drained(tx, owner) else apps.queue_names(tx)
+
+    return [name for name in store.read(read) if not only or name in only]

@@ -64,6 +64,7 @@ class Worker:
             parts.store,
             Intake(parts.store, parts.broker, parts.logs, parts.topics),
             queues,
+            owner=self._station.owner,
             on_recorded=self._dispatch_soon,
         )
         self._queues = Loop("queues", self._intakes.step)

@@ -109,7 +109,14 @@ class Rescue:
 
 def _take_over(tx: Tx, station: Station, places: Sequence[str]) -> list[Attempt]:
     dead = [owner for owner in attempts.owners_at(tx, places) if is_dead(owner)]
-    return attempts.take_over(tx, places, station.owner, station.lease.length, dead_owners=dead)
+    return attempts.take_over(
+        tx,
+        places,
+        station.owner,
+        station.lease.length,
+        dead_owners=dead,
+        started=workers.is_drained(tx, station.owner),
+    )
 
 
 def _free_outbox(tx: Tx) -> None:
