@@ -95,8 +95,8 @@ def sorted_pauses(tx: Tx) -> list[Pause]:
 
 def _held(tx: Tx) -> dict[tuple[str, str], int]:
     query = (
-        select(attempts.c.owner, attempts.c.state, func.count())
+        select(attempts.c.owner, attempts.c.state, func.count().label("held"))
         .where(attempts.c.state.in_(LIVE))
         .group_by(attempts.c.owner, attempts.c.state)
     )
-    return {(row[0], row[1]): row[2] for row in tx.execute(query)}
+    return {(row.owner, row.state): row.held for row in tx.execute(query)}

@@ -72,6 +72,7 @@ NOBODYS: dict[str, Any] = {
     "app": "nothing",
     "job": "nothing",
     "name": "nothing",
+    "worker": "nothing",
     "user_id": "u1",
     "notice_id": UNSEEN,
 }
@@ -169,6 +170,8 @@ def allowed(route: Route, identity: str, app: str | None, scopes: frozenset[Scop
         return True
     if route.path == "/v2/audit" and app is None:
         return Scope.ADMIN in scopes
+    if route.path == "/v2/workers" and app is not None:
+        return False  # it is about everybody's machines
     return route.scope in scopes or Scope.ADMIN in scopes
 
 
