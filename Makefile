@@ -10,7 +10,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-aws up assets test check fix bench soak lock clean
+.PHONY: help demo demo-aws up assets test check fix bench soak docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ bench: $(READY) assets ## Measure, in about ten minutes: ratios to the bare thin
 
 soak: $(READY) assets ## The crash suite at its full numbers
 	$(BIN)/pytest -m soak -s -o timeout=0 $(ARGS)
+
+docs: $(READY) ## Build docs/ as a site that needs no network: build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
+	@echo "build/site/index.html"
 
 lock: $(READY) ## Write requirements/*.txt anew from pyproject.toml
 	@sh .ci/lock $(ARGS)

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, cycle, islice
 from pathlib import Path
 
 import httpx
@@ -185,7 +185,7 @@ class Site:
 
 
 def roll(home: Path, database: str, ground: Fleet, *, jobs: int, restarts: int) -> Report:
-    """Replace an API and a worker so often while jobs are enqueued and run; tell what came of it.
+    """Replace an API or a worker so often, in turn, while jobs are enqueued and run.
 
     The jobs are tasks in name only, counted by the simulated ECS: that is what counts doubles.
     """
@@ -204,10 +204,10 @@ def roll(home: Path, database: str, ground: Fleet, *, jobs: int, restarts: int) 
         try:
             site.begin()
             with clients.at_work():
-                for done in range(1, restarts + 1):
+                turns = cycle((site.restart_api, site.restart_worker))
+                for done, restart in enumerate(islice(turns, restarts), start=1):
                     clients.wish(jobs * done // restarts)
-                    site.restart_api()
-                    site.restart_worker()
+                    restart()
             accepted = clients.accepted
             wait_until(
                 lambda: all_final(store, accepted), "all have ended", within=60 + jobs, every=0.5

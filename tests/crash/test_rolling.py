@@ -15,7 +15,7 @@ __all__ = ["sky"]
 
 
 @pytest.mark.mariadb
-@sizes(300, 10, whole=(3000, 100))
+@sizes(300, 10, whole=(3000, 200))
 def test_rolling_restarts_lose_double_and_refuse_nothing(
     tmp_path: Path, mariadb: MariaDb, sky: CloudProcess, jobs: int, kills: int
 ) -> None:
