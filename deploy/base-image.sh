@@ -25,6 +25,12 @@ debootstrap --variant=minbase "$suite" "$root/system" ${mirror:+"$mirror"} >"$ro
   tail -n 20 "$root/log" >&2
   exit 1
 }
-rm -rf "$root"/system/var/cache/apt/archives/*.deb "$root"/system/var/lib/apt/lists/*
+# What Debian's own slim images leave out, too.
+(
+  cd "$root/system"
+  rm -rf var/cache/apt/* var/lib/apt/lists/* var/log/* \
+    usr/share/locale/* usr/share/man/* usr/share/info/* usr/share/lintian/*
+  find usr/share/doc -mindepth 1 ! -type d ! -name copyright -delete
+)
 tar -C "$root/system" -c . | docker import --change 'CMD ["bash"]' - "$image" >/dev/null
 docker image inspect --format "$image is ready, {{.Size}} bytes" "$image"

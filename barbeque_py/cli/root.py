@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from barbeque_py.cli.alive import alive
 from barbeque_py.cli.apply import apply, export
 from barbeque_py.cli.audit import audit
 from barbeque_py.cli.check import check
@@ -88,7 +89,7 @@ def root(
 app.callback(help=_flow(root.__doc__))(root)
 
 _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run it": (up, api, worker, console, migrate, check, import_barbeque),
+    "Run it": (up, api, worker, console, migrate, check, alive, import_barbeque),
     "Jobs": (
         enqueue,
         status,

@@ -111,6 +111,7 @@ def test_every_command_prints_json_alone(
     _ask_of_workers(said, server)
     _ask_of_releases_and_queues(said)
     _ask_of_people(said, server)
+    assert "answers" in said.ask("alive", "--port", str(server.client.base_url.port))["alive"]
     assert said.ask("stats")["points"] == []
     assert said.ask("failures")["failures"] == []
     for command, words in REFUSED.items():
