@@ -17,6 +17,8 @@ BarbequeError
     NoAddress             there is nobody to send a notice to
     UnfitBody             a broker can't carry a message's body
     Outrun                somebody else has changed it since
+    Forbidden             whoever asks may not do that
+    QueueRefused          the broker can't have the queue
     StillOpen             the execution has not ended, so it can't be retried
     ForbiddenTarget       an address that we don't send anything to
     BadPattern            nothing can be looked for by it
@@ -92,6 +94,14 @@ class UnknownUser(RequestError):
 
 class Outrun(RequestError):
     """What was to be changed is not as it was said to be: somebody else was first."""
+
+
+class Forbidden(RequestError):
+    """Whoever asks may not do that; nothing was changed."""
+
+
+class QueueRefused(RequestError):
+    """The broker said a definite no to a queue that is to be made; nothing was stored."""
 
 
 class NoDeadMessage(RequestError):

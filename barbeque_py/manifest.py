@@ -2,14 +2,12 @@
 
 import json
 import os
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -23,11 +21,11 @@ from barbeque_py.manifest_fields import describe_kind
 from barbeque_py.manifest_form import FORMS, AppForm, FileForm, JobForm
 from barbeque_py.schedules import CatchUp, Overlap, Schedule
 from barbeque_py.setting_values import nearest
+from barbeque_py.yaml_text import write_yaml
 from barbeque_py.yaml_tree import Path as KeyPath
 from barbeque_py.yaml_tree import Tree, read_yaml
 
 _LISTED = 50
-_LINE_ENDS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,12 +67,12 @@ class Manifest:
     schedules: tuple[Schedule, ...] = ()
 
 
-def parse(text: str, *, base: Path | None) -> Manifest:
-    """Read the file's text; paths in it are relative to `base`, the file's directory.
+def parse(file: str | Tree, *, base: Path | None) -> Manifest:
+    """Read the file, or its tree; paths in it are relative to `base`, the file's directory.
 
     Raises `ManifestError` with every fault. Without `base` relative paths are faults.
     """
-    tree = read_yaml(text)
+    tree = read_yaml(file) if isinstance(file, str) else file
     if tree.value is None and not tree.faults:
         raise ManifestError([Problem(0, 0, "", "the file is empty; it has apps: or queues:")])
     form, problems = _fit(tree)
@@ -124,7 +122,7 @@ def dump(manifest: Manifest) -> str:
     }
     if manifest.subscriptions:
         facts["subscriptions"] = [asdict(each) for each in manifest.subscriptions]
-    return yaml.dump(facts, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return write_yaml(facts)
 
 
 def facts_of(thing: Thing | None) -> dict[str, Any]:
@@ -141,19 +139,6 @@ def facts_of(thing: Thing | None) -> dict[str, Any]:
         case _:
             facts = _without_none(asdict(thing))
     return {name: value for name, value in facts.items() if name != "name"}
-
-
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, _: object) -> bool:
-        return True
-
-    def represent_text(self, text: str) -> yaml.ScalarNode:
-        # Single quotes would turn these into plain newlines; double quotes escape them.
-        style = '"' if _LINE_ENDS.search(text) else None
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style)
-
-
-_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def _fit(tree: Tree) -> tuple[FileForm | None, list[Problem]]:

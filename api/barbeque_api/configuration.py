@@ -1,7 +1,5 @@
 """`POST /v2/apply` and `GET /v2/apps`: which apps, jobs and queues there are."""
 
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,29 +7,19 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from barbeque_api.applying import check_named
 from barbeque_api.bodies import read_body
-from barbeque_api.changes import (
-    Change,
-    Making,
-    check_images,
-    make,
-    name_of,
-    plan,
-    planned_for,
-    refuse_topics,
-)
 from barbeque_api.document import answers
 from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
+from barbeque_py.apply import Applying, Wish
 from barbeque_py.apps import App, JobDefinition
+from barbeque_py.changes import Change, name_of, planned_for
 from barbeque_py.durations import format_duration
-from barbeque_py.errors import ConfigurationError, UnknownImage
-from barbeque_py.identity import Identity, Scope
-from barbeque_py.manifest import Manifest, parse
-from barbeque_py.store import apps, subscriptions
-from barbeque_py.subscriptions import Unfinished, bring_right
+from barbeque_py.identity import Scope
+from barbeque_py.store import apps
+from barbeque_py.subscriptions import Unfinished
+from barbeque_py.yaml_tree import read_yaml
 
 LARGEST = 1024 * 1024
 _KINDS = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
@@ -42,6 +30,7 @@ class Configuration:
 
     def __init__(self, parts: Served) -> None:
         self._parts = parts
+        self._applying = Applying(parts.store, parts.sources, parts.queues, parts.topics)
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
@@ -79,11 +68,8 @@ class Configuration:
         while SQS is away, and nothing is stored.
         """
         text = await self._read_text(request)
-        folder = _read_base(base)
-        changes, left = await run_in_threadpool(
-            self._apply,
-            _Wish(caller_of(request), text, folder, planned, prune=prune, dry_run=dry_run),
-        )
+        wish = Wish(caller_of(request), read_yaml(text), _read_base(base), planned, prune)
+        changes, left = await run_in_threadpool(self._apply, wish, dry_run=dry_run)
         shown = [_show(each, diff=diff) for each in changes]
         told = [{"name": name_of(each.wanted), "reason": each.reason} for each in left]
         facts = {"changes": shown, "dry_run": dry_run, "unfinished": told}
@@ -107,72 +93,12 @@ class Configuration:
         except UnicodeDecodeError as error:
             raise refusal(400, f"the body is not UTF-8: byte {error.start} is wrong") from None
 
-    def _apply(self, wish: "_Wish") -> tuple[list[Change], list[Unfinished]]:
-        who, text, prune = wish.who, wish.text, wish.prune
-        manifest = parse(text, base=wish.base)
-        check_named(who, manifest)
-        if manifest.subscriptions and self._parts.topics is None:
-            raise refuse_topics(text)
-        check_images(manifest, text, self._parts.sources)
-        store = self._parts.store
-        if wish.dry_run:
-            return store.read(lambda tx: plan(tx, who, manifest, text, prune=prune)), []
-        self._make_queues(who, manifest, text, prune=prune)
-        making = Making(who, self._pins(manifest), wish.planned)
-        changes = store.write(lambda tx: make(tx, manifest, text, making, prune=prune))
+    def _apply(self, wish: Wish, *, dry_run: bool) -> tuple[list[Change], list[Unfinished]]:
+        if dry_run:
+            return self._applying.plan(wish), []
+        made = self._applying.make(wish)
         self._parts.bell.ring()
-        return changes, self._subscribe(changes)
-
-    def _pins(self, manifest: Manifest) -> dict[str, str | None]:
-        """Find out what the images mean that are new to their apps.
-
-        One that its registry does not know may have been built on the worker's machine.
-        """
-        had = {app.name: app.image for app in self._parts.store.read(apps.all_apps)}
-        new = {app.image for app in manifest.apps if app.image != had.get(app.name, "")}
-        pins = dict.fromkeys(new)
-        for image in new:
-            with suppress(UnknownImage):
-                pins[image] = self._parts.sources.pin(image)
-        return pins
-
-    def _make_queues(self, who: Identity, manifest: Manifest, text: str, *, prune: bool) -> None:
-        """Make the broker's queues that the file names, before the rows that send to them.
-
-        A queue without a row is found by the next apply, and nobody sends to it until then.
-        """
-        queues = self._parts.queues
-        if queues is None:
-            return
-        self._parts.store.read(lambda tx: plan(tx, who, manifest, text, prune=prune))
-        named = {queue.name for queue in manifest.queues} | {job.queue for job in manifest.jobs}
-        named |= {each.queue for each in manifest.schedules if each.queue is not None}
-        for name in sorted(named):
-            try:
-                queues.ensure_queue(name)
-            except ConfigurationError as error:
-                raise refusal(409, f"nothing was stored, as {error}") from error
-
-    def _subscribe(self, changes: list[Change]) -> list[Unfinished]:
-        """Bring SNS right for what the file says and for what is left, after the commit."""
-        store, topics = self._parts.store, self._parts.topics
-        if topics is None:
-            return []
-        queues = {each.heard_by for each in changes if each.heard_by is not None}
-        queues |= {each.queue for each in store.read(subscriptions.unfinished)}
-        return [each for queue in sorted(queues) for each in bring_right(store, topics, queue)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What is to be applied, for whom, and how."""
-
-    who: Identity
-    text: str
-    base: Path | None
-    planned: str | None
-    prune: bool
-    dry_run: bool
+        return made
 
 
 def _show(change: Change, *, diff: bool) -> dict[str, Any]:

@@ -15,9 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from barbeque_py.errors import (
+    Forbidden,
     NoDeadMessage,
     Outrun,
     OutsideError,
+    QueueRefused,
     RequestError,
     StillOpen,
     UnknownApp,
@@ -124,13 +126,20 @@ def translate(error: Exception) -> Refusal:
             return error
         case ManifestError():
             return _refuse_manifest(error)
-        case StillOpen() | Outrun():
-            return refusal(409, str(error))
         case RequestError():
-            return refusal(404 if isinstance(error, _UNKNOWN) else 400, str(error))
+            return refusal(_status_of(error), str(error))
         case OutsideError():
             return unavailable("a system behind this API is away; try again later")
     return _translate_framework(error)
+
+
+def _status_of(error: RequestError) -> int:
+    match error:
+        case StillOpen() | Outrun() | QueueRefused():
+            return 409
+        case Forbidden():
+            return 403
+    return 404 if isinstance(error, _UNKNOWN) else 400
 
 
 def _translate_framework(error: Exception) -> Refusal:

@@ -48,6 +48,8 @@ def build_console(front: Front, *, host: str) -> Any:
             logs=front.logs,
             bell=front.bell,
             watching=front.watching,
+            queues=front.queues,
+            topics=front.topics,
             sources=front.sources,
             entrance=entrance_of(front.settings),
             read_only=front.settings.read_only,

@@ -55,6 +55,12 @@ def put_app(tx: Tx, app: App) -> None:
         limits.ensure(tx, [f"app:{app.name}"])
 
 
+def lock(tx: Tx, names: Iterable[str]) -> None:
+    """Let nobody else change or release these apps until the commit."""
+    query = select(apps.c.name).where(apps.c.name.in_(sorted(names))).order_by(apps.c.name)
+    tx.execute(query.with_for_update()).all()
+
+
 def get_app(tx: Tx, name: str) -> App | None:
     """Return the app with this name."""
     found = tx.rows(_APP, key=name)

@@ -109,6 +109,22 @@ job_definitions = Table(
     **_BINARY,
 )
 
+editions = Table(
+    "editions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("app", String(128), nullable=False),
+    Column("job", String(128), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("text", _Long),
+    Column("made_with", String(10), nullable=False),
+    Column("made_by", String(200), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("note", Text),
+    UniqueConstraint("app", "job", "number"),
+    **_BINARY,
+)
+
 queues = Table(
     "queues",
     metadata,

@@ -16,6 +16,7 @@ from barbeque_console.apps import AppPages
 from barbeque_console.assets import Assets
 from barbeque_console.audit import AuditPages
 from barbeque_console.bulk import BulkPages
+from barbeque_console.definitions import DefinitionPages
 from barbeque_console.door import READING, VIEWER, Door
 from barbeque_console.events import EventPages
 from barbeque_console.executions import ExecutionPages
@@ -42,7 +43,16 @@ from barbeque_console.standing import Standings
 from barbeque_console.stats import StatsPages
 from barbeque_console.timeline import TimelinePages
 from barbeque_console.workers import WorkerPages
-from barbeque_py.errors import BadPattern, OutsideError, RequestError, StillOpen, StoreUnavailable
+from barbeque_py.errors import (
+    BadPattern,
+    Forbidden,
+    Outrun,
+    OutsideError,
+    QueueRefused,
+    RequestError,
+    StillOpen,
+    StoreUnavailable,
+)
 
 log = logging.getLogger("barbeque.console")
 
@@ -82,6 +92,7 @@ PAGES: tuple[type[Routed], ...] = (
     JobPages,
     AppPages,
     ReleasePages,
+    DefinitionPages,
     StatsPages,
     TimelinePages,
     Actions,
@@ -148,12 +159,23 @@ def _describe(error: Exception) -> tuple[int, str, str]:
     return _describe_failure(error)
 
 
+def _status_of(error: RequestError) -> int:
+    match error:
+        case BadPattern():
+            return 400
+        case Forbidden():
+            return 403
+        case Outrun() | QueueRefused():
+            return 409
+    return 404
+
+
 def _describe_failure(error: Exception) -> tuple[int, str, str]:
     match error:
         case StillOpen():
             return 409, "It has not ended yet, so it can't be retried.", ""
         case RequestError():
-            return 400 if isinstance(error, BadPattern) else 404, str(error), ""
+            return _status_of(error), str(error), ""
         case StoreUnavailable():
             log.warning("a page can't be shown: %s", error)
             return 503, "The database can't be used right now.", _AWAY

@@ -35,6 +35,8 @@ NOTICES = {
     "released": _("It is released: executions that begin from now on run it."),
     "as-before": _("The app runs exactly this image already: nothing was changed."),
     "rolled-back": _("The former image is back: executions that begin from now on run it."),
+    "defined": _("The definition is saved: what begins from now on follows it."),
+    "removed": _("The job is removed. What it ran is still listed."),
     "revoked": _("The token is revoked: nobody can use it any more within ten seconds."),
     "roles": _("Their roles are saved, and hold from their next click on."),
     "disabled": _("They are kept out, and every session of theirs has ended."),

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from barbeque_py.broker import Broker
+from barbeque_py.broker import Broker, Queues
 from barbeque_py.entrance import Entrance
 from barbeque_py.logstore import LogStore
 from barbeque_py.release import Sources
 from barbeque_py.setting_values import EnvironmentName
 from barbeque_py.store import Store
+from barbeque_py.subscriptions import Topics
 from barbeque_py.wake import Bell
 from barbeque_py.watched import Watching
 
@@ -23,6 +24,10 @@ class Shown:
     bell: Bell
     watching: Watching | None = None
     """Shows logs that nobody ships while their tasks run; None where there are none."""
+    queues: Queues | None = None
+    """Makes queues; None where the database carries messages and needs none."""
+    topics: Topics | None = None
+    """Lets queues hear SNS; None where messages don't come by SQS."""
     sources: Sources = field(default_factory=Sources)
     """Where images may come from, and who knows what their tags mean."""
     entrance: Entrance | None = None

@@ -1,10 +1,12 @@
 """An app with a history of images, and executions that fared on them well and badly."""
 
+from barbeque_py.apply import Applying, Wish
 from barbeque_py.apps import App
 from barbeque_py.identity import EVERYBODY
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.release import release
 from barbeque_py.store import Tx, apps
+from barbeque_py.yaml_tree import Tree
 from tests.console.rigs import Place
 
 FIRST, SECOND = (f"registry.example.com/media@sha256:{each * 64}" for each in "ab")
@@ -16,6 +18,20 @@ def fill_releases(place: Place) -> None:
     run(place, Fate(Reason.EXITED, 0))
     make_known(place, "registry.example.com/media:2", SECOND)
     run(place, Fate(Reason.EXITED, 1))
+    edit(place)
+
+
+def edit(place: Place) -> None:
+    """Let somebody change a job by a file, and so that it has editions."""
+    section = {
+        "name": "media",
+        "image": "registry.example.com/media:2",
+        "description": "Pictures and videos",
+        "notify": NOTIFY,
+        "jobs": [{"name": "Encode", "command": ["encode", "x" * 200], "env": {"A": "b"}}],
+    }
+    file = Tree({"apps": [section]})
+    Applying(place.store, place.parts.sources, None, None).make(Wish(EVERYBODY, file))
 
 
 def make_known(place: Place, image: str, pinned: str | None) -> None:

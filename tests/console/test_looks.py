@@ -28,6 +28,9 @@ PAGES: list[tuple[str, str]] = [
     ("release", "/apps/media/releases/3"),
     ("release-ask", "/apps/media/release?image=registry.example.com/media:4&note=faster"),
     ("rollback", "/apps/media/rollback?to=1"),
+    ("definition", "/jobs/media/Encode/definition"),
+    ("definition-edit", "/jobs/media/Encode/edit?edition=1"),
+    ("definition-new", "/apps/media/new_job"),
     ("executions", "/executions"),
     ("executions-none", "/executions?app=nobody"),
     ("executions-misread", "/executions?q=app:media+stat:failed"),
@@ -87,3 +90,33 @@ def test_a_page_is_fit_for_everybody(
 ) -> None:
     viewer.forgiven = r"status of 40[04]" if "not-found" in name or "misread" in name else None
     viewer.look(name, path.format_map(failed))
+
+
+def test_two_people_edit_one_definition_and_the_second_sees_what_the_first_changed(
+    viewer: Viewer,
+) -> None:
+    viewer.forgiven = "status of 4(09|22)"
+    path, second = "/jobs/media/Thumbnail/edit", viewer.page
+    viewer.go(path)
+    first = viewer.context.new_page()
+    first.goto(viewer.address + path)
+    for page, text in ((first, "command: [first]\n"), (second, "command: [second]\ncpu: x\n")):
+        page.get_by_label("Definition, as in").fill(text)
+    first.get_by_role("button", name="Look at the difference").click()
+    first.get_by_role("button", name="Save").click()
+    first.get_by_text("The definition is saved").wait_for()
+    first.close()
+    second.get_by_role("button", name="Look at the difference").click()
+    second.get_by_text("has changed it since you began").wait_for()
+    assert second.get_by_text("+ - first").count() == 1
+    assert second.get_by_text("+ command: [second]").count() == 1
+    viewer.settle("definition-conflict")
+    second.get_by_role("button", name="Look at the difference").click()
+    second.get_by_text("stands where a whole number is needed").wait_for()
+    viewer.settle("definition-fault")
+    second.get_by_label("Definition, as in").fill("command: [first, second]\n")
+    second.get_by_role("button", name="Look at the difference").click()
+    second.get_by_role("button", name="Go on editing").wait_for()
+    viewer.settle("definition-difference")
+    second.get_by_role("button", name="Save").click()
+    second.get_by_text("The definition is saved").wait_for()

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from barbeque_api.problems import refusal
 from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.durations import format_duration
+from barbeque_py.errors import Forbidden
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.manifest import Manifest, Thing
 from barbeque_py.schedules import Schedule
@@ -17,25 +17,25 @@ _DONE = {"created": "create", "changed": "change", "removed": "remove"}
 
 
 def check_named(who: Identity, manifest: Manifest) -> None:
-    """Refuse (403) a file that names apps that are not the caller's, before it is compared."""
+    """Refuse a file that names apps that are not the caller's, before it is compared."""
     named = [app.name for app in manifest.apps] + [job.app for job in manifest.jobs]
     named += [each.app for each in manifest.subscriptions]
     for app in named:
         if not who.may(Scope.DEPLOY, app):
-            raise refusal(403, f"this token may not change the app {app}")
+            raise Forbidden(f"this token may not change the app {app}")
 
 
 def check_change(tx: Tx, who: Identity, kind: str, change: str, thing: Thing) -> None:
-    """Refuse (403) a change that needs an admin, and one that takes something from another app."""
+    """Refuse a change that needs an admin, and one that takes something from another app."""
     if change == "unchanged" or who.may(Scope.ADMIN):
         return
     if isinstance(thing, Queue) or (isinstance(thing, App) and change == "created"):
-        raise refusal(
-            403, f"the {kind} {thing.name} is not there so: this needs a token with the scope admin"
+        raise Forbidden(
+            f"the {kind} {thing.name} is not there so: this needs a token with the scope admin"
         )
     before = find(tx, thing)
     if isinstance(before, Subscription) and not who.may(Scope.DEPLOY, before.app):
-        raise refusal(403, f"the queue {before.queue} hears {before.topic} for another app")
+        raise Forbidden(f"the queue {before.queue} hears {before.topic} for another app")
 
 
 def find(tx: Tx, thing: Thing) -> Thing | None:

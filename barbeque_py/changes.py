@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from barbeque_api.applying import check_change, note
+from barbeque_py.applying import check_change, note
 from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.differences import differences, state_of
 from barbeque_py.ecs_faults import faults
+from barbeque_py.editing import Keeping
 from barbeque_py.errors import ImageRefused, Outrun
 from barbeque_py.identity import Identity
 from barbeque_py.manifest import (
@@ -23,8 +24,9 @@ from barbeque_py.release import Sources, release
 from barbeque_py.schedules import Schedule
 from barbeque_py.setting_values import nearest
 from barbeque_py.store import Tx, apps, schedules, subscriptions
+from barbeque_py.store.editions import APPLY
 from barbeque_py.subscriptions import NO_TOPICS
-from barbeque_py.yaml_tree import Path, Tree, read_yaml
+from barbeque_py.yaml_tree import Path, Tree
 
 T = TypeVar("T", App, JobDefinition, Queue, Schedule, Subscription)
 
@@ -61,6 +63,10 @@ class Making:
     """By the image's name."""
     planned: str | None = None
     """The state for which it was planned; None makes it whatever there is."""
+    made_with: str = APPLY
+    """How they do it: `apply` or `console`."""
+    why: str = ""
+    """What they say of it."""
 
 
 def planned_for(changes: list[Change]) -> str:
@@ -68,26 +74,29 @@ def planned_for(changes: list[Change]) -> str:
     return state_of((each.kind, each.name, each.before) for each in changes)
 
 
-def make(tx: Tx, manifest: Manifest, text: str, making: Making, *, prune: bool) -> list[Change]:
+def make(tx: Tx, manifest: Manifest, tree: Tree, making: Making, *, prune: bool) -> list[Change]:
     """Make what the file says and return what that changed; raises what `compare` raises."""
-    changes = plan(tx, making.who, manifest, text, prune=prune)
+    apps.lock(tx, [app.name for app in manifest.apps])
+    changes = plan(tx, making.who, manifest, tree, prune=prune)
     if making.planned not in (None, planned_for(changes)):
         raise Outrun("what there is has changed since this was planned: plan it again")
-    for each in changes:
-        if each.change == "unchanged":
-            continue
+    made = [each for each in changes if each.change != "unchanged"]
+    keeping = Keeping(tx, making.who.name, making.made_with, making.why)
+    keeping.note_before(each.thing for each in made)
+    for each in made:
         removed = each.change == "removed"
         note(tx, making.who, each.change, each.before, None if removed else each.thing)
         if removed:
             _remove(tx, each.thing)
         else:
             _put(tx, each.thing, making)
+    keeping.note_after()
     return changes
 
 
-def plan(tx: Tx, who: Identity, manifest: Manifest, text: str, *, prune: bool) -> list[Change]:
-    """Compare, and refuse (403) what the caller may not change; raises what `compare` raises."""
-    changes = compare(tx, manifest, text, prune=prune)
+def plan(tx: Tx, who: Identity, manifest: Manifest, tree: Tree, *, prune: bool) -> list[Change]:
+    """Compare, and refuse what the caller may not change; raises what `compare` raises."""
+    changes = compare(tx, manifest, tree, prune=prune)
     for each in changes:
         check_change(tx, who, each.kind, each.change, each.thing)
     return changes
@@ -131,7 +140,7 @@ def _retire(tx: Tx, gone: Subscription) -> None:
         subscriptions.retire(tx, [found.id])
 
 
-def compare(tx: Tx, manifest: Manifest, text: str, *, prune: bool) -> list[Change]:
+def compare(tx: Tx, manifest: Manifest, tree: Tree, *, prune: bool) -> list[Change]:
     """Say what applying would do; raises `ManifestError` for what does not fit what there is."""
     there = {(job.app, job.name): job for job in apps.all_jobs(tx)}
     named = {(job.app, job.name) for job in manifest.jobs}
@@ -140,7 +149,7 @@ def compare(tx: Tx, manifest: Manifest, text: str, *, prune: bool) -> list[Chang
     gone = others if prune else []
     kept = there.keys() - {(job.app, job.name) for job in gone}
     found = [*_lost_queues(tx, manifest), *_lost_jobs(manifest, kept)]
-    _check(text, [*found, *_spoilt_jobs(manifest, [] if prune else others)])
+    _check(tree, [*found, *_spoilt_jobs(manifest, [] if prune else others)])
     heard = [each.wanted for each in subscriptions.everything(tx) if each.removed_at is None]
     changes = [
         _change("queue", queue.name, queue, apps.get_queue(tx, queue.name))
@@ -203,11 +212,10 @@ def _change(kind: str, name: str, wanted: T, found: T | None) -> Change:
     return Change(kind, name, "unchanged" if wanted == found else "changed", wanted, found)
 
 
-def _check(text: str, found: list["_Fault"]) -> None:
+def _check(tree: Tree, found: list["_Fault"]) -> None:
     """Raise `ManifestError` for what was found, each with its place in the file."""
     if not found:
         return
-    tree = read_yaml(text)
     problems = []
     for fault in found:
         path = fault.path(tree.value)
@@ -236,9 +244,9 @@ class _Fault:
         raise LookupError(self.app)
 
 
-def check_images(manifest: Manifest, text: str, sources: Sources) -> None:
+def check_images(manifest: Manifest, tree: Tree, sources: Sources) -> None:
     """Raise `ManifestError` for images that come from where none may come from."""
-    _check(text, list(_refused_images(manifest, sources)))
+    _check(tree, list(_refused_images(manifest, sources)))
 
 
 def _refused_images(manifest: Manifest, sources: Sources) -> Iterator[_Fault]:
@@ -249,9 +257,9 @@ def _refused_images(manifest: Manifest, sources: Sources) -> Iterator[_Fault]:
             yield _Fault(app.name, None, ("image",), str(error))
 
 
-def refuse_topics(text: str) -> ManifestError:
+def refuse_topics(tree: Tree) -> ManifestError:
     """Return the error of a file with subscriptions where there is no SNS."""
-    line, column = read_yaml(text).keys[("subscriptions",)]
+    line, column = tree.keys[("subscriptions",)]
     return ManifestError([Problem(line, column, "subscriptions", NO_TOPICS)])
 
 
