@@ -1,14 +1,25 @@
 """What somebody asks for: done if it is theirs, and written into the audit trail with it."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
+from barbeque_py.addresses import hide
 from barbeque_py.cancel import ANY_APP, Cancelled, cancel
-from barbeque_py.errors import NoDeadMessage, UnknownExecution, UnknownQueue, UnknownWorker
+from barbeque_py.errors import (
+    NoDeadMessage,
+    UnknownApp,
+    UnknownExecution,
+    UnknownNotice,
+    UnknownQueue,
+    UnknownWorker,
+)
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.retry import NewMessage, retry
-from barbeque_py.store import Tx, apps, audit, dead, workers
+from barbeque_py.store import Tx, apps, audit, dead, notices, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.store.executions import Execution
+from barbeque_py.store.notices import Kept
+from barbeque_py.tell_again import Address, send_again, send_test
 
 
 def own_execution(tx: Tx, who: Identity, scope: Scope, message_id: str) -> Execution:
@@ -105,3 +116,31 @@ def drop_dead_message(tx: Tx, who: Identity, number: int) -> None:
         raise NoDeadMessage(f"there is no dead message {number}")
     subject, before = f"dead_message:{number}", dead.facts(found)
     audit.record(tx, who, "dead_message.drop", subject, app=found.app, before=before)
+
+
+def own_notice(tx: Tx, who: Identity, scope: Scope, notice_id: str, *, lock: bool = False) -> Kept:
+    """Return the notice. Raises `UnknownNotice`, of another app's too."""
+    kept = notices.get(tx, notice_id, lock=lock)
+    if kept is None or not who.may(scope, kept.app):
+        raise UnknownNotice(f"there is no notice {notice_id[:60]!r}")
+    return kept
+
+
+def resend_notice(tx: Tx, who: Identity, notice_id: str) -> Kept:
+    """Send the notice again, at once and under its id. Raises `UnknownNotice` and `NoAddress`."""
+    kept = own_notice(tx, who, Scope.DEPLOY, notice_id, lock=True)
+    send_again(tx, kept)
+    about = {"notice": notice_id, "target": hide(kept.target)}
+    audit.record(tx, who, "notice.resend", f"app:{kept.app}", after=about)
+    return own_notice(tx, who, Scope.DEPLOY, notice_id)
+
+
+def send_test_notices(
+    tx: Tx, who: Identity, app: str, job: str | None, addresses: Sequence[Address]
+) -> list[str]:
+    """Send a test, and return the notices' ids. Raises `UnknownApp` and `NoAddress`."""
+    if not who.may(Scope.DEPLOY, app) or apps.get_app(tx, app) is None:
+        raise UnknownApp(f"no app is called {app[:60]!r}")
+    made = send_test(tx, app, job, addresses)
+    audit.record(tx, who, "notice.test", f"app:{app}", after={"notices": made})
+    return made

@@ -13,13 +13,14 @@ from barbeque_api.parts import Served
 from barbeque_api.problems import answer, refusal
 from barbeque_api.rights import caller_of, needs
 from barbeque_api.times import written
+from barbeque_py.acts import own_notice, resend_notice, send_test_notices
 from barbeque_py.addresses import A_SLACK, AN_EMAIL, EMAIL, SLACK, hide
-from barbeque_py.errors import NoAddress, UnknownApp, UnknownNotice
-from barbeque_py.identity import Identity, Scope
+from barbeque_py.errors import NoAddress, UnknownApp
+from barbeque_py.identity import Scope
 from barbeque_py.notices import Channel, NoticeState
-from barbeque_py.store import Tx, apps, audit, notices
+from barbeque_py.store import Tx, notices
 from barbeque_py.store.notices import Delivery, Kept
-from barbeque_py.tell_again import Address, send_again, send_test
+from barbeque_py.tell_again import Address
 
 _PATH = "/v2/notices"
 _FORMS = {Channel.EMAIL: (EMAIL, AN_EMAIL), Channel.SLACK: (SLACK, A_SLACK)}
@@ -77,7 +78,7 @@ class Notices:
         who = caller_of(request)
 
         def find(tx: Tx) -> tuple[Kept, list[Delivery]]:
-            kept = _find(tx, who, Scope.READ, notice_id)
+            kept = own_notice(tx, who, Scope.READ, notice_id)
             return kept, notices.deliveries_of(tx, kept.id)
 
         kept, sent = self._parts.store.read(find)
@@ -86,16 +87,8 @@ class Notices:
     def resend(self, request: Request, notice_id: str) -> Response:
         """Send the notice again, at once and under its id; 409 for one without an address."""
         who = caller_of(request)
-
-        def again(tx: Tx) -> Kept:
-            kept = _find(tx, who, Scope.DEPLOY, notice_id, lock=True)
-            send_again(tx, kept)
-            about = {"notice": notice_id, "target": hide(kept.target)}
-            audit.record(tx, who, "notice.resend", f"app:{kept.app}", after=about)
-            return _find(tx, who, Scope.DEPLOY, notice_id)
-
         try:
-            kept = self._parts.store.write(again)
+            kept = self._parts.store.write(lambda tx: resend_notice(tx, who, notice_id))
         except NoAddress as error:
             raise refusal(409, str(error)) from None
         self._parts.bell.ring()
@@ -112,11 +105,7 @@ class Notices:
         who, job, addresses = caller_of(request), read_text(said, "job"), _address(said)
 
         def send(tx: Tx) -> list[str]:
-            if not who.may(Scope.DEPLOY, app) or apps.get_app(tx, app) is None:
-                raise UnknownApp(f"no app is called {shown(app)}")
-            made = send_test(tx, app, job, addresses)
-            audit.record(tx, who, "notice.test", f"app:{app}", after={"notices": made})
-            return made
+            return send_test_notices(tx, who, app, job, addresses)
 
         try:
             made = await run_in_threadpool(self._parts.store.write, send)
@@ -154,13 +143,6 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "request": delivery.request,
         "answer": delivery.answer,
     }
-
-
-def _find(tx: Tx, who: Identity, scope: Scope, notice_id: str, *, lock: bool = False) -> Kept:
-    kept = notices.get(tx, notice_id, lock=lock)
-    if kept is None or not who.may(scope, kept.app):
-        raise UnknownNotice(f"there is no notice {shown(notice_id)}")
-    return kept
 
 
 def _address(said: dict[str, Any]) -> list[Address]:

@@ -25,6 +25,9 @@ from barbeque_py.store.tables import deliveries, failing, notices, outbox
 MOST = 200
 """How many notices a list has at most."""
 
+_LOOKED_THROUGH = 100_000
+"""How many are looked through for what no index knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -148,20 +151,24 @@ def of_execution(tx: Tx, execution: int) -> list[Kept]:
     return [_kept(row) for row in tx.execute(query)]
 
 
-def newest(
+def newest(  # noqa: PLR0913 - what narrows the choice
     tx: Tx,
     *,
     app: str | None = None,
     state: NoticeState | None = None,
+    channel: Channel | None = None,
+    event: Event | None = None,
     before: int | None = None,
     most: int = 50,
 ) -> list[Kept]:
-    """Return notices, the newest first."""
+    """Return notices, the newest first; by channel or event, of the newest 100,000 alone."""
     query = select(notices).order_by(notices.c.id.desc()).limit(most)
-    if app is not None:
-        query = query.where(notices.c.app == app)
-    if state is not None:
-        query = query.where(notices.c.state == state)
+    for column, wanted in (("app", app), ("state", state), ("channel", channel), ("event", event)):
+        if wanted is not None:
+            query = query.where(notices.c[column] == wanted)
+    if channel is not None or event is not None:
+        newest_id = select(func.max(notices.c.id)).scalar_subquery()
+        query = query.where(notices.c.id > newest_id - _LOOKED_THROUGH)
     if before is not None:
         query = query.where(notices.c.id < before)
     return [_kept(row) for row in tx.execute(query)]

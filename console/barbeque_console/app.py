@@ -30,6 +30,7 @@ from barbeque_console.log_events import LogEvents
 from barbeque_console.log_pages import LogPages
 from barbeque_console.login import LoginPages
 from barbeque_console.logs import LogRoutes
+from barbeque_console.notices import NoticePages
 from barbeque_console.overview import OverviewPages
 from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
@@ -88,6 +89,7 @@ PAGES: tuple[type[Routed], ...] = (
     Standings,
     QueuePages,
     WorkerPages,
+    NoticePages,
     FailurePages,
     JobPages,
     AppPages,

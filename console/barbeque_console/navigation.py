@@ -32,6 +32,7 @@ ENTRIES = (
     Entry("/queues", _("Queues"), "queue", "q"),
     Entry("/workers", _("Workers"), "worker", "w"),
     Entry("/dead_messages", _("Dead messages"), "dead", "d"),
+    Entry("/notices", _("Notices"), "bell", "n", of_apps=True),
     Entry("/audit", _("Audit"), "shield", "u", "deploy", of_apps=True),
     Entry("/settings", _("Settings"), "gear", ",", "admin"),
     Entry("/help", _("Help"), "help", "h", of_apps=True),

@@ -3,11 +3,19 @@
 from datetime import timedelta
 
 from barbeque_py.executor import Quota
-from barbeque_py.store import Tx, pauses, quotas, workers
+from barbeque_py.notices import NoticeState
+from barbeque_py.store import Tx, notices, pauses, quotas, workers
+from barbeque_py.store.notices import Delivery
 from tests.console.rigs import PLACE, Place
 
 CLUSTER = "arn:aws:ecs:eu-west-1:123456789012:cluster/barbeque-production"
 DEAD, DRAINED, WORKING = (f"ip-10-0-0-{n}.abcdef01.4026/7/99/w{n}" for n in (1, 2, 3))
+
+
+def refused(tx: Tx) -> str:
+    """Return the id of a notice that was refused, after two tries."""
+    [kept] = notices.newest(tx, state=NoticeState.REFUSED, most=1)
+    return kept.notice_id
 
 
 def fill_running(place: Place) -> None:
@@ -22,6 +30,10 @@ def fill_running(place: Place) -> None:
         workers.see(tx, WORKING, CLUSTER, version="1.3.0")
         reason = "RESOURCE:MEMORY: no container instance met all of its requirements. " + "u" * 80
         pauses.pause(tx, f"{pauses.ROOM}{CLUSTER}/4096x16384", reason)
+        for kept in notices.newest(tx, state=NoticeState.REFUSED, most=1):
+            sent = "POST https://hooks.slack.com/***\n\n" + "{" + "s" * 300 + "}"
+            for outcome in ("failed", "refused"):
+                notices.record(tx, kept.id, Delivery(tx.now, 0.31, outcome, sent, "404 no_service"))
         quotas.spend(tx, [Quota("ecs:123456789012:eu-west-1:run", burst=100, rate=19.4)], 150)
         quotas.spend(tx, [Quota("ecs:123456789012:eu-west-1:describe", burst=100, rate=19.4)], 1)
 

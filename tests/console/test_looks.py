@@ -11,7 +11,7 @@ from tests.console.history import fill_numbers
 from tests.console.looks import Viewer, open_browser, open_viewer
 from tests.console.releases import fill_releases
 from tests.console.rigs import Place, open_place, serve_console, stored
-from tests.console.running import fill_running
+from tests.console.running import fill_running, refused
 
 PAGES: list[tuple[str, str]] = [
     ("overview", "/"),
@@ -40,6 +40,9 @@ PAGES: list[tuple[str, str]] = [
     ("log-none", "/job_executions/{failed}/log?q=nothing+like+that"),
     ("queues", "/queues"),
     ("workers", "/workers"),
+    ("notices", "/notices"),
+    ("notices-resend", "/notices/resend"),
+    ("notice", "/notices/{refused}"),
     ("dead-messages", "/dead_messages"),
     ("search", "/search?q=e"),
     ("search-nothing", "/search?q=nothing-of-that-name"),
@@ -61,6 +64,7 @@ def failed() -> dict[str, str]:
 def viewer(tmp_path_factory: pytest.TempPathFactory, failed: dict[str, str]) -> Iterator[Viewer]:
     with open_place(tmp_path_factory.mktemp("looks")) as place, open_browser() as browser:
         failed["failed"] = fill(place)
+        failed["refused"] = place.store.read(refused)
         for add in FILLERS:
             add(place)
         named = replace(place.parts, environment=EnvironmentName("production", "red"))

@@ -22,8 +22,9 @@ from barbeque_py.broker import Delivery
 from barbeque_py.entrance import Entrance
 from barbeque_py.identity import EVERYBODY
 from barbeque_py.ids import attempt_id, new_message_id
+from barbeque_py.notices import Audience, Channel, Event, Notice, Occasion, notice_id
 from barbeque_py.roles import Person, read_grants, role_for
-from barbeque_py.store import Tx, apps, dead, failures
+from barbeque_py.store import Tx, apps, dead, failures, notices
 from barbeque_py.store import executions as rows
 from tests.console.inside import SITE, Inside
 from tests.console.rigs import Place, open_place
@@ -125,6 +126,7 @@ def own(place: Place, app: str) -> dict[str, Any]:
         "failure": place.store.write(lambda tx: fail(tx, app, message_id)),
         "number": number,
         "worker": "w1",
+        "notice_id": place.store.write(lambda tx: tell(tx, app)),
         "app": app,
         "job": "Thumbnail",
         "name": "default",
@@ -133,6 +135,15 @@ def own(place: Place, app: str) -> dict[str, Any]:
         "token_id": "nothing",
         "user": victim,
     }
+
+
+def tell(tx: Tx, app: str) -> str:
+    """Let somebody have been told of the app; return the notice's id."""
+    occasion = Occasion(Event.FAILED, app, "Thumbnail", new_message_id())
+    name = notice_id(occasion, Channel.EMAIL, "ann@example.com")
+    made = Notice(name, Channel.EMAIL, "ann@example.com", Audience.ADMINS, occasion)
+    notices.add(tx, None, [made])
+    return name
 
 
 def fail(tx: Tx, app: str, message_id: str) -> int:
