@@ -31,7 +31,7 @@ from barbeque_py.release import Sources
 from barbeque_py.setting_values import ExecutorUrl, MailUrl
 from barbeque_py.settings import Settings, environment_of_jobs
 from barbeque_py.store import Store, apps
-from barbeque_py.store.schema import check_schema
+from barbeque_py.store.revision import check_schema
 from barbeque_py.subscriptions import Topics
 from barbeque_py.targets import Allowed
 from barbeque_py.tickets import JobUrls

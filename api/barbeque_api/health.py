@@ -14,7 +14,7 @@ from barbeque_py import clock
 from barbeque_py.broker import SharedBroker
 from barbeque_py.errors import OutsideError
 from barbeque_py.store import apps, lanes
-from barbeque_py.store.schema import check_schema
+from barbeque_py.store.revision import check_schema
 
 
 class Health:

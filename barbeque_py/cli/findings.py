@@ -19,7 +19,7 @@ from barbeque_py.errors import BarbequeError
 from barbeque_py.setting_values import ExecutorUrl
 from barbeque_py.settings import Settings
 from barbeque_py.store import Store, Tx, apps, attempts, lanes, limits, workers
-from barbeque_py.store.schema import check_schema, newest_revision
+from barbeque_py.store.revision import check_schema, newest_revision
 from barbeque_py.wiring import (
     check_installation,
     choose_executor,

@@ -44,7 +44,7 @@ def import_barbeque(
     from barbeque_py.move_in import move_in
     from barbeque_py.store import Store
     from barbeque_py.store.former import FormerDatabase
-    from barbeque_py.store.schema import check_schema
+    from barbeque_py.store.revision import check_schema
 
     settings = session_of(context).settings()
     source = FormerDatabase(_read_url(url))

@@ -21,7 +21,7 @@ def migrate(context: typer.Context, as_json: Json = False) -> None:
     Safe to repeat, and when several machines do it at once. The first time it also names the
     installation: BARBEQUE_INSTALLATION, or six characters made up. `barbeque up` does it by itself.
     """
-    from barbeque_py.store.schema import newest_revision
+    from barbeque_py.store.revision import newest_revision
 
     store, installation = make_tables(session_of(context).settings())
     store.close()

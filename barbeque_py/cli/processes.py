@@ -42,7 +42,7 @@ def worker(
     Waits for a Docker engine and a database server that are away; does not make the database
     (`barbeque migrate` does).
     """
-    from barbeque_py.cli.serving import set_up_logging
+    from barbeque_py.cli.own_log import set_up_logging
     from barbeque_worker.main import run
 
     settings = session_of(context).settings()
@@ -123,12 +123,12 @@ def _serve_alone(
     host: str,
     port: int,
 ) -> None:
+    from barbeque_py.cli.own_log import set_up_logging
     from barbeque_py.cli.serving import (
         listen,
         listen_for_jobs,
         make_server,
         serve,
-        set_up_logging,
         url_of,
         why_unguarded,
     )

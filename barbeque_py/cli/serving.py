@@ -4,11 +4,8 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
-import logging
 import signal
 import socket
-import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -21,7 +18,6 @@ from barbeque_api.gate import JOB_PATHS
 from barbeque_console.door import PEER
 from barbeque_py.cli.exits import Code, Failure
 from barbeque_py.cli.leaving import Leaving
-from barbeque_py.cli.repeats import Repeats
 from barbeque_py.entrance import entrance_of
 from barbeque_py.setting_values import Address
 from barbeque_py.settings import Settings
@@ -43,23 +39,6 @@ _CONSOLE_ASKS_NOBODY = (
 )
 
 _GONE = {"type": "http.disconnect"}
-
-
-def set_up_logging(*, requests: bool = True) -> None:
-    """Write log lines to standard error, in UTC; those of requests that went well if wanted.
-
-    What an outage repeats is written once.
-    """
-    handler = logging.StreamHandler(sys.stderr)
-    form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%FT%TZ")
-    form.converter = time.gmtime
-    handler.setFormatter(form)
-    handler.addFilter(Repeats())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("barbeque.api").setLevel(logging.INFO if requests else logging.WARNING)
-    for library in ("alembic", "botocore", "httpx"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 def require_loopback(host: str, reason: str) -> None:

@@ -6,8 +6,6 @@ from typing import Any
 from barbeque_api.app import create_app as create_api
 from barbeque_api.job_routes import create_job_app
 from barbeque_api.parts import Served
-from barbeque_console.app import create_app as create_console
-from barbeque_console.parts import Shown
 from barbeque_py.entrance import entrance_of
 from barbeque_py.settings import Settings
 from barbeque_py.wiring import Front
@@ -41,6 +39,9 @@ def build_job_routes(front: Front) -> Any:
 
 def build_console(front: Front, *, host: str) -> Any:
     """Return the console alone."""
+    from barbeque_console.app import create_app as create_console
+    from barbeque_console.parts import Shown
+
     return create_console(
         Shown(
             store=front.store,

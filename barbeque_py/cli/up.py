@@ -25,7 +25,8 @@ def up(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> N
 
     Ctrl-C ends it within ten seconds. Jobs that run go on, and the next start takes them up.
     """
-    from barbeque_py.cli.serving import listen, listen_for_jobs, set_up_logging, why_unguarded
+    from barbeque_py.cli.own_log import set_up_logging
+    from barbeque_py.cli.serving import listen, listen_for_jobs, why_unguarded
 
     session = session_of(context)
     settings = session.settings()

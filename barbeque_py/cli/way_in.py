@@ -24,7 +24,7 @@ T = TypeVar("T")
 def in_database(context: typer.Context, work: "Callable[[Tx], T]", *, writes: bool = True) -> T:
     """Do the work in one transaction of BARBEQUE_DATABASE; needs no server and no token."""
     from barbeque_py.store import Store
-    from barbeque_py.store.schema import check_schema
+    from barbeque_py.store.revision import check_schema
 
     store = Store(session_of(context).settings().database)
     try:

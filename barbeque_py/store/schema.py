@@ -1,24 +1,19 @@
 """Makes the tables and brings them up to date; safe when several do it at once."""
 
-import re
 import secrets
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from barbeque_py.errors import ConfigurationError, StoreUnavailable
 from barbeque_py.store.database import Store, translated
+from barbeque_py.store.revision import MIGRATIONS
 from barbeque_py.store.tables import installation
-
-INSTALLATION = re.compile(r"[a-z0-9]{6}")
 
 _LOCK = "barbeque-migrate"
 _PATIENCE = 50
@@ -37,35 +32,6 @@ def migrate(store: Store, *, name: str | None = None) -> str:
             return _settle_name(connection, name)
     except SQLAlchemyError as error:
         raise translated(error, store.shown_url) from error
-
-
-def newest_revision() -> str:
-    """Return the schema revision that this version of the program works with."""
-    return str(ScriptDirectory.from_config(_config(None)).get_current_head())
-
-
-def _known_revisions() -> set[str]:
-    """Return the schema revisions that this version knows: others are of a newer one."""
-    return {each.revision for each in ScriptDirectory.from_config(_config(None)).walk_revisions()}
-
-
-def check_schema(store: Store) -> None:
-    """Raise `StoreUnavailable` unless the database has a schema that this version works with."""
-    try:
-        with store.engine.connect() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
-    except SQLAlchemyError as error:
-        raise translated(error, store.shown_url) from error
-    if found is None:
-        raise StoreUnavailable(
-            f"BARBEQUE_DATABASE {store.shown_url} has no tables of ours yet: "
-            "run `barbeque migrate` (or `barbeque up`, which does it by itself)"
-        )
-    if found != newest_revision() and found in _known_revisions():
-        raise StoreUnavailable(
-            f"BARBEQUE_DATABASE {store.shown_url} has schema {found}, this version needs "
-            f"{newest_revision()}: run `barbeque migrate`"
-        )
 
 
 def _settle_name(connection: Connection, wanted: str | None) -> str:
@@ -119,9 +85,8 @@ def _lock_of(store: Store) -> dict[str, object]:
     return {"name": f"{_LOCK}-{store.url.database}"[:64], "wait": _PATIENCE}
 
 
-def _config(connection: Connection | None) -> Config:
+def _config(connection: Connection) -> Config:
     config = Config()
-    folder = Path(__file__).parent / "migrations"
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config

@@ -19,7 +19,7 @@ from barbeque_py.identity import Scope
 from barbeque_py.issue import SpentToken, Wish
 from barbeque_py.roles import MEANINGS, Grant, Grants, Role, read_grants
 from barbeque_py.store import Tx, apps, sessions, tokens, users, workers
-from barbeque_py.store.schema import newest_revision
+from barbeque_py.store.revision import newest_revision
 
 _LIFETIMES = (30, 90, 365)
 """Days that a token may be asked for here."""

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.flows.place import (
     one_line,
     shop,
 )
+from tests.stores import make_sqlite
 from tests.waiting import wait_until
 
 __all__ = ["alone", "shop"]
@@ -282,10 +284,12 @@ def test_a_message_that_is_not_json_is_refused_with_the_cure(
     assert cure in one_line(ended)
 
 
-def loaded_by(code: str) -> set[str]:
+def loaded_by(code: str, **settings: str) -> set[str]:
+    nobody = {"PATH": "/usr/bin:/bin", "BARBEQUE_URL": f"http://127.0.0.1:{free_port()}"}
     ended = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys\nprint('\\n', *sys.modules)"],
-        env={"PATH": "/usr/bin:/bin", "BARBEQUE_URL": f"http://127.0.0.1:{free_port()}"},
+        env=nobody | settings,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -314,6 +318,17 @@ def test_help_and_enqueue_load_nothing_that_takes_its_time() -> None:
     )
     assert "httpx" in typed
     assert typed & (SERVERS | {"yaml", "rich.markdown", "rich.table", "pygments"}) == set()
+
+
+def test_a_worker_loads_no_server_and_nothing_that_migrates(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'barbeque.db'}"
+    make_sqlite(tmp_path / "barbeque.db")
+    code = "from barbeque_py.cli.root import run\nassert run(['worker', '--end-with-input']) == 0"
+    worked = loaded_by(
+        code, BARBEQUE_DATABASE=url, BARBEQUE_HOME=str(tmp_path), BARBEQUE_EXECUTOR="process:"
+    )
+    assert {"sqlalchemy", "barbeque_worker.loop"} <= worked
+    assert worked & {"fastapi", "starlette", "uvicorn", "jinja2", "alembic", "boto3"} == set()
 
 
 def test_importing_the_package_loads_nothing_and_the_client_httpx_only() -> None:

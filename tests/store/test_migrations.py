@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from barbeque_py.errors import ConfigurationError, StoreUnavailable
 from barbeque_py.store import Store, Tx, apps
-from barbeque_py.store.schema import check_schema, migrate, newest_revision
+from barbeque_py.store.revision import MIGRATIONS, check_schema, known_revisions, newest_revision
+from barbeque_py.store.schema import migrate
 from barbeque_py.store.tables import metadata
 from tests.stores import MariaDb
 
@@ -119,3 +121,10 @@ def test_the_chosen_executor_is_stored(empty_url: str) -> None:
         assert store.read(apps.stored_executor) is None
         store.write(lambda tx: apps.store_executor(tx, "process:"))
         assert store.read(apps.stored_executor) == "process:"
+
+
+def test_the_revisions_read_are_those_that_alembic_runs() -> None:
+    scripts = ScriptDirectory(MIGRATIONS)
+    assert newest_revision() == scripts.get_current_head()
+    run = {each.revision: each.down_revision or "" for each in scripts.walk_revisions()}
+    assert known_revisions() == run

@@ -18,7 +18,8 @@ from sqlalchemy import text
 from barbeque_py import clock
 from barbeque_py.errors import StoreUnavailable
 from barbeque_py.store import Store, Tx, limits
-from barbeque_py.store.schema import check_schema, migrate
+from barbeque_py.store.revision import check_schema
+from barbeque_py.store.schema import migrate
 from tests.store.world import QUEUE, define, enqueue, everything
 from tests.stores import MariaDb, migrated
 from tests.waiting import wait_until
