@@ -21,7 +21,8 @@ from sqlalchemy import Engine, inspect
 
 from barbeque_py.errors import StoreUnavailable
 from barbeque_py.store import Store, schema
-from barbeque_py.store.schema import check_schema, migrate
+from barbeque_py.store.revision import MIGRATIONS, check_schema
+from barbeque_py.store.schema import migrate
 from tests.flows.pages import ROOT
 from tests.flows.place import Place, alone
 from tests.parts import need
@@ -32,10 +33,7 @@ from tests.waiting import wait_until
 
 __all__ = ["alone", "empty_url"]
 
-REVISIONS = [
-    each.revision
-    for each in reversed(list(ScriptDirectory.from_config(schema._config(None)).walk_revisions()))
-]
+REVISIONS = [each.revision for each in reversed(list(ScriptDirectory(MIGRATIONS).walk_revisions()))]
 """All schemas, the first one first."""
 
 
