@@ -22,6 +22,8 @@ BarbequeError
     StillOpen             the execution has not ended, so it can't be retried
     ForbiddenTarget       an address that we don't send anything to
     BadPattern            nothing can be looked for by it
+    UnfitBackup           it is damaged, or this version can't read it
+    NotEmpty              a backup can't be restored where something is already
   OutsideError            another system failed; trying again may help
     StoreUnavailable
     BrokerUnavailable
@@ -126,6 +128,14 @@ class StillOpen(RequestError):
 
 class ForbiddenTarget(RequestError, ValueError):
     """The address is none that we send anything to; nothing was sent."""
+
+
+class UnfitBackup(RequestError):
+    """The backup is damaged, or of a version that this one can't read; the message says which."""
+
+
+class NotEmpty(RequestError):
+    """There is something already where a backup was to be restored; nothing was changed."""
 
 
 class OutsideError(BarbequeError):

@@ -10,6 +10,7 @@ import typer
 from barbeque_py.cli.alive import alive
 from barbeque_py.cli.apply import apply, export
 from barbeque_py.cli.audit import audit
+from barbeque_py.cli.backup import backup, restore
 from barbeque_py.cli.check import check
 from barbeque_py.cli.dead import dead
 from barbeque_py.cli.enqueue import enqueue
@@ -89,7 +90,7 @@ def root(
 app.callback(help=_flow(root.__doc__))(root)
 
 _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run it": (up, api, worker, console, migrate, check, alive, import_barbeque),
+    "Run it": (up, api, worker, console, migrate, check, alive, backup, restore, import_barbeque),
     "Jobs": (
         enqueue,
         status,

@@ -240,6 +240,11 @@ class Store:
         """The engine for migrations."""
         return self._writes
 
+    @property
+    def engine_of_reads(self) -> Engine:
+        """The engine for what reads for long; on SQLite it keeps nobody from writing."""
+        return self._reads
+
     def _run_writing(self, work: Callable[[Tx], Result]) -> Result:
         with self._turn:
             return self._run(self._writes, work)

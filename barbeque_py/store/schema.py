@@ -27,8 +27,8 @@ def migrate(store: Store, *, name: str | None = None) -> str:
     `ConfigurationError` when `name` differs from the stored one, `StoreUnavailable`.
     """
     try:
-        with _alone(store) as connection:
-            command.upgrade(_config(connection), "head")
+        with alone(store) as connection:
+            command.upgrade(config(connection), "head")
             return _settle_name(connection, name)
     except SQLAlchemyError as error:
         raise translated(error, store.shown_url) from error
@@ -59,7 +59,7 @@ def _new_name() -> str:
 
 
 @contextmanager
-def _alone(store: Store) -> Iterator[Connection]:
+def alone(store: Store) -> Iterator[Connection]:
     """Hand out a connection while no other process migrates.
 
     SQLite's write lock does it; MySQL commits with every statement of DDL, so it takes a lock of
@@ -85,8 +85,9 @@ def _lock_of(store: Store) -> dict[str, object]:
     return {"name": f"{_LOCK}-{store.url.database}"[:64], "wait": _PATIENCE}
 
 
-def _config(connection: Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    return config
+def config(connection: Connection) -> Config:
+    """Return what Alembic works with, over this connection."""
+    found = Config()
+    found.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    found.attributes["connection"] = connection
+    return found

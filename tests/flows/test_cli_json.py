@@ -37,6 +37,7 @@ REFUSED = {
     "subscribe": ("arn:aws:sns:us-east-1:123456789012:t", "media", "Thumbnail"),
     "unsubscribe": ("1",),
     "notices test": ("nobody",),
+    "restore": ("no-such-file.tar",),
 }
 """What can't be had here: the error is words on standard error, an exit code, and no JSON."""
 
@@ -112,6 +113,7 @@ def test_every_command_prints_json_alone(
     _ask_of_releases_and_queues(said)
     _ask_of_people(said, server)
     assert "answers" in said.ask("alive", "--port", str(server.client.base_url.port))["alive"]
+    assert said.ask("backup", str(server.parts.home))["tables"]["apps"] == 1
     assert said.ask("stats")["points"] == []
     assert said.ask("failures")["failures"] == []
     for command, words in REFUSED.items():
