@@ -12,7 +12,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 tar -C "$root" --exclude node_modules --exclude __pycache__ -c .dockerignore LICENSE README.md \
-  pyproject.toml requirements deploy/Dockerfile api barbeque_py console worker | tar -C "$context" -x
+  pyproject.toml requirements deploy/Dockerfile deploy/cloudformation api barbeque_py console worker | tar -C "$context" -x
 if [ -r "$trust" ]; then cp "$trust" "$context/ca.crt"; fi
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/pyproject.toml")
