@@ -39,8 +39,8 @@ REVISIONS = [each.revision for each in reversed(list(ScriptDirectory(MIGRATIONS)
 
 def go_to(store: Store, revision: str) -> None:
     """Migrate as far as that schema, as a program of then did."""
-    with schema._alone(store) as connection:
-        command.upgrade(schema._config(connection), revision)
+    with schema.alone(store) as connection:
+        command.upgrade(schema.config(connection), revision)
         connection.commit()
 
 
