@@ -7,13 +7,13 @@ from pathlib import Path
 
 from barbeque_py.applying import check_named
 from barbeque_py.broker import Queues
-from barbeque_py.changes import Change, Making, check_images, make, plan, refuse_topics
+from barbeque_py.changes import Change, Making, check_images, make, plan, refuse_topics, remove_app
 from barbeque_py.errors import ConfigurationError, QueueRefused, UnknownImage
 from barbeque_py.identity import Identity
 from barbeque_py.manifest import Manifest, parse
 from barbeque_py.release import Sources
 from barbeque_py.store import Store, apps, subscriptions
-from barbeque_py.store.editions import APPLY
+from barbeque_py.store.editions import APPLY, CONSOLE
 from barbeque_py.subscriptions import Topics, Unfinished, bring_right
 from barbeque_py.yaml_tree import Tree
 
@@ -64,6 +64,11 @@ class Applying:
             lambda tx: make(tx, manifest, wish.file, making, prune=wish.prune)
         )
         return changes, self._subscribe(changes)
+
+    def remove_app(self, who: Identity, name: str) -> None:
+        """Remove the app with all that is defined of it; raises what `changes.remove_app` does."""
+        making = Making(who, {}, made_with=CONSOLE)
+        self._subscribe(self.store.write(lambda tx: remove_app(tx, name, making)))
 
     def _read(self, wish: Wish) -> Manifest:
         manifest = parse(wish.file, base=wish.base)

@@ -10,8 +10,8 @@ from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.differences import differences, state_of
 from barbeque_py.ecs_faults import faults
 from barbeque_py.editing import Keeping
-from barbeque_py.errors import ImageRefused, Outrun
-from barbeque_py.identity import Identity
+from barbeque_py.errors import Forbidden, ImageRefused, Outrun, UnknownApp
+from barbeque_py.identity import Identity, Scope
 from barbeque_py.manifest import (
     Manifest,
     ManifestError,
@@ -94,6 +94,30 @@ def make(tx: Tx, manifest: Manifest, tree: Tree, making: Making, *, prune: bool)
     return changes
 
 
+def remove_app(tx: Tx, name: str, making: Making) -> list[Change]:
+    """Remove the app with all that is defined of it; its executions and releases stay listed.
+
+    Raises `UnknownApp`, and `Forbidden` for who is no admin.
+    """
+    apps.lock(tx, [name])
+    app = apps.get_app(tx, name)
+    if app is None:
+        raise UnknownApp(f"no app is called {name[:60]!r}")
+    if not making.who.may(Scope.ADMIN):
+        raise Forbidden(f"to remove the app {name} needs an admin")
+    heard = [each.wanted for each in subscriptions.everything(tx) if each.removed_at is None]
+    things: list[Thing] = [each for each in heard if each.app == name]
+    things += [each.schedule for each in schedules.everything(tx, name)]
+    things += [*apps.jobs_of(tx, name), app]
+    keeping = Keeping(tx, making.who.name, making.made_with, making.why)
+    keeping.note_before(things)
+    for each in things:
+        note(tx, making.who, "removed", each, None)
+        _remove(tx, each)
+    keeping.note_after()
+    return [Change("", "", "removed", each, each) for each in things]
+
+
 def plan(tx: Tx, who: Identity, manifest: Manifest, tree: Tree, *, prune: bool) -> list[Change]:
     """Compare, and refuse what the caller may not change; raises what `compare` raises."""
     changes = compare(tx, manifest, tree, prune=prune)
@@ -126,6 +150,8 @@ def _put_app(tx: Tx, app: App, making: Making) -> None:
 
 def _remove(tx: Tx, thing: Thing) -> None:
     match thing:
+        case App():
+            apps.remove_app(tx, thing.name)
         case JobDefinition():
             apps.remove_job(tx, thing.app, thing.name)
         case Schedule():

@@ -54,6 +54,14 @@ def part_of(section: Section | None, job: str) -> str | None:
     return write_yaml(kept) if kept else ""
 
 
+def like(section: Section, job: str) -> str | None:
+    """Return the text for a job like this one, which does not run by the clock as well."""
+    found = next((each for each in _jobs(section) if each["name"] == job), None)
+    if found is None:
+        return None
+    return write_yaml({n: each for n, each in found.items() if n not in ("name", "schedules")})
+
+
 def place_of(section: Section, job: str) -> Path:
     """Return where this part stands, or would stand, in a file with the section alone."""
     if not job:

@@ -21,6 +21,7 @@ from barbeque_py.schedules import times_after
 from barbeque_py.store import Tx, apps, audit
 from barbeque_py.store import schedules as rows
 from barbeque_py.store.schedules import Scheduled
+from barbeque_py.suspend import resume, suspend
 
 _SHOWN = 5
 """How many of the next times are shown."""
@@ -87,19 +88,7 @@ def _switch(
     tx: Tx, caller: Identity, key: tuple[str, str, str], *, on: bool
 ) -> tuple[Scheduled, datetime]:
     found = _get(tx, caller, Scope.DEPLOY, key)
-    if (found.suspended_at is None) is on:
-        return found, tx.now
-    (rows.resume if on else rows.suspend)(tx, found)
-    changed = _get(tx, caller, Scope.DEPLOY, key)
-    audit.record(
-        tx,
-        caller,
-        f"schedule.{'resume' if on else 'suspend'}",
-        f"schedule:{'/'.join(key)}",
-        before={"suspended_at": written(found.suspended_at)},
-        after={"suspended_at": written(changed.suspended_at)},
-    )
-    return changed, tx.now
+    return (resume if on else suspend)(tx, caller, found), tx.now
 
 
 def _extra_run(tx: Tx, caller: Identity, key: tuple[str, str, str]) -> EnqueueRequest:

@@ -232,6 +232,11 @@ def remove_job(tx: Tx, app: str, name: str) -> None:
     limits.set_max(tx, f"job:{app}/{name}", None)
 
 
+def remove_app(tx: Tx, name: str) -> None:
+    """Delete the app, whose jobs are gone already; what it ran and released stays."""
+    tx.execute(delete(apps).where(apps.c.name == name))
+
+
 def _job(app: str, name: str, queue: str, spec_text: str) -> JobDefinition:
     spec = json.loads(spec_text)
     retry = spec.pop("retry")

@@ -75,6 +75,13 @@ def everything(tx: Tx, app: str | None = None) -> list[Scheduled]:
     return [_row(row) for row in tx.execute(query)]
 
 
+def of_job(tx: Tx, app: str, job: str, *, lock: bool = False) -> list[Scheduled]:
+    """Return the job's schedules, by name; locked, they stay as they are till the commit."""
+    query = select(schedules).where(schedules.c.app == app, schedules.c.job == job)
+    query = query.order_by(schedules.c.name)
+    return [_row(row) for row in tx.execute(query.with_for_update() if lock else query)]
+
+
 def suspend(tx: Tx, found: Scheduled) -> None:
     """Let no time fire from now on; what is decided already is sent."""
     act_at = tx.now if found.firing else None

@@ -24,6 +24,7 @@ from barbeque_console.failures import FailurePages
 from barbeque_console.frame import FramePages
 from barbeque_console.guard import Guard
 from barbeque_console.help import HelpPages
+from barbeque_console.job_acts import JobActs
 from barbeque_console.jobs import JobPages
 from barbeque_console.listing import ListPages
 from barbeque_console.log_events import LogEvents
@@ -92,6 +93,7 @@ PAGES: tuple[type[Routed], ...] = (
     NoticePages,
     FailurePages,
     JobPages,
+    JobActs,
     AppPages,
     ReleasePages,
     DefinitionPages,

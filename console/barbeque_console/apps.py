@@ -115,7 +115,8 @@ class AppPages:
         """Show the apps that who asks may see."""
         own = visitor_of(request).person.apps(Scope.READ)
         now, found = self._parts.store.read(lambda tx: (tx.now, _read_list(tx, own)))
-        return self._pages.render(request.scope, "apps.html", now=now, found=found)
+        notice = NOTICES.get(request.query_params.get("notice", ""))
+        return self._pages.render(request.scope, "apps.html", now=now, found=found, notice=notice)
 
     def show(self, request: Request, app: str) -> Response:
         """Show one app."""
@@ -126,7 +127,7 @@ class AppPages:
             "app.html",
             found=found,
             settings=settings_of(found.app),
-            notify=told_of(found.app),
+            notify=told_of(found.app.notify),
             notice=NOTICES.get(request.query_params.get("notice", "")),
         )
 
@@ -147,9 +148,9 @@ def settings_of(app: App) -> list[tuple[str, str]]:
     return [*found, *((f"env.{name}", "***") for name in sorted(app.env))]
 
 
-def told_of(app: App) -> list[tuple[str, str]]:
-    """Return whom the app wants told; of an address that may be a secret, the host."""
-    facts = {name: value for name, value in app.notify.items() if name != "templates"}
+def told_of(notify: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return who is told of what; of an address that may be a secret, the host."""
+    facts = {name: value for name, value in notify.items() if name != "templates"}
     return [(name, hide(_written(value))) for name, value in facts.items()]
 
 

@@ -20,6 +20,7 @@ from barbeque_py.apply import Applying, Wish
 from barbeque_py.changes import planned_for
 from barbeque_py.editing import (
     Section,
+    like,
     new_app,
     part_of,
     place_of,
@@ -111,6 +112,8 @@ class DefinitionPages:
             router.add_api_route(f"{one}/edit", self.act, methods=["POST"], **deploy)
         router.add_api_route("/jobs/{app}/{job}/remove", self.ask_away, methods=READ, **deploy)
         router.add_api_route("/jobs/{app}/{job}/remove", self.remove, methods=["POST"], **deploy)
+        router.add_api_route("/apps/{app}/remove", self.ask_app_away, methods=READ, **admin)
+        router.add_api_route("/apps/{app}/remove", self.remove_app, methods=["POST"], **admin)
         for path, begin, declared in (
             ("/apps/{app}/new_job", self.begin_job, deploy),
             ("/new_app", self.begin_app, admin),
@@ -162,7 +165,8 @@ class DefinitionPages:
         standing = self._stand(part)
         if standing.section is None:
             raise HTTPException(404, _NOT_THERE)
-        return self._ask(request, part, replace(standing, text=None), Draft(_NEW_JOB, None))
+        text = like(standing.section, request.query_params.get("like", "")) or _NEW_JOB
+        return self._ask(request, part, replace(standing, text=None), Draft(text, None))
 
     def begin_app(self, request: Request) -> Response:
         """Ask what a new app is."""
@@ -254,6 +258,31 @@ class DefinitionPages:
         except ManifestError as error:
             raise HTTPException(422, f"Nothing is removed: {error}.") from None
         return redirect(request.scope, f"/apps/{segment(part.app)}?notice=removed")
+
+    def ask_app_away(self, request: Request, app: str) -> Response:
+        """Ask before the app is removed."""
+        part = Part(app, "")
+        if self._stand(part).text is None:
+            raise HTTPException(404, _NOT_THERE)
+        return self._pages.confirm(
+            request.scope,
+            title=gettext("Remove the app %(name)s?") % {"name": app},
+            question=gettext(
+                "All its jobs go with it, their schedules and subscriptions, too; what waits of "
+                "them can't be started. What they ran stays listed."
+            ),
+            answer=gettext("Remove"),
+            action=f"{part.path}/remove",
+            typed=app,
+            cancel=part.path,
+        )
+
+    def remove_app(self, request: Request, app: str, form: Form) -> Response:
+        """Remove the app with its jobs; what they ran stays."""
+        require_typed(form, app)
+        self._applying.remove_app(asker(request), app)
+        self._parts.bell.ring()
+        return redirect(request.scope, "/apps?notice=app-removed")
 
     def _stand(self, part: Part) -> Standing:
         def read(tx: Tx) -> Standing:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from barbeque_console.apps import told_of
 from barbeque_console.executions import READ
 from barbeque_console.forms import Form
 from barbeque_console.pages import NOTICES, Pages, redirect
@@ -36,11 +37,13 @@ from barbeque_py.enqueue import enqueue
 from barbeque_py.identity import Scope
 from barbeque_py.ids import new_message_id
 from barbeque_py.messages import JobMessage, Options
+from barbeque_py.schedules import times_after
 from barbeque_py.store import Tx, apps, audit, failures, lists, marks, rollups, schedules
 from barbeque_py.store.failures import Group, Standing
 from barbeque_py.store.lists import Entry, Filter
 from barbeque_py.store.marks import STAR
 from barbeque_py.store.rollups import Span, Sums, start_of
+from barbeque_py.store.schedules import Scheduled
 
 _DAY = timedelta(days=1)
 _ROWS = 50
@@ -88,7 +91,8 @@ class Opened:
     day: Sums
     recent: Sequence[Entry]
     failing: Sequence[Group]
-    schedules: Sequence[object]
+    timed: Sequence[tuple[Scheduled, datetime | None]]
+    """Its schedules, and when each is due next."""
 
 
 class JobPages:
@@ -143,6 +147,7 @@ class JobPages:
             runbook=render(found.job.runbook),
             fields=fields_of(found.job.message_schema),
             retries=drawn(found.job),
+            notify=told_of(found.app.notify | found.job.notify),
             notice=NOTICES.get(request.query_params.get("notice", "")),
         )
 
@@ -302,6 +307,12 @@ def _read_list(
     return tx.now, [_row(tx, each, own) for each in page], more, tags, sorted({a for a, _ in names})
 
 
+def _next(tx: Tx, found: Scheduled) -> datetime | None:
+    if found.suspended_at is not None:
+        return None
+    return next(times_after(found.schedule, max(found.until, tx.now)), None)
+
+
 def _row(tx: Tx, each: tuple[str, str], own: Mapping[tuple[str, str], set[str]]) -> Row:
     app, job = each
     today = start_of(Span.DAY, tx.now)
@@ -328,7 +339,5 @@ def _read(tx: Tx, app: str, job: str, person: str) -> Opened:
         day=rollups.total(day.values()),
         recent=lists.newest(tx, Filter(app=app, job=job), most=_RECENT).rows,
         failing=[each for each in failing if each.state != Standing.RESOLVED][:5],
-        schedules=[
-            each.schedule for each in schedules.everything(tx, app) if each.schedule.job == job
-        ],
+        timed=[(each, _next(tx, each)) for each in schedules.of_job(tx, app, job)],
     )

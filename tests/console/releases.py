@@ -7,6 +7,7 @@ from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.release import release
 from barbeque_py.store import Tx, apps
 from barbeque_py.yaml_tree import Tree
+from tests.console.history import RUNBOOK, SCHEMA
 from tests.console.rigs import Place
 
 FIRST, SECOND = (f"registry.example.com/media@sha256:{each * 64}" for each in "ab")
@@ -28,7 +29,7 @@ def edit(place: Place) -> None:
         "image": "registry.example.com/media:2",
         "description": "Pictures and videos",
         "notify": NOTIFY,
-        "jobs": [{"name": "Encode", "command": ["encode", "x" * 200], "env": {"A": "b"}}],
+        "jobs": [ENCODE],
     }
     file = Tree({"apps": [section]})
     Applying(place.store, place.parts.sources, None, None).make(Wish(EVERYBODY, file))
@@ -46,6 +47,18 @@ def make_known(place: Place, image: str, pinned: str | None) -> None:
     place.store.write(make)
 
 
+TIMES = [
+    {"name": "hourly", "cron": "5 * * * *"},
+    {"name": "n" * 100, "cron": "0 1 * * mon-fri", "timezone": "Asia/Tokyo"},
+]
+ENCODE = {
+    "name": "Encode",
+    "command": ["encode", "x" * 200],
+    "env": {"A": "b"},
+    "schedules": TIMES,
+    "runbook": RUNBOOK,
+    "message_schema": SCHEMA,
+}
 NOTIFY: dict[str, object] = {
     "slack": "#media",
     "webhook": "https://hooks.example.com/secret-canary",

@@ -9,6 +9,7 @@ from barbeque_py.executions import State
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.store import Store, queries
 from barbeque_py.store import executions as rows
+from tests.console.releases import fill_releases
 from tests.console.rigs import define, place_on, serve_console, stored
 
 
@@ -18,8 +19,19 @@ def test_every_page_is_shown_over_each_database(store: Store, tmp_path: Path) ->
         message_id = place.enqueue()
         place.settle(place.start(), Fate(Reason.EXITED, 0), lines=[stored("x")])
         place.bury("{}", "Type is missing")
-        for path in ("/executions", f"/job_executions/{message_id}", "/queues", "/dead_messages"):
+        fill_releases(place)
+        for path in (
+            "/executions",
+            f"/job_executions/{message_id}",
+            "/queues",
+            "/dead_messages",
+            "/apps",
+            "/apps/media",
+            "/jobs/media/Encode/edit",
+        ):
             assert httpx.get(address + path).status_code == 200
+        assert httpx.get(f"{address}/apps/media/releases/2").text.count("/job_executions/") >= 6
+        assert "edition 2" in httpx.get(f"{address}/jobs/media/Encode/definition").text
         assert message_id in httpx.get(f"{address}/executions?state=succeeded&app=media").text
 
 

@@ -30,6 +30,7 @@ PAGES: list[tuple[str, str]] = [
     ("rollback", "/apps/media/rollback?to=1"),
     ("definition", "/jobs/media/Encode/definition"),
     ("definition-edit", "/jobs/media/Encode/edit?edition=1"),
+    ("app-remove", "/apps/media/remove"),
     ("definition-new", "/apps/media/new_job"),
     ("executions", "/executions"),
     ("executions-none", "/executions?app=nobody"),

@@ -29,6 +29,7 @@ OURS = [
     "execution_failure",
     "execution_phases",
     "help",
+    "job",
     "keys",
     "notice",
     "notice_words",
