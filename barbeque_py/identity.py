@@ -13,6 +13,8 @@ class Scope(StrEnum):
     """Read what attempts wrote, which may say more than its authors meant to."""
     DEPLOY = "deploy"
     """Change what an app runs: its jobs, its image, its schedules."""
+    METRICS = "metrics"
+    """Read `/metrics`, which tells of all apps, and nothing else."""
     ADMIN = "admin"
     """Everything of everybody: apps and queues, tokens, the audit trail."""
 
@@ -39,6 +41,9 @@ class Identity:
         """Tell whether they may do that to what is this app's; what is nobody's is for no app."""
         return self.may(scope, owner) and (self.app is None or owner is not None)
 
+
+FOR_EVERY_APP = (Scope.METRICS, Scope.ADMIN)
+"""Scopes that no token of one app has."""
 
 NOBODY = Identity("nobody", frozenset())
 """Who asks where nothing was shown that says more."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
+from barbeque_py import metrics
 from barbeque_py.broker import BATCH, Broker, Delivery, SharedBroker, Sorting
 from barbeque_py.errors import (
     BarbequeError,
@@ -59,10 +60,13 @@ class Intake:
         `OutsideError` when the database, the broker or the log store fails; the messages stay.
         """
         if isinstance(self._broker, SharedBroker):
-            return self._take_shared(self._broker, queue)
+            taken = self._take_shared(self._broker, queue)
+            metrics.received.labels(queue).inc(taken)
+            return taken
         # A message received too often is taken for what kills workers: an outage must not do that.
         self._store.read(lambda tx: tx.now)
         deliveries = self._receive(queue, wait)
+        metrics.received.labels(queue).inc(len(deliveries))
         if deliveries:
             self.record(deliveries)
         return len(deliveries)

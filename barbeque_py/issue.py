@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from barbeque_py.errors import RequestError, UnknownApp, UnknownToken
-from barbeque_py.identity import Identity, Scope
+from barbeque_py.identity import FOR_EVERY_APP, Identity, Scope
 from barbeque_py.store import Tx, apps, audit, tokens
 from barbeque_py.store.tokens import Token
 from barbeque_py.tokens import digest, new_token
@@ -109,8 +109,9 @@ def _check(tx: Tx, wish: Wish) -> None:
         raise RequestError(f"the lifetime is at most {LONGEST_LIFETIME.days} days")
     if wish.app is None:
         return
-    if Scope.ADMIN in wish.scopes:
-        raise RequestError("the scope admin is for every app: leave the app out")
+    for scope in FOR_EVERY_APP:
+        if scope in wish.scopes:
+            raise RequestError(f"the scope {scope} is for every app: leave the app out")
     if apps.get_app(tx, wish.app) is None:
         raise UnknownApp(f"no app is called {wish.app!r}")
 

@@ -4,8 +4,10 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
+from barbeque_py import metrics, tracing
 from barbeque_py.broker import Delivery, Sorting
 from barbeque_py.errors import RequestError
 from barbeque_py.executions import State
@@ -123,6 +125,17 @@ def _record_jobs(
         _reconcile(tx, recorded, repeats)
     if new:
         tags.record(tx, new.values())
+        if tracing.on():
+            tx.afterwards(partial(_trace, list(new.values()), tx.now))
+
+
+def _trace(rows_: Sequence[dict[str, Any]], now: datetime) -> None:
+    """Record how long each message was on its queue."""
+    for row in rows_:
+        above = json.loads(row["options"]).get("traceparent")
+        facts = {each: row[each] for each in ("message_id", "app", "job")}
+        span = min(now, row["sent_at"]), now
+        tracing.record(f"receive {row['queue']}", above, span, facts, kind="consumer")
 
 
 def _row(tx: Tx, delivery: Delivery, job: JobMessage, key: str | None) -> dict[str, Any]:
@@ -157,7 +170,9 @@ def _reconcile(
             continue
         if found.tombstone:
             _fill(tx, found, row)
-        elif found.note is None and not _same(found, row):
+            continue
+        tx.afterwards(metrics.duplicates.labels(row["queue"]).inc)
+        if found.note is None and not _same(found, row):
             rows.note(tx, found.id, "a repeat of this message with other content was ignored")
 
 
@@ -211,6 +226,7 @@ def bury(tx: Tx, delivery: Delivery, reason: str) -> None:
     """Keep the message as dead, for this reason."""
     owner = app_of(delivery.body)
     dead.bury(tx, delivery, reason=reason, message_id=public_id_of(delivery), app=owner)
+    tx.afterwards(metrics.buried.labels(delivery.queue).inc)
 
 
 def public_id_of(delivery: Delivery) -> str:

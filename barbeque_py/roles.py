@@ -42,6 +42,7 @@ _LEAST = {
     Scope.LOGS: Role.LOGS,
     Scope.ENQUEUE: Role.OPERATOR,
     Scope.DEPLOY: Role.DEPLOYER,
+    Scope.METRICS: Role.ADMIN,
     Scope.ADMIN: Role.ADMIN,
 }
 

@@ -394,6 +394,23 @@ def read_address(text: str) -> Address:
     return Address(form[1].strip("[]"), int(form[2]))
 
 
+def read_log_format(text: str) -> str:
+    """Read how log lines are written."""
+    if text.lower() not in ("text", "json"):
+        raise ValueError("write text or json")
+    return text.lower()
+
+
+def read_dsn(text: str) -> str:
+    """Read a DSN: an address with a key before the host and a project's number behind it."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.username or not parts.hostname:
+        raise ValueError("write a DSN as Sentry shows it, https://KEY@HOST/PROJECT")
+    if not parts.path.rpartition("/")[2].isdigit():
+        raise ValueError("a DSN ends with its project's number, https://KEY@HOST/PROJECT")
+    return text
+
+
 def read_token(text: str) -> str:
     """Read a token: what fits into an HTTP header."""
     if _TOKEN.fullmatch(text) is None:

@@ -192,6 +192,15 @@ class Settings:
         example="0.0.0.0:3004",
         read=values.read_address,
     )
+    worker_listen: Address | None = _setting(
+        "BARBEQUE_WORKER_LISTEN",
+        "",
+        "Where `worker` answers `/metrics`, `/livez` and `/readyz`, whoever asks: let your own "
+        "network alone reach it. Unset: nowhere. The API answers the same at [its own "
+        "address](observability.md).",
+        example="127.0.0.1:9464",
+        read=values.read_address,
+    )
     webhook_allow: Allowed | None = _setting(
         "BARBEQUE_WEBHOOK_ALLOW",
         "",
@@ -392,6 +401,30 @@ class Settings:
         "addresses joined by commas.",
         example="operations@example.com",
         read=values.read_emails,
+    )
+    log_format: str = _setting(
+        "BARBEQUE_LOG_FORMAT",
+        "text",
+        "How a process writes its own log: `text`, or `json`, one object a line.",
+        example="json",
+        read=values.read_log_format,
+    )
+    traces: str | None = _setting(
+        "BARBEQUE_TRACES",
+        "",
+        "What collects [traces](observability.md#traces): its address for OTLP over HTTP. Needs "
+        "`barbeque-py[tracing]`. Unset: nothing is traced.",
+        example="http://collector.internal:4318",
+        read=values.read_http_url,
+    )
+    sentry: str | None = _setting(
+        "BARBEQUE_SENTRY",
+        "",
+        "The DSN of what collects [errors](observability.md#errors) as Sentry does; never printed. "
+        "Needs `barbeque-py[sentry]`. Unset: errors are in the log alone.",
+        example="https://KEY@sentry.example.com/1",
+        read=values.read_dsn,
+        show=_hide,
     )
     aws_region: str | None = _setting(
         "AWS_REGION",

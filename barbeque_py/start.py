@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from barbeque_py import clock, ecs_settings
+from barbeque_py import clock, ecs_settings, tracing
 from barbeque_py.apps import App, JobDefinition
 from barbeque_py.errors import LaunchRefused
 from barbeque_py.executions import AttemptState
@@ -408,4 +408,8 @@ def _environment(execution: Ready, number: int) -> dict[str, str]:
         "BARBEQUE_SENT_TIMESTAMP": str(clock.milliseconds(execution.sent_at)),
     }
     trace = execution.options.get("traceparent")
-    return given if trace is None else {**given, "TRACEPARENT": trace}
+    if trace is None:
+        return given
+    if tracing.on():
+        trace = tracing.of_attempt(trace, given["BARBEQUE_ATTEMPT_ID"])
+    return {**given, "TRACEPARENT": trace}

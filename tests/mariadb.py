@@ -81,6 +81,16 @@ class MariaDb:
         self._process = None
 
     @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop the server in the middle of what it does: it takes connections, and is silent."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    @contextmanager
     def database(self) -> Iterator[str]:
         """Make an empty database and hand out its URL; it is dropped afterwards."""
         name = f"barbeque_{uuid.uuid4().hex[:12]}"

@@ -24,6 +24,7 @@ from barbeque_api.gate import Endpoint, Gate
 from barbeque_api.health import Health
 from barbeque_api.job_routes import JobRoutes
 from barbeque_api.log_streams import LogStreams
+from barbeque_api.metrics import Metrics
 from barbeque_api.notices import Notices
 from barbeque_api.numbers import Numbers
 from barbeque_api.openapi import TITLE, describe
@@ -132,4 +133,5 @@ def _routes(
     for noun in (*jobs, *images, *definitions, *machines, *people):
         noun(parts).add_to(router)
     Health(parts, snapshot).add_to(router)
+    Metrics(parts).add_to(router)
     return router

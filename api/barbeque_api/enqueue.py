@@ -26,6 +26,7 @@ from barbeque_api.problems import (
 from barbeque_api.rights import Needs, caller_of
 from barbeque_api.sender import Sender
 from barbeque_api.snapshot import Names, Snapshot
+from barbeque_api.tracing import traced
 from barbeque_py import clock
 from barbeque_py.broker import SharedBroker
 from barbeque_py.enqueue import Request as Job
@@ -81,7 +82,8 @@ class Enqueueing:
         (fault,) = await self._faults([job])
         if fault is not None:
             raise fault
-        await self._sender.send(job)
+        with traced(PATH, [job]) as (sent,):
+            await self._sender.send(sent)
         return answer(_accepted(job), status=201)
 
     async def post_batch(self, request: Request) -> Response:
@@ -92,7 +94,8 @@ class Enqueueing:
         found = [self._read_item(item, heading, caller) for item in items]
         await self._refuse_unknown(found)
         jobs = {number: each for number, each in enumerate(found) if isinstance(each, Job)}
-        ends = await self._sender.send_all(list(jobs.values()))
+        with traced(BATCH_PATH, list(jobs.values())) as sent:
+            ends = await self._sender.send_all(sent)
         for number, end in zip(jobs, ends, strict=True):
             if end is not None:
                 found[number] = end

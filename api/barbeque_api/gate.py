@@ -4,7 +4,6 @@ import logging
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -13,7 +12,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from barbeque_api.admission import Admission
+from barbeque_api.counting import tell
 from barbeque_api.problems import Refusal, answer_error, answer_problem, describe
+from barbeque_api.request_ids import request_id
 from barbeque_api.rights import OPEN_PATHS
 from barbeque_py import clock
 from barbeque_py.errors import BarbequeError
@@ -21,13 +22,10 @@ from barbeque_py.identity import EVERYBODY, NOBODY, Identity
 
 log = logging.getLogger("barbeque.api")
 
-request_id: ContextVar[str] = ContextVar("barbeque_request_id", default="-")
-"""The id of the request that is being answered, for log lines."""
-
 API_PATHS = ("/v1/", "/v2/")
 JOB_PATHS = "/v2/attempts/"
 """What jobs ask for, under whatever name they reach us: their tickets are all that counts."""
-API_PAGES = frozenset({"/livez", "/readyz", "/openapi.json", "/docs", "/v1", "/v2"})
+API_PAGES = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json", "/docs", "/v1", "/v2"})
 
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _chance = random.Random()  # noqa: S311 - tells log lines apart, keeps no secret
@@ -114,6 +112,7 @@ class Gate:
         scope.setdefault("state", {})["identity"] = identity
         endpoint = self._direct.get((scope["method"], scope["path"]))
         if endpoint is not None:
+            scope["barbeque.route"] = scope["path"]
             await _answer_directly(endpoint, scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -168,16 +167,19 @@ class _Answering:
         self._scope = scope
         self._send = send
         self._began = clock.monotonic()
+        self._waited = 0.0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self._waited = clock.monotonic() - self._began
             extra = [(b"x-request-id", self.id.encode()), *(_SAFE if self.api else ())]
             message["headers"] = [*message.get("headers", ()), *extra]
         await self._send(message)
 
     def report(self) -> None:
-        """Write the request's line of the log, and a failure behind us with its cause."""
+        """Count the request, write its line of the log, and a failure behind us with its cause."""
+        tell(self._scope, self.status, self._waited)
         method, path = self._scope["method"], ascii(self._scope["path"])[1:-1]
         extra = {"request_id": self.id}
         if cause := self._scope.get("state", {}).get("cause"):

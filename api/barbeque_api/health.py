@@ -1,5 +1,6 @@
 """`/livez`, `/readyz` and `/`: whether this process lives, and whether it can do its work."""
 
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter
@@ -13,8 +14,12 @@ from barbeque_api.snapshot import Snapshot
 from barbeque_py import clock
 from barbeque_py.broker import SharedBroker
 from barbeque_py.errors import OutsideError
+from barbeque_py.glance import Glance
 from barbeque_py.store import apps, lanes
 from barbeque_py.store.revision import check_schema
+
+_LITTLE = 0.5
+"""Seconds to wait for names, once the database has been waited for."""
 
 
 class Health:
@@ -23,6 +28,8 @@ class Health:
     def __init__(self, parts: Served, snapshot: Snapshot) -> None:
         self._parts = parts
         self._snapshot = snapshot
+        self._usable = Glance(self._use)
+        self._known = Glance(snapshot.refresh_quietly, patience=_LITTLE)
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
@@ -41,15 +48,19 @@ class Health:
         """Say whether database, schema and broker can be used; 503 with the reasons if not.
 
         `enqueue only` where messages go on without the database, checked against what is known of
-        it: `known_seconds_ago` says how old that is.
+        it: `known_seconds_ago` says how old that is. Answers within three seconds whatever is away.
         """
         try:
-            check_schema(self._parts.store)
-            self._parts.store.read(apps.installation_name)
-            self._parts.store.read(lambda tx: lanes.any_visible(tx, self._parts.default_queue))
+            self._usable.look()
         except OutsideError as error:
             return self._explain(error)
         return answer({"status": "ok"})
+
+    def _use(self) -> None:
+        """Use the database as requests do."""
+        check_schema(self._parts.store)
+        self._parts.store.read(apps.installation_name)
+        self._parts.store.read(lambda tx: lanes.any_visible(tx, self._parts.default_queue))
 
     def _explain(self, error: OutsideError) -> Response:
         open_to_strangers = self._parts.ask_for_tokens
@@ -60,7 +71,8 @@ class Health:
             )
         names = self._snapshot.names
         if names is None:
-            self._snapshot.refresh_quietly()
+            with suppress(OutsideError):
+                self._known.look()
             names = self._snapshot.names
         if names is None and self._parts.ask_for_tokens:
             return answer(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from barbeque_api.problems import Refusal, unavailable
+from barbeque_py import metrics
 from barbeque_py.broker import BATCH, Broker, SharedBroker
 from barbeque_py.enqueue import TOGETHER, Request, enqueue, is_too_large, pack
 from barbeque_py.errors import BarbequeError
@@ -241,6 +242,7 @@ class Sender:
             except RuntimeError:
                 continue  # the loop has ended, and with it everyone who asked
         if error is None:
+            metrics.enqueued.labels(batch[0].request.queue).inc(len(batch))
             self._bell.ring()
 
 

@@ -51,12 +51,12 @@ def check(
     findings = []
     if not as_json:
         _print_settings(settings)
-    for each in examine(settings, looking=_tell, tell=tell or ()):
+    for each in examine(settings, looking=tell_part, tell=tell or ()):
         findings.append(each)
-        _tell("")
+        tell_part("")
         if not as_json:
             print_finding(each.level, each.subject, each.sentence)
-    _tell("")
+    tell_part("")
     if as_json:
         from barbeque_py.settings import describe
 
@@ -77,7 +77,7 @@ def _print_settings(settings: "Settings") -> None:
     print_line("")
 
 
-def _tell(part: str) -> None:
+def tell_part(part: str) -> None:
     """Say on a terminal what is being looked at, in place of what was said before."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{f'looking at {part} ...' if part else ''}")

@@ -39,20 +39,25 @@ def worker(
     Any number of workers may run at once, on any number of machines. SIGTERM or Ctrl-C ends one
     within ten seconds; what it started goes on and is adopted by another worker, or by the next.
 
+    With BARBEQUE_WORKER_LISTEN it answers /metrics, /livez and /readyz there.
+
     Waits for a Docker engine and a database server that are away; does not make the database
     (`barbeque migrate` does).
     """
-    from barbeque_py.cli.own_log import set_up_logging
+    from barbeque_py.cli.observing import observe
     from barbeque_worker.main import run
+    from barbeque_worker.vitals import Vitals, watched_at
 
     settings = session_of(context).settings()
     named = queue or ([settings.worker_queue] if settings.worker_queue else [])
-    set_up_logging()
-    parts = _open_patiently(settings)
-    try:
-        run(parts, queues=named, stop=_end_of_input() if end_with_input else None)
-    finally:
-        parts.close()
+    observe(settings, "worker")
+    vitals, stop = Vitals(), _end_of_input() if end_with_input else None
+    with watched_at(settings.worker_listen, vitals):
+        parts = _open_patiently(settings)
+        try:
+            run(parts, queues=named, stop=stop, vitals=vitals)
+        finally:
+            parts.close()
 
 
 def _open_patiently(settings: "Settings") -> "Parts":
@@ -123,7 +128,7 @@ def _serve_alone(
     host: str,
     port: int,
 ) -> None:
-    from barbeque_py.cli.own_log import set_up_logging
+    from barbeque_py.cli.observing import observe
     from barbeque_py.cli.serving import (
         listen,
         listen_for_jobs,
@@ -137,7 +142,7 @@ def _serve_alone(
     from barbeque_py.wiring import open_front
 
     settings = session_of(context).settings()
-    set_up_logging()
+    observe(settings, name)
     is_api = name == "api"
     unguarded = why_unguarded(settings, api=is_api, console=not is_api)
     with (

@@ -13,6 +13,7 @@ from barbeque_py.cli.audit import audit
 from barbeque_py.cli.backup import backup, restore
 from barbeque_py.cli.check import check
 from barbeque_py.cli.dead import dead
+from barbeque_py.cli.doctor import doctor
 from barbeque_py.cli.enqueue import enqueue
 from barbeque_py.cli.exec_local import exec_local
 from barbeque_py.cli.executions import cancel, delete, list_executions, retry, status
@@ -90,7 +91,19 @@ def root(
 app.callback(help=_flow(root.__doc__))(root)
 
 _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run it": (up, api, worker, console, migrate, check, alive, backup, restore, import_barbeque),
+    "Run it": (
+        up,
+        api,
+        worker,
+        console,
+        migrate,
+        check,
+        doctor,
+        alive,
+        backup,
+        restore,
+        import_barbeque,
+    ),
     "Jobs": (
         enqueue,
         status,

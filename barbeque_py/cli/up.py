@@ -25,12 +25,12 @@ def up(context: typer.Context, host: Host = "127.0.0.1", port: Port = 3003) -> N
 
     Ctrl-C ends it within ten seconds. Jobs that run go on, and the next start takes them up.
     """
-    from barbeque_py.cli.own_log import set_up_logging
+    from barbeque_py.cli.observing import observe
     from barbeque_py.cli.serving import listen, listen_for_jobs, why_unguarded
 
     session = session_of(context)
     settings = session.settings()
-    set_up_logging(requests=False)
+    observe(settings, "api", requests=False)
     with (
         listen(host, port, unguarded=why_unguarded(settings, api=True, console=True)) as listening,
         listen_for_jobs(settings.job_listen) as asking,

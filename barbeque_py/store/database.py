@@ -1,5 +1,6 @@
 """Opens the database and hands out transactions."""
 
+import logging
 import random
 import sqlite3
 import threading
@@ -31,6 +32,8 @@ from barbeque_py import clock
 from barbeque_py.errors import StoreUnavailable
 from barbeque_py.store.prepared import Prepared
 from barbeque_py.store.together import Behind, Done, Together
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -73,6 +76,22 @@ class Tx:
         self._connection = connection
         self._shift = shift
         self._now: datetime | None = None
+        self._after: list[Callable[[], None]] = []
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """Have this done once the transaction has committed: quick, and of no weight if it fails.
+
+        A transaction that is rolled back, or run again, does nothing of it.
+        """
+        self._after.append(act)
+
+    def committed(self) -> None:
+        """Do what was left for after the commit."""
+        for act in self._after:
+            try:
+                act()
+            except Exception:  # what is committed stays, whatever was to be told of it
+                log.exception("what follows a commit failed")
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Run the statement in this transaction."""
@@ -257,7 +276,10 @@ class Store:
 
     def _run(self, engine: Engine, work: Callable[[Tx], Result]) -> Result:
         with engine.begin() as connection:
-            return work(Tx(connection, self.shift))
+            tx = Tx(connection, self.shift)
+            result = work(tx)
+        tx.committed()
+        return result
 
     def _insist(self, run: Callable[[], Result]) -> Result:
         if self._condition is not None:

@@ -6,11 +6,13 @@ So each end is counted once, whoever counts and whenever it is killed.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, select
 
-from barbeque_py.executions import State
+from barbeque_py import metrics
+from barbeque_py.executions import ENDED, State
 from barbeque_py.ids import AttemptId
 from barbeque_py.store.bulk import insert_each
 from barbeque_py.store.database import Tx
@@ -73,6 +75,17 @@ def of_cancel(tx: Tx, execution: Execution) -> dict[str, Any]:
 def add(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
     """Leave these ends to be counted, in the transaction that makes them true."""
     insert_each(tx, endings, rows)
+    tx.afterwards(partial(_count, [(each["app"], each["state"]) for each in rows]))
+
+
+def _count(ended: Sequence[tuple[str, State]]) -> None:
+    """Count the ends among what this process has done."""
+    for app, state in ended:
+        if state in ENDED:
+            metrics.finished.labels(app, state).inc()
+        else:
+            reason = "failed" if state is State.RETRYING else "interrupted"
+            metrics.retries.labels(app, reason).inc()
 
 
 def any_left(tx: Tx) -> bool:

@@ -23,7 +23,7 @@ _GROUPS = 20
 
 _DEAD = 1_000
 
-_WAITING = (Stage.SCHEDULED, Stage.READY, Stage.HELD)
+WAITING = (Stage.SCHEDULED, Stage.READY, Stage.HELD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,11 @@ def queue_states(tx: Tx, *, app: str | None = None) -> list[QueueState]:
                 name=row.name,
                 concurrency=most.get(f"queue:{row.name}"),
                 paused_at=row.paused_at,
-                waiting=sum(stages.get(stage, 0) for stage in _WAITING),
+                waiting=sum(stages.get(stage, 0) for stage in WAITING),
                 running=stages.get(Stage.ACTIVE, 0),
                 messages=travelling.get(row.name, 0) if app is None else None,
                 pause_reason=row.pause_reason,
-                oldest_at=_oldest(tx, row.name, app),
+                oldest_at=oldest_on(tx, row.name, app),
                 dead=dead[row.name],
             )
         )
@@ -84,7 +84,7 @@ def _count_dead(tx: Tx, app: str | None) -> Counter[str]:
     return Counter(row.queue for row in tx.execute(newest))
 
 
-def _oldest(tx: Tx, queue: str, own: str | None) -> datetime | None:
+def oldest_on(tx: Tx, queue: str, own: str | None = None) -> datetime | None:
     """Return since when the oldest of each app's first ready execution is due."""
     columns = executions.c
     found = []
@@ -106,7 +106,7 @@ def _count_open(tx: Tx, queue: str, app: str | None) -> dict[str, int]:
     """Count the queue's executions that have not ended, by stage, along the claim index."""
     query = (
         select(executions.c.stage, func.count().label("found"))
-        .where(executions.c.queue == queue, executions.c.stage.in_([*_WAITING, Stage.ACTIVE]))
+        .where(executions.c.queue == queue, executions.c.stage.in_([*WAITING, Stage.ACTIVE]))
         .group_by(executions.c.stage)
     )
     if app is not None:

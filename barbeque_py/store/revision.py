@@ -35,13 +35,18 @@ def known_revisions() -> dict[str, str]:
     return found
 
 
-def check_schema(store: Store) -> None:
-    """Raise `StoreUnavailable` unless the database has a schema that this version works with."""
+def revision_of(store: Store) -> str | None:
+    """Return the schema's revision, None where there are no tables of ours."""
     try:
         with store.engine.connect() as connection:
-            found = _revision_of(connection)
+            return _revision_of(connection)
     except SQLAlchemyError as error:
         raise translated(error, store.shown_url) from error
+
+
+def check_schema(store: Store) -> None:
+    """Raise `StoreUnavailable` unless the database has a schema that this version works with."""
+    found = revision_of(store)
     if found is None:
         raise StoreUnavailable(
             f"BARBEQUE_DATABASE {store.shown_url} has no tables of ours yet: "

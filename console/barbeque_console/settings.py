@@ -29,6 +29,7 @@ SCOPES = {
     Scope.READ: "read executions, definitions and queues",
     Scope.LOGS: "read logs",
     Scope.DEPLOY: "change what its app runs",
+    Scope.METRICS: "read the metrics of the whole installation; never with an app",
     Scope.ADMIN: "everything of everybody; never with an app",
 }
 

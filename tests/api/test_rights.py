@@ -21,7 +21,7 @@ from barbeque_api.gate import JOB_PATHS
 from barbeque_api.rights import OPEN_PATHS, ByTicket, Needs, OpenToAll
 from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.broker import Parcel
-from barbeque_py.identity import EVERYBODY, Scope
+from barbeque_py.identity import EVERYBODY, FOR_EVERY_APP, Scope
 from barbeque_py.ids import new_message_id
 from barbeque_py.issue import Wish, issue, revoke
 from barbeque_py.release import release
@@ -31,7 +31,7 @@ from tests.api.routes import WRITING, Route, routes_of
 from tests.api.served import JOB, UNSEEN, Running, parts_of, serving
 from tests.stores import opened
 
-SCOPES = frozenset(Scope) - {Scope.ADMIN}
+SCOPES = frozenset(Scope) - {*FOR_EVERY_APP}
 APPLIED = "apps: [{name: mine, image: 'mine:1', jobs: [{name: Thumbnail, command: [x]}]}]"
 
 BODIES: dict[str, Any] = {

@@ -29,6 +29,7 @@ from barbeque_py.store.executions import Execution
 from barbeque_py.wiring import Parts, open_parts
 from barbeque_worker import main
 from barbeque_worker.courier import Backoff
+from barbeque_worker.vitals import Vitals
 from tests.waiting import wait_until
 
 QUICK = RetryPolicy(limit=2, base_delay=timedelta(seconds=0.1), max_delay=None, jitter=False)
@@ -97,6 +98,7 @@ class Office:
         *,
         wrap: Callable[[Executor], Executor] = lambda executor: executor,
         backoff: Backoff | None = None,
+        vitals: Vitals | None = None,
     ) -> Callable[[], None]:
         """Start a worker in a thread, its executor wrapped; returns what stops it."""
         parts = open_parts(self.settings)
@@ -105,7 +107,7 @@ class Office:
         thread = threading.Thread(
             target=main.run,
             args=(parts,),
-            kwargs={"queues": queues, "stop": stop, "backoff": backoff},
+            kwargs={"queues": queues, "stop": stop, "backoff": backoff, "vitals": vitals},
         )
         thread.start()
         self._threads.append((thread, stop))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from barbeque_py import clock
+from barbeque_py import clock, metrics
 from barbeque_py.attempt_log import prefix_of
 from barbeque_py.errors import LogStoreUnavailable, NoticeRefused, Undelivered
 from barbeque_py.ids import AttemptId
@@ -20,6 +20,7 @@ from barbeque_py.store.executions import Execution
 from barbeque_py.store.notices import Delivery, Kept
 from barbeque_py.store.outbox import Item
 from barbeque_py.tell import Tail, tell
+from barbeque_worker import tracing
 from barbeque_worker.station import Station
 
 log = logging.getLogger(__name__)
@@ -161,6 +162,9 @@ class Courier:
             outbox.finish(tx, [item.id])
 
         self._station.store.write_together(end)
+        failed = state is not NoticeState.DELIVERED
+        tracing.told(self._station.store, kept, delivery.at, failed=failed)
+        metrics.notices.labels(kept.channel, state.replace(" ", "_")).inc()
 
     def _fail(self, item: Item, kept: Kept, delivery: Delivery, error: Undelivered) -> None:
         """Record a failure; a notice that was tried for a day is given up."""
@@ -173,6 +177,8 @@ class Courier:
             notices.explain(tx, kept.id, str(error))
 
         self._station.store.write_together(note)
+        tracing.told(self._station.store, kept, delivery.at, failed=True)
+        metrics.notices.labels(kept.channel, "failed").inc()
         raise error
 
     def _tail_of(self, item: Item) -> Tail | timedelta:

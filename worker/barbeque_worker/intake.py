@@ -90,19 +90,24 @@ class Intakes:
             self._loops.pop(queue).stop()
         return _RE_READ
 
+    @property
+    def loops(self) -> list[Loop]:
+        """The loops of the queues there are now."""
+        return list(self._loops.values())
+
     def nudge(self) -> None:
         """Look for messages now."""
-        for loop in list(self._loops.values()):
+        for loop in self.loops:
             loop.nudge()
 
     def stop(self) -> None:
         """Stop every loop after the batch it is in."""
-        for loop in list(self._loops.values()):
+        for loop in self.loops:
             loop.stop()
 
     def join(self, timeout: float) -> None:
         """Wait for the loops' end."""
-        for loop in list(self._loops.values()):
+        for loop in self.loops:
             loop.join(timeout)
 
 

@@ -4,12 +4,12 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from barbeque_py import clock
+from barbeque_py import clock, metrics
 from barbeque_py.errors import (
     ExecutorUnavailable,
     LaunchRefused,
@@ -29,6 +29,7 @@ from barbeque_py.store import Tx, lots, quotas
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.lots import Poised
 from barbeque_py.store.pauses import ROOM
+from barbeque_worker import tracing
 from barbeque_worker.crew import Crew
 from barbeque_worker.marks import Seen, mark_each
 from barbeque_worker.shipping import Shippers
@@ -58,6 +59,8 @@ class _Order:
     paid: bool = False
     known: Poised | None = None
     known_at: float = 0.0
+    since: float = field(default_factory=clock.monotonic)
+    """The monotonic second at which it was ordered."""
 
 
 class Launcher:
@@ -206,7 +209,9 @@ class Launcher:
                 return self._call(attempt, order, row)
             except ExecutorUnavailable as error:
                 log.warning("attempt %s waits for its engine: %s", attempt, error)
-                if isinstance(error, Throttled):
+                throttled = isinstance(error, Throttled)
+                metrics.launch_calls.labels("throttled" if throttled else "unavailable").inc()
+                if throttled:
                     self._slow_down(order.launch.quotas)
                 order = replace(order, fresh=False, paid=False, known=None)
                 self._stopped.wait(random.uniform(pause / 2, pause))  # noqa: S311 - not a secret
@@ -228,10 +233,16 @@ class Launcher:
             message = self._message_of(row)
             sighting = station.executor.start(_with_message(order.launch, message), message)
         except LaunchRefused as refused:
+            metrics.launch_calls.labels("refused").inc()
             self._settle(attempt, Told(_refusal(refused)))
         except NoCapacity as full:
+            metrics.launch_calls.labels("no_capacity").inc()
             self._put_back(attempt, str(full))
         else:
+            metrics.launch_calls.labels("started").inc()
+            took = clock.monotonic() - order.since
+            metrics.launch_seconds.observe(took)
+            tracing.launched(order.launch, took)
             if not station.executor.traits.attended and sighting.standing is Standing.RUNNING:
                 seen = self._as_seen(attempt, sighting, order.launch.timeout)
                 done = partial(self._marked, attempt, order.launch)

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from barbeque_py import clock, metrics
 from barbeque_py.errors import OutsideError
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,20 @@ class Loop:
         self._stop = threading.Event()
         self._nudge = threading.Event()
         self._thread = threading.Thread(target=self._repeat, name=name, daemon=True)
+        self._step_began: float | None = None
+        self.failures = 0
+        """How many of its latest steps failed, one after the other."""
+
+    @property
+    def busy_for(self) -> float:
+        """Seconds for which it has been in its step; 0 while it rests."""
+        began = self._step_began
+        return 0.0 if began is None else clock.monotonic() - began
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has ended, though nobody told it to."""
+        return not self._stop.is_set() and not self._thread.is_alive()
 
     def start(self) -> None:
         """Begin to repeat the step."""
@@ -46,10 +61,18 @@ class Loop:
                 self._nudge.wait(rest)
 
     def _try_step(self) -> float:
+        self._step_began = clock.monotonic()
         try:
-            return self._step()
+            rest = self._step()
         except OutsideError as error:
             log.warning("%s rests for a second: %s", self.name, error)
         except Exception:
             log.exception("%s failed", self.name)
+        else:
+            self.failures = 0
+            return rest
+        finally:
+            self._step_began = None
+        self.failures += 1
+        metrics.loop_failures.labels(self.name).inc()
         return _AFTER_FAILURE

@@ -30,6 +30,7 @@ from barbeque_worker.schedule import Schedules
 from barbeque_worker.section import Section, beside
 from barbeque_worker.station import Lease, Places, Station, new_owner
 from barbeque_worker.tally import Tally
+from barbeque_worker.vitals import Vitals
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,16 @@ class Worker:
         parts.callbacks.on_order = self._outbox.nudge
         self._stop = threading.Event()
         self._ear = Ear(parts.settings.home)
+
+    @property
+    def station(self) -> Station:
+        """Who it is."""
+        return self._station
+
+    @property
+    def loops(self) -> list[Loop]:
+        """All its loops."""
+        return [*self._loops, *self._intakes.loops]
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then end within ten seconds; running jobs go on."""
@@ -177,10 +188,12 @@ def run(
     queues: Sequence[str] = (),
     stop: threading.Event | None = None,
     backoff: Backoff | None = None,
+    vitals: Vitals | None = None,
 ) -> None:
     """Run a worker until SIGTERM, SIGINT, or `stop`; waits for an engine that is away.
 
-    `backoff` is how notices that failed are tried again, where not as usual.
+    `backoff` is how notices that failed are tried again, where not as usual; `vitals` is told of
+    the worker once it is at work.
     """
     ending = stop or threading.Event()
 
@@ -190,8 +203,12 @@ def run(
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
-    if _wait_for_place(parts, ending):
-        Worker(parts, queues=queues, backoff=backoff).run(ending)
+    if not _wait_for_place(parts, ending):
+        return
+    worker = Worker(parts, queues=queues, backoff=backoff)
+    if vitals is not None:
+        vitals.begin(worker.station.lease, lambda: worker.loops)
+    worker.run(ending)
 
 
 def _schedules(parts: Parts, owner: str) -> Schedules:

@@ -15,6 +15,7 @@ from barbeque_py.settle import SEAL
 from barbeque_py.store import outbox
 from barbeque_py.store.notices import NOTICE
 from barbeque_py.store.outbox import Item
+from barbeque_worker import tracing
 from barbeque_worker.ailing import Ailing
 from barbeque_worker.courier import SENDING, Courier
 from barbeque_worker.crew import Crew
@@ -176,14 +177,17 @@ class Relay:
         """Seal the log, record it, and only then free what the executor keeps of the attempt."""
         section, attempt = self._section_of(item), AttemptId(item.subject)
         station = section.station
+        began = clock.now()
         facts = section.shippers.finish(attempt, fresh=item.fresh)
         if isinstance(facts, Unfinished):
             self._set_aside(item, facts.wait)
             return False
         if station.executor.traits.attended:
             station.store.write_each(seal_all, (item, facts))
+            tracing.sealed(station.store, attempt, began)
             station.executor.remove(attempt)
             return False
+        tracing.sealed(station.store, attempt, began)
         station.store.write_behind(seal_all, (item, facts), partial(self._sealed, item))
         return True
 

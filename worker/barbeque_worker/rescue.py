@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
-from barbeque_py import clock
+from barbeque_py import clock, metrics
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
 from barbeque_py.store import Tx, attempts, limits, outbox, workers
@@ -53,6 +53,7 @@ class Rescue:
         asked_at = clock.monotonic()
         taken = station.store.write(lambda tx: _take_over(tx, station, places))
         station.lease.renewed(asked_at)
+        metrics.leases_expired.inc(len(taken))
         for attempt in taken:
             log.info("attempt %s is taken over from %s", attempt.id, attempt.owner)
             self._go_on(attempt)
