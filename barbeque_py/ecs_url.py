@@ -23,6 +23,7 @@ _PLATFORM = re.compile(r"LATEST|\d{1,3}(\.\d{1,3}){2}")
 _LOG_GROUP = re.compile(r"[\w./#-]{1,512}", re.ASCII)
 _QUEUE = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _MOST_SUBNETS, _MOST_GROUPS, _MOST_SLOTS = 16, 5, 100_000
+_LEAST_QUOTA, _MOST_QUOTA = 0.01, 100
 _SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -49,6 +50,8 @@ class EcsUrl:
     """The SQS queue that EventBridge sends to; None is `barbeque-<installation>-task-events`."""
     slots: int | None = None
     """How many attempts the cluster may run at once; None is any number."""
+    quota: float = 1.0
+    """How many times the quotas of starts that ECS publishes are ours; may be a fraction."""
     token_window: timedelta = timedelta(minutes=50)
     """For how long a start may be repeated: below the hour after which ECS forgets its token."""
     log_wait: timedelta = timedelta(seconds=15)
@@ -138,6 +141,13 @@ def _slots(text: str) -> int:
     return int(text)
 
 
+def _quota(text: str) -> float:
+    written = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,2})?", text)
+    if written is None or not _LEAST_QUOTA <= float(text) <= _MOST_QUOTA:
+        raise ValueError(f"write a number from {_LEAST_QUOTA} to {_MOST_QUOTA}, as in 5 or 0.5")
+    return float(text)
+
+
 def _between(least: timedelta, most: timedelta) -> Callable[[str], timedelta]:
     def read(text: str) -> timedelta:
         duration = parse_duration(text)
@@ -163,6 +173,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "log_group": _matching(_LOG_GROUP, "a log group's name"),
     "events": _matching(_QUEUE, "an SQS queue's name"),
     "slots": _slots,
+    "quota": _quota,
     # for tests and special needs: a longer window would start tasks twice
     "token_window": _between(timedelta(seconds=1), timedelta(minutes=50)),
     "log_wait": _between(timedelta(0), timedelta(minutes=5)),

@@ -159,7 +159,7 @@ class EcsExecutor:
                 logs.region, logs.group, logs.prefix, by_firelens=logs.bucket is not None
             ),
             details=details | {"run": run, "content": definition.content},
-            quotas=quotas_of(settings, place),
+            quotas=quotas_of(settings, place, self._url.quota),
             beside=beside(settings),
             fargate=is_fargate(settings),
         )

@@ -122,9 +122,12 @@ def details_of(settings: Settings, place: Place) -> dict[str, Any]:
     }
 
 
-def quotas_of(settings: Settings, place: Place) -> tuple[Quota, ...]:
-    """Return the buckets of the account and Region that one start draws from."""
-    modify = replace(_quota(place, "modify", burst=100, rate=40), stops=True)
+def quotas_of(settings: Settings, place: Place, share: float = 1.0) -> tuple[Quota, ...]:
+    """Return the buckets of the account and Region that one start draws from.
+
+    `share` is how many times the published quotas are ours.
+    """
+    modify = replace(_quota(place, "modify", burst=100, rate=40, share=share), stops=True)
     if not is_fargate(settings):
         return (modify,)
     providers = {each["name"] for each in settings.get("capacity_providers", [])}
@@ -133,12 +136,14 @@ def quotas_of(settings: Settings, place: Place) -> tuple[Quota, ...]:
     kinds = [
         name for name, used in (("fargate-on-demand", on_demand), ("fargate-spot", spot)) if used
     ]
-    calls = _quota(place, "fargate-calls", burst=20, rate=20)
-    return (modify, calls, *(_quota(place, kind, burst=100, rate=20) for kind in kinds))
+    calls = _quota(place, "fargate-calls", burst=20, rate=20, share=share)
+    launches = [_quota(place, kind, burst=100, rate=20, share=share) for kind in kinds]
+    return (modify, calls, *launches)
 
 
-def _quota(place: Place, kind: str, *, burst: float, rate: float) -> Quota:
-    return Quota(f"{place.home}:{kind}", burst=burst * _BURST_SHARE, rate=rate * _SHARE)
+def _quota(place: Place, kind: str, *, burst: float, rate: float, share: float) -> Quota:
+    burst, rate = burst * share * _BURST_SHARE, rate * share * _SHARE
+    return Quota(f"{place.home}:{kind}", burst=max(1.0, burst), rate=rate)
 
 
 def _overrides(launch: Launch, variables: Mapping[str, str]) -> Json:

@@ -246,6 +246,10 @@ def test_a_start_draws_from_the_quotas_of_its_way(ecs: dict[str, Any], kinds: se
     assert modify.rate == pytest.approx(38.8)
     assert modify.burst == pytest.approx(75)
     assert modify.stops
+    granted = {each.name.rpartition(":")[2]: each for each in quotas_of(settings, PLACE, 5)}
+    assert {kind: each.rate for kind, each in granted.items()} == {
+        kind: pytest.approx(5 * each.rate) for kind, each in quotas.items()
+    }
     assert not any(each.stops for kind, each in quotas.items() if kind != "modify")
 
 

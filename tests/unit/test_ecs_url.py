@@ -25,7 +25,7 @@ def test_every_parameter_is_read() -> None:
     url = read_ecs_url(
         "ecs:jobs?region=eu-west-1&subnets=subnet-0a1b2c3d,subnet-1a1b2c3d&security_groups=sg-0a1b2c3d"
         "&public_ip=yes&launch=fargate_spot&task_role=job&execution_role=execution"
-        "&platform_version=1.4.0&exec=1&log_group=/jobs&events=task-events&slots=500"
+        "&platform_version=1.4.0&exec=1&log_group=/jobs&events=task-events&slots=500&quota=2.5"
         "&token_window=12s&log_wait=0.5s&check_every=2s"
     )
     assert url == EcsUrl(
@@ -42,6 +42,7 @@ def test_every_parameter_is_read() -> None:
         log_group="/jobs",
         events="task-events",
         slots=500,
+        quota=2.5,
         token_window=timedelta(seconds=12),
         log_wait=timedelta(seconds=0.5),
         check_every=timedelta(seconds=2),
@@ -72,6 +73,9 @@ def test_a_cluster_may_be_an_arn_which_says_the_region() -> None:
         ("ecs:jobs?security_groups=default", "sg-0a1b2c3d"),
         ("ecs:jobs?slots=0", "1 to 100000"),
         ("ecs:jobs?slots=1.5", "1 to 100000"),
+        ("ecs:jobs?quota=0", "0.01 to 100"),
+        ("ecs:jobs?quota=101", "0.01 to 100"),
+        ("ecs:jobs?quota=1e1", "0.01 to 100"),
         ("ecs:jobs?token_window=51m", "1s to 50m"),
         ("ecs:jobs?token_window=soon", "token_window: 'soon' is not a duration"),
         ("ecs:jobs?launch=ec2&public_ip=1", "public_ip is for Fargate"),
