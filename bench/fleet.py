@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -21,7 +22,7 @@ from barbeque_py.settings import Settings
 from barbeque_py.store import Store, Tx, apps
 from barbeque_py.store.schema import migrate
 from barbeque_py.wiring import Front, open_front
-from bench.site import running
+from bench.site import address_said_by, running
 from tests.cloud.rig import CloudProcess
 from tests.stores import MariaDb
 
@@ -51,6 +52,12 @@ class Fleet:
         environment = self._environment | {"BARBEQUE_HOME": home}
         command = [sys.executable, "-P", "-m", "barbeque_py.cli", "worker"]
         return self._workers.enter_context(running(command, environment))
+
+    def start_api(self) -> str:
+        """Start an API, which ends with the fleet, and return its address."""
+        command = [sys.executable, "-P", "-m", "barbeque_py.cli", "api", "--port", "0"]
+        process = self._workers.enter_context(running(command, self._environment))
+        return address_said_by(process)
 
     def stop_workers(self) -> None:
         """Ask every worker to stop, and wait for it."""
@@ -87,6 +94,14 @@ class Fleet:
     def attempts(self) -> Counter[str]:
         """Count the attempts by state."""
         return Counter(dict(self._ask("SELECT state, count(*) FROM attempts GROUP BY state")))
+
+    def first_calls(self) -> dict[str, datetime]:
+        """Return when each execution's first start was called for, by message id."""
+        query = (
+            "SELECT message_id, first_called_at FROM attempts "
+            "JOIN executions ON executions.id = attempts.execution WHERE number = 1"
+        )
+        return dict(self._ask(query))
 
     def unsealed(self) -> int:
         """Count the logs of ended attempts that wait to be sealed."""
@@ -154,13 +169,13 @@ def mariadb() -> Iterator[MariaDb]:
             server.stop()
 
 
-def wait_until(answer: Callable[[], bool], what: str, *, within: float) -> None:
+def wait_until(answer: Callable[[], bool], what: str, *, within: float, every: float = 0.1) -> None:
     """Ask again and again until the answer is yes; raise after `within` seconds."""
     deadline = clock.monotonic() + within
     while not answer():
         if clock.monotonic() > deadline:
             raise TimeoutError(f"waited {within:g} s in vain until {what}")
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 @contextmanager
