@@ -39,8 +39,8 @@ _FLOOD = 10
 _HASTE = 4.0
 """How many times as fast jobs come as they may start."""
 _STEP = 0.05
-_BUCKET = 5.0
-"""Seconds of which a picture shows the mean."""
+_SPANS = 60
+"""Of so many spans of time a picture shows the mean; a second is the shortest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,12 +264,13 @@ def tell(report: Report, found: Rehearsal) -> None:
 def draw(found: Rehearsal, path: Path) -> None:
     """Write the picture."""
     end = max(each.started_at for each in found.jobs)
+    span = max(1.0, end / _SPANS)
     picture = Picture(f"{len(found.jobs):,} jobs, {RATE * found.quota:g} starts a second", end)
     picture.show("jobs that wait for their start", {"backlog": _backlog(found.jobs, end)})
-    starts = Counter(int(each.started_at / _BUCKET) for each in found.jobs)
-    curve = [(_BUCKET * at, starts[at] / _BUCKET) for at in range(int(end / _BUCKET) + 1)]
+    starts = Counter(int(each.started_at / span) for each in found.jobs)
+    curve = [(span * at, starts[at] / span) for at in range(int(end / span))]
     picture.show("starts a second", {"starts": curve}, limit=RATE * found.quota)
-    picture.show("seconds from request to start, by when it was asked for", _latency(found.jobs))
+    picture.show("p95 of seconds to the start", _latency(found.jobs, span))
     picture.write(path)
 
 
@@ -287,13 +288,13 @@ def _backlog(jobs: Sequence[Job], end: float) -> list[tuple[float, float]]:
     return curve
 
 
-def _latency(jobs: Sequence[Job]) -> dict[str, list[tuple[float, float]]]:
+def _latency(jobs: Sequence[Job], span: float) -> dict[str, list[tuple[float, float]]]:
     """Return each app's p95 wait over time."""
     found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for each in jobs:
-        found[each.app][int(each.asked_at / _BUCKET)].append(each.wait)
+        found[each.app][int(each.asked_at / span)].append(each.wait)
     return {
-        app: [(_BUCKET * at, quantile(waits, 0.95)) for at, waits in sorted(by_time.items())]
+        app: [(span * at, quantile(waits, 0.95)) for at, waits in sorted(by_time.items())]
         for app, by_time in sorted(found.items())
     }
 
