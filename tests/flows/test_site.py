@@ -61,6 +61,7 @@ def test_every_page_is_there_found_and_listed(site: Path) -> None:
     assert sources <= {each["location"].partition(".html")[0] or "index" for each in index["docs"]}
     listed = {link.partition(".html")[0] for link in _Asked(site / "index.html").links}
     assert sources - listed <= {"index"}, "list it in docs/index.md"
+    assert list(site.glob("**/*.py*")) == []
 
 
 def test_no_page_asks_another_machine(site: Path) -> None:
