@@ -5,20 +5,26 @@ from datetime import timedelta
 
 from barbeque_py.addresses import hide
 from barbeque_py.cancel import ANY_APP, Cancelled, cancel
+from barbeque_py.enqueue import Request
 from barbeque_py.errors import (
     NoDeadMessage,
     UnknownApp,
     UnknownExecution,
+    UnknownJob,
     UnknownNotice,
     UnknownQueue,
+    UnknownSchedule,
     UnknownWorker,
 )
+from barbeque_py.fire import extra_run
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.retry import NewMessage, retry
-from barbeque_py.store import Tx, apps, audit, dead, notices, workers
+from barbeque_py.store import Tx, apps, audit, dead, notices, schedules, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.store.executions import Execution
 from barbeque_py.store.notices import Kept
+from barbeque_py.store.schedules import Scheduled
+from barbeque_py.suspend import resume, suspend
 from barbeque_py.tell_again import Address, send_again, send_test
 
 
@@ -144,3 +150,28 @@ def send_test_notices(
     made = send_test(tx, app, job, addresses)
     audit.record(tx, who, "notice.test", f"app:{app}", after={"notices": made})
     return made
+
+
+def switch_schedule(tx: Tx, who: Identity, key: tuple[str, str, str], *, on: bool) -> Scheduled:
+    """Resume the schedule or suspend it, and return it. Raises `UnknownSchedule`."""
+    found = _own_schedule(tx, who, Scope.DEPLOY, key)
+    return (resume if on else suspend)(tx, who, found)
+
+
+def run_schedule(tx: Tx, who: Identity, key: tuple[str, str, str]) -> Request:
+    """Return what to enqueue for a run out of turn. Raises `UnknownSchedule` and `UnknownJob`."""
+    found = _own_schedule(tx, who, Scope.ENQUEUE, key)
+    job = apps.get_job(tx, *key[:2])
+    if job is None:
+        raise UnknownJob(f"the app {key[0]} defines no job {key[1]}")
+    request = extra_run(found.schedule, found.schedule.queue or job.queue)
+    after = {"message_id": request.job.message_id}
+    audit.record(tx, who, "schedule.run", f"schedule:{'/'.join(key)}", after=after)
+    return request
+
+
+def _own_schedule(tx: Tx, who: Identity, scope: Scope, key: tuple[str, str, str]) -> Scheduled:
+    found = schedules.get(tx, *key, lock=True) if who.may(scope, key[0]) else None
+    if found is None:
+        raise UnknownSchedule(f"no schedule is called {'/'.join(key)[:100]}")
+    return found

@@ -4,6 +4,7 @@ BarbequeError
   RequestError            the caller must change something; nothing was stored
     UnknownQueue
     UnknownWorker
+    UnknownSchedule
     UnknownJob
     UnknownExecution
     UnknownApp
@@ -56,6 +57,10 @@ class UnknownQueue(RequestError):
 
 class UnknownWorker(RequestError):
     """No worker is called so, or more than one."""
+
+
+class UnknownSchedule(RequestError):
+    """No schedule is called so."""
 
 
 class UnknownJob(RequestError):

@@ -28,6 +28,7 @@ from barbeque_py.errors import (
     UnknownNotice,
     UnknownQueue,
     UnknownRevision,
+    UnknownSchedule,
     UnknownToken,
     UnknownWorker,
 )
@@ -57,6 +58,7 @@ _UNKNOWN = (
     UnknownNotice,
     UnknownQueue,
     UnknownRevision,
+    UnknownSchedule,
     UnknownToken,
     UnknownWorker,
 )

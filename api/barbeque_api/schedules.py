@@ -9,19 +9,16 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import answer
 from barbeque_api.rights import caller_of, needs
 from barbeque_api.times import written
 from barbeque_py import clock, strict_json
-from barbeque_py.enqueue import Request as EnqueueRequest
+from barbeque_py.acts import run_schedule, switch_schedule
 from barbeque_py.enqueue import enqueue
-from barbeque_py.fire import extra_run
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.schedules import times_after
-from barbeque_py.store import Tx, apps, audit
 from barbeque_py.store import schedules as rows
 from barbeque_py.store.schedules import Scheduled
-from barbeque_py.suspend import resume, suspend
 
 _SHOWN = 5
 """How many of the next times are shown."""
@@ -73,40 +70,17 @@ class Schedules:
         return answer({"message_id": message_id, "status": "pending", "id": None}, status=201)
 
     def _switch(self, caller: Identity, key: tuple[str, str, str], *, on: bool) -> Response:
-        found, now = self._parts.store.write(lambda tx: _switch(tx, caller, key, on=on))
+        found, now = self._parts.store.write(
+            lambda tx: (switch_schedule(tx, caller, key, on=on), tx.now)
+        )
         self._parts.bell.ring()
         return answer(_shown(found, now))
 
     def _run(self, caller: Identity, key: tuple[str, str, str]) -> str:
-        request = self._parts.store.write(lambda tx: _extra_run(tx, caller, key))
+        request = self._parts.store.write(lambda tx: run_schedule(tx, caller, key))
         enqueue(self._parts.broker, self._parts.logs, [request])
         self._parts.bell.ring()
         return request.job.message_id
-
-
-def _switch(
-    tx: Tx, caller: Identity, key: tuple[str, str, str], *, on: bool
-) -> tuple[Scheduled, datetime]:
-    found = _get(tx, caller, Scope.DEPLOY, key)
-    return (resume if on else suspend)(tx, caller, found), tx.now
-
-
-def _extra_run(tx: Tx, caller: Identity, key: tuple[str, str, str]) -> EnqueueRequest:
-    found = _get(tx, caller, Scope.ENQUEUE, key)
-    job = apps.get_job(tx, *key[:2])
-    if job is None:
-        raise refusal(404, f"the app {key[0]} defines no job {key[1]}")
-    request = extra_run(found.schedule, found.schedule.queue or job.queue)
-    after = {"message_id": request.job.message_id}
-    audit.record(tx, caller, "schedule.run", f"schedule:{'/'.join(key)}", after=after)
-    return request
-
-
-def _get(tx: Tx, caller: Identity, scope: Scope, key: tuple[str, str, str]) -> Scheduled:
-    found = rows.get(tx, *key, lock=True) if caller.may(scope, key[0]) else None
-    if found is None:
-        raise refusal(404, f"no schedule is called {'/'.join(key)[:100]}")
-    return found
 
 
 def _shown(found: Scheduled, now: datetime) -> dict[str, Any]:

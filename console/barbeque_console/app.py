@@ -39,10 +39,12 @@ from barbeque_console.queues import QueuePages
 from barbeque_console.refusals import ChooseApp, LoginNeeded, Refusal
 from barbeque_console.releases import ReleasePages
 from barbeque_console.rights import Router, door_of, routes_of
+from barbeque_console.schedules import SchedulePages
 from barbeque_console.search import SearchPages
 from barbeque_console.settings import SettingsPages
 from barbeque_console.standing import Standings
 from barbeque_console.stats import StatsPages
+from barbeque_console.subscriptions import SubscriptionPages
 from barbeque_console.timeline import TimelinePages
 from barbeque_console.workers import WorkerPages
 from barbeque_py.errors import (
@@ -91,6 +93,8 @@ PAGES: tuple[type[Routed], ...] = (
     QueuePages,
     WorkerPages,
     NoticePages,
+    SchedulePages,
+    SubscriptionPages,
     FailurePages,
     JobPages,
     JobActs,

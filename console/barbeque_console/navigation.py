@@ -32,6 +32,8 @@ ENTRIES = (
     Entry("/queues", _("Queues"), "queue", "q"),
     Entry("/workers", _("Workers"), "worker", "w"),
     Entry("/dead_messages", _("Dead messages"), "dead", "d"),
+    Entry("/schedules", _("Schedules"), "calendar", "c", of_apps=True),
+    Entry("/subscriptions", _("Subscriptions"), "live", "b", of_apps=True),
     Entry("/notices", _("Notices"), "bell", "n", of_apps=True),
     Entry("/audit", _("Audit"), "shield", "u", "deploy", of_apps=True),
     Entry("/settings", _("Settings"), "gear", ",", "admin"),

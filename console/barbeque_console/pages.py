@@ -31,6 +31,8 @@ NOTICES = {
     "resent": _("It is sent again, at once and under its id."),
     "resent-all": _("They are sent again, each under its id."),
     "tested": _("A test is sent: what comes back is in the list."),
+    "subscribed": _("The queue hears the topic: its messages start the job from now on."),
+    "unsubscribed": _("The subscription is removed; SNS is told again until it has let go."),
     "sent": _("The message was sent again."),
     "dropped": _("The message was dropped."),
     "kept": _("It is kept."),

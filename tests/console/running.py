@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+from barbeque_py.apps import Subscription
 from barbeque_py.executor import Quota
 from barbeque_py.notices import NoticeState
-from barbeque_py.store import Tx, notices, pauses, quotas, workers
+from barbeque_py.schedules import CatchUp, Overlap, Schedule
+from barbeque_py.store import Tx, notices, pauses, quotas, schedules, subscriptions, workers
 from barbeque_py.store.notices import Delivery
 from tests.console.rigs import PLACE, Place
 
@@ -30,6 +32,13 @@ def fill_running(place: Place) -> None:
         workers.see(tx, WORKING, CLUSTER, version="1.3.0")
         reason = "RESOURCE:MEMORY: no container instance met all of its requirements. " + "u" * 80
         pauses.pause(tx, f"{pauses.ROOM}{CLUSTER}/4096x16384", reason)
+        for name, rules in (
+            ("nightly", {"overlap": Overlap.WAIT, "timezone": "Europe/Berlin"}),
+            ("hourly-with-a-long-name", {"overlap": Overlap.SKIP, "catch_up": CatchUp.ALL}),
+        ):
+            schedules.put(tx, Schedule("media", "Encode", name, "17 3 * * *", **rules))
+        topic = "arn:aws:sns:eu-west-1:123456789012:uploads-of-all-kinds-of-films"
+        subscriptions.put(tx, Subscription(topic, "default", "media", "Encode"))
         for kept in notices.newest(tx, state=NoticeState.REFUSED, most=1):
             sent = "POST https://hooks.slack.com/***\n\n" + "{" + "s" * 300 + "}"
             for outcome in ("failed", "refused"):

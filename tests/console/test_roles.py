@@ -17,14 +17,15 @@ from barbeque_console.app import create_app
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Known, Needs, everything, routes_of, theirs
 from barbeque_py import members
-from barbeque_py.apps import App, JobDefinition
+from barbeque_py.apps import App, JobDefinition, Subscription
 from barbeque_py.broker import Delivery
 from barbeque_py.entrance import Entrance
 from barbeque_py.identity import EVERYBODY
 from barbeque_py.ids import attempt_id, new_message_id
 from barbeque_py.notices import Audience, Channel, Event, Notice, Occasion, notice_id
 from barbeque_py.roles import Person, read_grants, role_for
-from barbeque_py.store import Tx, apps, dead, failures, notices
+from barbeque_py.schedules import Schedule
+from barbeque_py.store import Tx, apps, dead, failures, notices, schedules, subscriptions
 from barbeque_py.store import executions as rows
 from tests.console.inside import SITE, Inside
 from tests.console.rigs import Place, open_place
@@ -126,6 +127,7 @@ def own(place: Place, app: str) -> dict[str, Any]:
         "failure": place.store.write(lambda tx: fail(tx, app, message_id)),
         "number": number,
         "worker": "w1",
+        "subscription": place.store.write(lambda tx: hear(tx, app)),
         "notice_id": place.store.write(lambda tx: tell(tx, app)),
         "app": app,
         "job": "Thumbnail",
@@ -135,6 +137,13 @@ def own(place: Place, app: str) -> dict[str, Any]:
         "token_id": "nothing",
         "user": victim,
     }
+
+
+def hear(tx: Tx, app: str) -> int:
+    """Let the app have a schedule, and a queue hear a topic for it; return the latter's number."""
+    schedules.put(tx, Schedule(app, "Thumbnail", "default", "0 0 29 2 *"))
+    topic = f"arn:aws:sns:eu-west-1:123456789012:{app}"
+    return subscriptions.put(tx, Subscription(topic, "default", app, "Thumbnail")).id
 
 
 def tell(tx: Tx, app: str) -> str:

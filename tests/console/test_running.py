@@ -1,10 +1,14 @@
 """The pages of what is at work: they show what there is, and what is done there is done."""
 
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+
 import httpx
 
 from barbeque_py.notices import NoticeState
-from barbeque_py.store import Tx, audit, notices, outbox, workers
-from tests.console.rigs import Place
+from barbeque_py.store import Tx, audit, lanes, notices, outbox, subscriptions, workers
+from tests.console.rigs import Place, serve_console
 from tests.console.running import fill_running, refused
 
 
@@ -79,3 +83,67 @@ def state_of(place: Place, notice_id: str) -> NoticeState:
     found = place.store.read(lambda tx: notices.get(tx, notice_id))
     assert found is not None
     return found.state
+
+
+def test_a_schedule_is_suspended_resumed_and_run_now(place: Place, browser: httpx.Client) -> None:
+    assert "Nothing runs by the clock" in browser.get("/schedules").text
+    fill_running(place)
+    page = browser.get("/schedules").text
+    assert "of several that wait the newest runs" in page
+    assert "the newest 100 at most" in page
+    one = "/schedules/media/Encode/nightly"
+    assert browser.get(one).text.count("UTC</li>") == 10
+    browser.post(f"{one}/suspend")
+    assert "Nothing until it is resumed" in browser.get(one).text
+    ran = browser.post(f"{one}/run").headers["location"]
+    message_id = ran.partition("?")[0].rpartition("/")[2]
+    (delivery,) = place.store.write(lambda tx: lanes.lock_visible(tx, "default", 10))
+    assert json.loads(delivery.body)["MessageId"] == message_id
+    assert json.loads(delivery.body)["Options"]["tags"] == {"schedule": "nightly"}
+    answer = browser.post(f"{one}/resume")
+    assert answer.headers["location"] == f"{one}?notice=timed-again"
+    assert browser.get("/schedules/media/Encode/gone").status_code == 404
+    trail = place.store.read(lambda tx: audit.newest(tx, audit.Wanted(None, None, None, None)))
+    asked = [each.action for each in trail]
+    assert asked == ["schedule.resume", "schedule.run", "schedule.suspend"]
+
+
+def test_a_topic_is_subscribed_and_let_go_by_its_name(place: Place) -> None:
+    topics = Obedient()
+    topic = "arn:aws:sns:eu-west-1:123456789012:uploads"
+    asked = {"topic": topic, "queue": "default", "job": "media/Encode"}
+    parts = replace(place.parts, topics=topics)
+    with serve_console(replace(place, parts=parts)) as address:
+        headers = {"sec-fetch-site": "same-origin", "origin": address}
+        with httpx.Client(base_url=address, headers=headers) as browser:
+            assert browser.post("/subscriptions", data=asked | {"topic": "x"}).status_code == 422
+            assert browser.post("/subscriptions", data=asked | {"job": "x/y"}).status_code == 409
+            assert browser.post("/subscriptions", data=asked).status_code == 303
+            assert topics.heard == {topic}
+            page = browser.get("/subscriptions").text
+            assert page.count("subscribed</span>") == 1
+            [row] = place.store.read(subscriptions.everything)
+            remove = f"/subscriptions/{row.id}/remove"
+            assert browser.post(remove, data={"typed": "up"}).status_code == 422
+            assert browser.post(remove, data={"typed": "uploads"}).status_code == 303
+            assert (topics.heard, place.store.read(subscriptions.everything)) == (set(), [])
+            assert browser.get(remove).status_code == 404
+
+
+class Obedient:
+    """An SNS that does all that it is asked."""
+
+    def __init__(self) -> None:
+        self.heard: set[str] = set()
+
+    def allow(self, queue: str, topics: Iterable[str]) -> None: ...
+
+    def subscribe(self, queue: str, topic: str) -> str:
+        self.heard.add(topic)
+        return f"{topic}:1"
+
+    def unsubscribe(self, subscription_arn: str) -> None:
+        self.heard.discard(subscription_arn.rpartition(":")[0])
+
+    def confirm(self, topic: str, token: str) -> str:
+        return f"{topic}:1"

@@ -1,0 +1,145 @@
+"""What runs by the clock: when next, how it went, suspend, resume, run now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from fastapi import Request
+from starlette.responses import Response
+
+from barbeque_console.events import TOPICS
+from barbeque_console.executions import READ
+from barbeque_console.pages import NOTICES, Pages, redirect
+from barbeque_console.parts import Shown
+from barbeque_console.rights import Router, app_of_path, asker, chosen_app, jobs_seen, needs
+from barbeque_py.acts import run_schedule, switch_schedule
+from barbeque_py.enqueue import enqueue
+from barbeque_py.errors import UnknownSchedule
+from barbeque_py.identity import Scope
+from barbeque_py.schedules import times_after
+from barbeque_py.store import Tx, lists
+from barbeque_py.store import schedules as rows
+from barbeque_py.store.lists import Entry, Filter
+from barbeque_py.store.schedules import Scheduled
+
+_LISTED, _SHOWN = 3, 10
+"""How many runs, to come and gone, are shown in the list and on a page."""
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A schedule with its next times and its newest runs."""
+
+    row: Scheduled
+    coming: Sequence[datetime]
+    runs: Sequence[Entry]
+
+
+class SchedulePages:
+    """Shows schedules, suspends and resumes them, and runs their jobs out of turn."""
+
+    def __init__(self, parts: Shown, pages: Pages) -> None:
+        self._parts = parts
+        self._pages = pages
+
+    def router(self) -> Router:
+        """Return the routes."""
+        router = Router()
+        one = "/schedules/{app}/{job}/{name}"
+        listed, seen = (needs(Scope.READ, of=owner) for owner in (chosen_app, app_of_path))
+        router.add_api_route("/schedules", self.show_list, methods=READ, **listed)
+        router.add_api_route(one, self.show, methods=READ, **seen)
+        for verb, act, scope in (
+            ("suspend", self.suspend, Scope.DEPLOY),
+            ("resume", self.resume, Scope.DEPLOY),
+            ("run", self.run, Scope.ENQUEUE),
+        ):
+            declared = needs(scope, of=app_of_path)
+            router.add_api_route(f"{one}/{verb}", act, methods=["POST"], **declared)
+        return router
+
+    def show_list(self, request: Request) -> Response:
+        """Show every schedule, or those of one app."""
+        app = request.query_params.get("app") or None
+        now, found, jobs = self._parts.store.read(
+            lambda tx: (
+                tx.now,
+                [_line(tx, each, _LISTED) for each in rows.everything(tx, app)],
+                jobs_seen(tx, request),
+            )
+        )
+        return self._pages.render(
+            request.scope,
+            "schedules.html",
+            now=now,
+            found=found,
+            app=app,
+            apps=sorted({name for name, _job in jobs}),
+            notice=_notice(request.query_params),
+        )
+
+    def show(self, request: Request, app: str, job: str, name: str) -> Response:
+        """Show one schedule."""
+        now, found = self._parts.store.read(
+            lambda tx: (tx.now, _line(tx, _get(tx, (app, job, name)), _SHOWN))
+        )
+        return self._pages.render(
+            request.scope,
+            "schedule.html",
+            now=now,
+            found=found,
+            notice=_notice(request.query_params),
+        )
+
+    def suspend(self, request: Request, app: str, job: str, name: str) -> Response:
+        """Let it start nothing until it is resumed."""
+        return self._switch(request, (app, job, name), on=False)
+
+    def resume(self, request: Request, app: str, job: str, name: str) -> Response:
+        """Let it start its job again."""
+        return self._switch(request, (app, job, name), on=True)
+
+    def run(self, request: Request, app: str, job: str, name: str) -> Response:
+        """Run its job once now, whatever its times and rules say."""
+        who = asker(request)
+        asked = self._parts.store.write(lambda tx: run_schedule(tx, who, (app, job, name)))
+        enqueue(self._parts.broker, self._parts.logs, [asked])
+        self._parts.bell.ring()
+        return redirect(request.scope, f"/job_executions/{asked.job.message_id}?notice=enqueued")
+
+    def _switch(self, request: Request, key: Key, *, on: bool) -> Response:
+        who = asker(request)
+        self._parts.store.write(lambda tx: switch_schedule(tx, who, key, on=on))
+        self._parts.bell.ring()
+        path = request.url.path.rpartition("/")[0].removeprefix(request.scope.get("root_path", ""))
+        return redirect(request.scope, f"{path}?notice={'timed-again' if on else 'suspended'}")
+
+
+def _line(tx: Tx, found: Scheduled, most: int) -> Line:
+    schedule = found.schedule
+    coming = times_after(schedule, max(found.until, tx.now))
+    wanted = Filter(app=schedule.app, job=schedule.job, tags=(("schedule", schedule.name),))
+    runs = lists.newest(tx, wanted, most=most).rows
+    return Line(found, [] if found.suspended_at else list(islice(coming, most)), runs)
+
+
+def _get(tx: Tx, key: Key) -> Scheduled:
+    found = rows.get(tx, *key)
+    if found is None:
+        raise UnknownSchedule("There is no such schedule: the apply file says what there is.")
+    return found
+
+
+def _notice(query: Mapping[str, str]) -> str | None:
+    return NOTICES.get(query.get("notice", ""))
+
+
+def _stamp(tx: Tx, app: str) -> str:
+    found = [_line(tx, each, _LISTED) for each in rows.everything(tx, app or None)]
+    return repr([(each.row, each.coming, [run.state for run in each.runs]) for each in found])
+
+
+TOPICS["schedules"] = _stamp
