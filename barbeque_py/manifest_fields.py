@@ -19,7 +19,7 @@ from barbeque_py.addresses import A_SLACK, AN_EMAIL, EMAIL, SLACK, SLACK_WEBHOOK
 from barbeque_py.apps import NAME, QUEUE_NAME, TOPIC
 from barbeque_py.durations import PATTERN, format_duration, parse_duration
 from barbeque_py.images import IMAGE
-from barbeque_py.settings import GIVEN_TO_JOBS
+from barbeque_py.setting_variables import GIVEN_TO_JOBS
 from barbeque_py.targets import read_target
 from barbeque_py.templates import check_template
 

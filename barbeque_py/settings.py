@@ -1,8 +1,7 @@
 """The settings: environment in, one frozen value out; nothing else reads the environment."""
 
 import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
@@ -24,89 +23,31 @@ from barbeque_py.setting_values import (
     SlackAccess,
     redact_url,
 )
+from barbeque_py.setting_variables import (
+    FORMER,
+    GIVEN_TO_JOBS,
+    Row,
+    Variable,
+    hide,
+    setting,
+)
 from barbeque_py.targets import Allowed, Network, read_allowed
 
-GIVEN_TO_JOBS = frozenset(
-    {
-        "BARBEQUE_APP",
-        "BARBEQUE_ATTEMPT_ID",
-        "BARBEQUE_JOB",
-        "BARBEQUE_MESSAGE",
-        "BARBEQUE_MESSAGE_ID",
-        "BARBEQUE_MESSAGE_URL",
-        "BARBEQUE_PROGRESS_FILE",
-        "BARBEQUE_PROGRESS_URL",
-        "BARBEQUE_QUEUE_NAME",
-        "BARBEQUE_RESULT_FILE",
-        "BARBEQUE_RESULT_URL",
-        "BARBEQUE_RETRY_COUNT",
-        "BARBEQUE_SENT_TIMESTAMP",
-    }
-)
-"""What a job finds in its environment: not settings, and no reason for a warning."""
-
-_FORMER = {
-    "BARBEQUE_LOG_TO_STDOUT": "logs of the worker always go to standard error",
-    "BARBEQUE_MAX_RETRY_DELAY": "it is a setting of barbeque_client, or retry.max_delay of a job",
-    "BARBEQUE_S3_BUCKET_NAME": "BARBEQUE_LOGS says where logs are kept",
-    "BARBEQUE_SQS_NAME_PREFIX": "BARBEQUE_BROKER says what carries messages",
-    "BARBEQUE_WORKER_NUM": "BARBEQUE_EXECUTOR says how much runs at once, as in docker:?slots=8",
-}
-"""Barbeque's settings that we have not, with what takes their place."""
-
-
 _FOR_OTHERS = 0o077
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """What a setting is called, what it means, and how its text is read."""
-
-    name: str
-    default: str
-    """The text that stands for an unset variable; empty where that means: not set."""
-    meaning: str
-    example: str
-    read: Callable[[str], Any]
-    show: Callable[[str], str] = str
-    """Makes the text fit to be shown: takes secrets out."""
-    instead: str = ""
-    """Another variable, which is read where this one is unset."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One setting as people are shown it; the value is None when nothing was read."""
-
-    variable: str
-    default: str
-    meaning: str
-    example: str
-    value: str | None = None
-
-
-def _hide(_: str) -> str:
-    return "***"
-
-
-def _setting(
-    name: str, default: str, meaning: str, *, example: str, read: Callable[[str], Any], **show: Any
-) -> Any:
-    return field(metadata={"variable": Variable(name, default, meaning, example, read, **show)})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
     """What the operator decided; `from_environment` makes it."""
 
-    home: Path = _setting(
+    home: Path = setting(
         "BARBEQUE_HOME",
         "./.barbeque",
         "The directory that holds what the defaults below keep; made absolute at start.",
         example="/var/lib/barbeque",
         read=values.read_home,
     )
-    database: str = _setting(
+    database: str = setting(
         "BARBEQUE_DATABASE",
         "sqlite:///{home}/barbeque.db",
         "The database; `mysql://` is read as `mysql+pymysql://`.",
@@ -114,7 +55,7 @@ class Settings:
         read=values.read_database,
         show=redact_url,
     )
-    broker: BrokerUrl = _setting(
+    broker: BrokerUrl = setting(
         "BARBEQUE_BROKER",
         "database:",
         "What carries messages: `database:`, queue tables in the same database, or `sqs:` with "
@@ -122,7 +63,7 @@ class Settings:
         example="sqs:?prefix=Barbeque-&region=eu-west-1",
         read=values.read_broker,
     )
-    executor: ExecutorUrl | EcsUrl | None = _setting(
+    executor: ExecutorUrl | EcsUrl | None = setting(
         "BARBEQUE_EXECUTOR",
         "",
         "What runs attempts: `docker:`, `process:` or `ecs:CLUSTER`; `slots` is how many at once "
@@ -132,7 +73,7 @@ class Settings:
         example="docker:?slots=8",
         read=values.read_executor,
     )
-    logs: LogsUrl = _setting(
+    logs: LogsUrl = setting(
         "BARBEQUE_LOGS",
         "directory:{home}/logs",
         "Where the logs of attempts are kept: `directory:PATH`, or `s3://BUCKET/PREFIX` with "
@@ -140,35 +81,35 @@ class Settings:
         example="s3://example-barbeque/logs",
         read=values.read_logs,
     )
-    default_queue: str = _setting(
+    default_queue: str = setting(
         "BARBEQUE_DEFAULT_QUEUE",
         "default",
         "The queue of requests that name none.",
         example="default",
         read=values.read_queue,
     )
-    worker_queue: str | None = _setting(
+    worker_queue: str | None = setting(
         "BARBEQUE_QUEUE",
         "",
         "The one queue that `worker` takes from; unset: all of them. `worker --queue NAME` wins.",
         example="encodes",
         read=values.read_queue,
     )
-    verify_enqueued_jobs: bool = _setting(
+    verify_enqueued_jobs: bool = setting(
         "BARBEQUE_VERIFY_ENQUEUED_JOBS",
         "0",
         "Whether an enqueue request for a job that is not defined is refused.",
         example="1",
         read=values.read_switch,
     )
-    host_url: str | None = _setting(
+    host_url: str | None = setting(
         "BARBEQUE_HOST",
         "",
         "The console's address as people reach it; `html_url` and notices begin with it.",
         example="https://barbeque.example.com",
         read=values.read_http_url,
     )
-    environment: EnvironmentName | None = _setting(
+    environment: EnvironmentName | None = setting(
         "BARBEQUE_ENVIRONMENT",
         "",
         "What the console calls this installation on every page: a name, and behind a colon its "
@@ -176,14 +117,14 @@ class Settings:
         example="staging:orange",
         read=values.read_environment,
     )
-    job_url: str | None = _setting(
+    job_url: str | None = setting(
         "BARBEQUE_JOB_URL",
         "",
         "The API's address as jobs reach it, on ECS: where they fetch their message.",
         example="http://barbeque.internal:3003",
         read=values.read_http_url,
     )
-    job_listen: Address | None = _setting(
+    job_listen: Address | None = setting(
         "BARBEQUE_JOB_LISTEN",
         "",
         "An address of their own for the routes that jobs use, which `api` and `up` then serve "
@@ -192,7 +133,7 @@ class Settings:
         example="0.0.0.0:3004",
         read=values.read_address,
     )
-    worker_listen: Address | None = _setting(
+    worker_listen: Address | None = setting(
         "BARBEQUE_WORKER_LISTEN",
         "",
         "Where `worker` answers `/metrics`, `/livez` and `/readyz`, whoever asks: let your own "
@@ -201,7 +142,7 @@ class Settings:
         example="127.0.0.1:9464",
         read=values.read_address,
     )
-    webhook_allow: Allowed | None = _setting(
+    webhook_allow: Allowed | None = setting(
         "BARBEQUE_WEBHOOK_ALLOW",
         "",
         "Hosts (`*.` for all below a name) and networks of your own that webhooks and callbacks "
@@ -210,22 +151,22 @@ class Settings:
         example="hooks.internal, 10.20.0.0/16",
         read=read_allowed,
     )
-    url: str = _setting(
+    url: str = setting(
         "BARBEQUE_URL",
         "http://127.0.0.1:3003",
         "The API that the command line speaks to.",
         example="https://barbeque.example.com",
         read=values.read_http_url,
     )
-    token: str | None = _setting(
+    token: str | None = setting(
         "BARBEQUE_TOKEN",
         "",
         "The token that the command line shows to the API; never printed.",
         example="bq_x1y2z3x1y2z3_...",
         read=values.read_token,
-        show=_hide,
+        show=hide,
     )
-    auth: bool = _setting(
+    auth: bool = setting(
         "BARBEQUE_AUTH",
         "none",
         "Whom the API answers: `none` asks nobody who he is and listens on loopback only; with "
@@ -233,7 +174,7 @@ class Settings:
         example="tokens",
         read=values.read_auth,
     )
-    login: frozenset[str] = _setting(
+    login: frozenset[str] = setting(
         "BARBEQUE_LOGIN",
         "link",
         "How people come into the [console](console-login.md): `link` is one that this machine "
@@ -243,7 +184,7 @@ class Settings:
         example="users,oidc",
         read=values.read_login,
     )
-    roles: tuple[Rule, ...] | None = _setting(
+    roles: tuple[Rule, ...] | None = setting(
         "BARBEQUE_ROLES",
         "",
         "What people get for whom a provider or a proxy vouches, by their address, the end of it, "
@@ -251,14 +192,14 @@ class Settings:
         example="group:ops=admin, @example.com=viewer, ann@example.com=deployer@media",
         read=values.read_roles,
     )
-    oidc: str | None = _setting(
+    oidc: str | None = setting(
         "BARBEQUE_OIDC",
         "",
         "The issuer of BARBEQUE_LOGIN's `oidc`, as its discovery document names it.",
         example="https://accounts.example.com",
         read=values.read_issuer,
     )
-    oidc_client: str | None = _setting(
+    oidc_client: str | None = setting(
         "BARBEQUE_OIDC_CLIENT",
         "",
         "What the issuer calls this console. There, `BARBEQUE_HOST/login/oidc/callback` is where "
@@ -266,15 +207,15 @@ class Settings:
         example="barbeque",
         read=str.strip,
     )
-    oidc_secret: str | None = _setting(
+    oidc_secret: str | None = setting(
         "BARBEQUE_OIDC_SECRET",
         "",
         "What the console shows the issuer; never printed.",
         example="as the issuer shows it",
         read=values.read_token,
-        show=_hide,
+        show=hide,
     )
-    proxies: tuple[Network, ...] | None = _setting(
+    proxies: tuple[Network, ...] | None = setting(
         "BARBEQUE_PROXIES",
         "",
         "Networks of reverse proxies of your own: what they say in `X-Forwarded-For` and "
@@ -283,16 +224,16 @@ class Settings:
         example="10.0.0.0/24, 10.0.7.9",
         read=values.read_networks,
     )
-    proxy_secret: str | None = _setting(
+    proxy_secret: str | None = setting(
         "BARBEQUE_PROXY_SECRET",
         "",
         "What the proxy shows in `X-Barbeque-Proxy-Secret` when it vouches for somebody in "
         "`X-Forwarded-Email` and `X-Forwarded-Groups`; never printed.",
         example="at least 32 random characters",
         read=values.read_proxy_secret,
-        show=_hide,
+        show=hide,
     )
-    read_only: bool = _setting(
+    read_only: bool = setting(
         "BARBEQUE_READ_ONLY",
         "0",
         "Whether the console only shows things: everybody may look at what is theirs, nobody may "
@@ -300,7 +241,7 @@ class Settings:
         example="1",
         read=values.read_switch,
     )
-    rate_limit: int = _setting(
+    rate_limit: int = setting(
         "BARBEQUE_RATE_LIMIT",
         "100",
         "How many requests a second each token may make of one API process, and twice as many at "
@@ -308,14 +249,14 @@ class Settings:
         example="500",
         read=values.read_rate,
     )
-    max_body: int = _setting(
+    max_body: int = setting(
         "BARBEQUE_MAX_BODY",
         "1MiB",
         "The largest body of a request that the API takes, 1KiB to 16MiB.",
         example="512KiB",
         read=values.read_body_limit,
     )
-    installation: str | None = _setting(
+    installation: str | None = setting(
         "BARBEQUE_INSTALLATION",
         "",
         "This installation's name, six of `a-z0-9`, taken by the first `migrate` and then fixed; "
@@ -323,14 +264,14 @@ class Settings:
         example="prod01",
         read=values.read_installation,
     )
-    retention: timedelta = _setting(
+    retention: timedelta = setting(
         "BARBEQUE_RETENTION",
         "90d",
         "How long executions and logs are kept after their end, at least 45d.",
         example="180d",
         read=values.read_retention,
     )
-    lease: timedelta = _setting(
+    lease: timedelta = setting(
         "BARBEQUE_LEASE",
         "90s",
         "How long a worker's claim on an attempt lasts unrenewed, 2s to 1h; for tests and special "
@@ -338,21 +279,21 @@ class Settings:
         example="90s",
         read=values.read_lease,
     )
-    database_maintenance: bool = _setting(
+    database_maintenance: bool = setting(
         "BARBEQUE_DATABASE_MAINTENANCE",
         "0",
         "Barbeque's switch for enqueueing without its database; accepted, not needed any more.",
         example="0",
         read=values.read_switch,
     )
-    docker_registry: str | None = _setting(
+    docker_registry: str | None = setting(
         "BARBEQUE_DOCKER_REGISTRY",
         "",
         "The registry of images that name none.",
         example="registry.example.com:5000",
         read=values.read_registry,
     )
-    registries: tuple[str, ...] | None = _setting(
+    registries: tuple[str, ...] | None = setting(
         "BARBEQUE_REGISTRIES",
         "",
         "Where images may come from, separated by commas: registries, or registries with folders. "
@@ -360,7 +301,7 @@ class Settings:
         example="123456789012.dkr.ecr.eu-west-1.amazonaws.com,docker.io/library",
         read=values.read_registries,
     )
-    mail: MailUrl | None = _setting(
+    mail: MailUrl | None = setting(
         "BARBEQUE_MAIL",
         "",
         "What takes email: `smtps://USER:PASSWORD@HOST:465`, `starttls://USER:PASSWORD@HOST:587`, "
@@ -370,14 +311,14 @@ class Settings:
         read=values.read_mail,
         show=redact_url,
     )
-    mail_from: Sender | None = _setting(
+    mail_from: Sender | None = setting(
         "BARBEQUE_MAIL_FROM",
         "",
         "In whose name email is sent, and where bounces go; needed beside BARBEQUE_MAIL.",
         example="Barbeque <jobs@example.com>",
         read=values.read_sender,
     )
-    slack: SlackAccess | None = _setting(
+    slack: SlackAccess | None = setting(
         "BARBEQUE_SLACK",
         "",
         "What posts to Slack: a bot's token with the scope `chat:write`, or an incoming webhook's "
@@ -385,16 +326,16 @@ class Settings:
         "printed. Unset: nothing is posted.",
         example="xoxb-... as Slack shows it",
         read=values.read_slack,
-        show=_hide,
+        show=hide,
     )
-    slack_api: str = _setting(
+    slack_api: str = setting(
         "BARBEQUE_SLACK_API",
         "https://slack.com/api",
         "Where Slack's API is; another one for GovSlack.",
         example="https://slack-gov.com/api",
         read=values.read_http_url,
     )
-    admin_email: tuple[str, ...] | None = _setting(
+    admin_email: tuple[str, ...] | None = setting(
         "BARBEQUE_ADMIN_EMAIL",
         "",
         "Who is told, beside the people a job names, of every job that has failed for good; "
@@ -402,14 +343,14 @@ class Settings:
         example="operations@example.com",
         read=values.read_emails,
     )
-    log_format: str = _setting(
+    log_format: str = setting(
         "BARBEQUE_LOG_FORMAT",
         "text",
         "How a process writes its own log: `text`, or `json`, one object a line.",
         example="json",
         read=values.read_log_format,
     )
-    traces: str | None = _setting(
+    traces: str | None = setting(
         "BARBEQUE_TRACES",
         "",
         "What collects [traces](observability.md#traces): its address for OTLP over HTTP. Needs "
@@ -417,16 +358,16 @@ class Settings:
         example="http://collector.internal:4318",
         read=values.read_http_url,
     )
-    sentry: str | None = _setting(
+    sentry: str | None = setting(
         "BARBEQUE_SENTRY",
         "",
         "The DSN of what collects [errors](observability.md#errors) as Sentry does; never printed. "
         "Needs `barbeque-py[sentry]`. Unset: errors are in the log alone.",
         example="https://KEY@sentry.example.com/1",
         read=values.read_dsn,
-        show=_hide,
+        show=hide,
     )
-    aws_region: str | None = _setting(
+    aws_region: str | None = setting(
         "AWS_REGION",
         "",
         "The Region of what BARBEQUE_BROKER, BARBEQUE_EXECUTOR and BARBEQUE_LOGS name in AWS, "
@@ -512,17 +453,6 @@ def describe(settings: Settings | None = None) -> list[Row]:
     ]
 
 
-def configuration_page() -> str:
-    """Return docs/configuration.md: `python -m barbeque_py.settings` prints it."""
-    rows = [
-        f"| `{row.variable}` | {f'`{row.default}`' if row.default else 'not set'} "
-        f"| {row.meaning} | `{row.example}` |"
-        for row in describe()
-    ]
-    former = [f"| `{name}` | {cure} |" for name, cure in sorted(_FORMER.items())]
-    return _PAGE.format(rows="\n".join(rows), former="\n".join(former))
-
-
 def _shown_default(variable: Variable) -> str:
     return variable.default.replace("{home}", "<BARBEQUE_HOME>")
 
@@ -560,49 +490,8 @@ def _warnings_of_aws(read_from_file: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _warning(name: str) -> str:
-    if name in _FORMER:
-        return f"{name} is not used any more: {_FORMER[name]}"
+    if name in FORMER:
+        return f"{name} is not used any more: {FORMER[name]}"
     known = (each.name.removeprefix("BARBEQUE_") for each in _VARIABLES.values())
     meant = values.nearest(name.removeprefix("BARBEQUE_"), known)
     return f"{name} is not a setting" + (f"; did you mean BARBEQUE_{meant}?" if meant else "")
-
-
-_PAGE = """# Configuration
-
-Everything is set by environment variables. None is needed: unset (or empty) ones have the default
-of a laptop. `--env-file FILE` reads more of them from a file; what the environment has wins.
-`barbeque check` shows the settings in force, without secrets.
-
-| variable | default | meaning | example |
-|---|---|---|---|
-{rows}
-
-**Switches** are on with `1`, `true` or `yes`, off with `0`, `false`, `no` or nothing.
-**Durations** have a unit, `ms`, `s`, `m`, `h` or `d`, and may have a fraction (`1.5h`); a bare
-number is seconds. **Sizes** are bytes, or have `KiB` or `MiB`. In a **database URL** write
-characters such as `@ : / # ? %` of the password percent-encoded (`@` is `%40`).
-
-A value that can't be read stops the start with a sentence that names variable and cure. A
-`BARBEQUE_` variable that is no setting is only warned about, with the name that was likely meant.
-
-## Files of settings
-
-One `NAME=VALUE` a line; `export` before the name is allowed, blank lines and lines that begin with
-`#` are skipped. A bare value ends before a space and `#`; in single quotes all stands for itself;
-in double quotes `\\n`, `\\t`, `\\"` and `\\\\` may be used. A name stands once in a file.
-
-## AWS
-
-Credentials, endpoints and the rest of AWS's own variables (`AWS_PROFILE`, `AWS_ACCESS_KEY_ID`,
-`AWS_ENDPOINT_URL` and so on) are found as every AWS program finds them: in the environment, in
-`~/.aws`, or by the role of the machine. Only the Region can also stand in a file of settings.
-
-## Coming from Barbeque
-
-| its variable | now |
-|---|---|
-{former}
-"""
-
-if __name__ == "__main__":
-    sys.stdout.write(configuration_page())

@@ -38,14 +38,6 @@ def begin(endpoint: str, service: str, version: str) -> None:
         ) from None
 
 
-def end() -> None:
-    """Send what waits, and trace nothing more."""
-    global _tracer  # noqa: PLW0603 - as above
-    if _tracer is not None:
-        _tracer.provider.shutdown()
-        _tracer = None
-
-
 def on() -> bool:
     """Tell whether this process traces."""
     return _tracer is not None

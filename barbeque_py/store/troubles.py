@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from barbeque_py.executions import State
+from barbeque_py.notices import NoticeState
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import (
     attempts,
@@ -17,6 +19,7 @@ from barbeque_py.store.tables import (
 )
 
 _MOST = 50
+_LOOKED_AT = 1_000
 _COUNTED = 100_000
 
 
@@ -37,28 +40,34 @@ def newest(tx: Tx) -> list[Trouble]:
         .where(outbox.c.done_at.is_(None), outbox.c.last_error.is_not(None))
         .order_by(outbox.c.due_at.desc())
     )
-    told = (
+    told = [
         select(notices.c.channel, notices.c.notice_id, notices.c.made_at, notices.c.reason)
-        .where(notices.c.state.in_(("waiting", "refused", "given up")))
-        .where(notices.c.reason.is_not(None))
+        .where(notices.c.state == state, notices.c.reason.is_not(None))
         .order_by(notices.c.id.desc())
-    )
+        for state in (NoticeState.WAITING, NoticeState.REFUSED, NoticeState.GIVEN_UP)
+    ]
     dead = select(
         dead_messages.c.queue,
         dead_messages.c.message_id,
         dead_messages.c.died_at,
         dead_messages.c.reason,
     ).order_by(dead_messages.c.id.desc())
+    failed = (
+        select(executions.c.id, executions.c.could_not_start)
+        .where(executions.c.state == State.FAILED)
+        .order_by(executions.c.id.desc())
+        .limit(_LOOKED_AT)
+        .subquery()
+    )
     unstarted = (
         select(attempts.c.reason, attempts.c.id, attempts.c.finished_at, attempts.c.detail)
-        .join(executions, executions.c.id == attempts.c.execution)
-        .where(executions.c.state == "failed", executions.c.could_not_start.is_(True))
-        .order_by(executions.c.id.desc())
+        .join(failed, failed.c.id == attempts.c.execution)
+        .where(failed.c.could_not_start.is_(True))
+        .order_by(failed.c.id.desc())
     )
-    asked = {"errand": tried, "notice": told, "dead message": dead, "start": unstarted}
-    return [
-        _trouble(kind, row) for kind, each in asked.items() for row in tx.execute(each.limit(_MOST))
-    ]
+    asked = [("errand", tried), *(("notice", each) for each in told)]
+    asked += [("dead message", dead), ("start", unstarted)]
+    return [_trouble(kind, row) for kind, query in asked for row in tx.execute(query.limit(_MOST))]
 
 
 def _trouble(kind: str, row: Any) -> Trouble:

@@ -114,6 +114,7 @@ def test_every_command_prints_json_alone(
     _ask_of_people(said, server)
     assert "answers" in said.ask("alive", "--port", str(server.client.base_url.port))["alive"]
     assert said.ask("backup", str(server.parts.home))["tables"]["apps"] == 1
+    assert said.ask("doctor")["versions"]["barbeque-py"]
     assert said.ask("stats")["points"] == []
     assert said.ask("failures")["failures"] == []
     for command, words in REFUSED.items():

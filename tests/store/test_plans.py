@@ -24,6 +24,7 @@ from barbeque_py.store import (
     dead,
     endings,
     failures,
+    gauges,
     lanes,
     limits,
     lists,
@@ -40,6 +41,7 @@ from barbeque_py.store import (
     rollups,
     standings,
     tags,
+    troubles,
     unchecked,
 )
 from barbeque_py.store import executions as rows
@@ -225,6 +227,8 @@ PLANS: list[tuple[str, Work]] = [
     ("marks", lambda tx: marks.put(tx, "person7", ("app", "job7"), ["", "a"])),
     ("queue states", queries.queue_states),
     ("headlines", lambda tx: queries.count_headlines(tx, lately=DAY)),
+    ("gauges", gauges.read),
+    ("troubles", troubles.newest),
 ]
 
 
@@ -249,6 +253,8 @@ MANY = {
     "outbox at place": 5_100,
     "queue states": 24_000,  # counts messages
     "headlines": 61_000,  # counts up to 10,001 of each
+    "gauges": 90_000,  # counts messages and what is open
+    "troubles": 20_000,  # when somebody asks for help
 }
 """What grows with what is open, and is asked seldom."""
 WALKS = {"tally", "tally: left", "list", "list since", "list job everywhere", *MANY} - {

@@ -8,7 +8,8 @@ import pytest
 from barbeque_py.env_file import read_env_file
 from barbeque_py.errors import ConfigurationError
 from barbeque_py.setting_values import Address, BrokerUrl, ExecutorUrl, LogsUrl, redact_url
-from barbeque_py.settings import Settings, configuration_page, describe
+from barbeque_py.settings import Settings, describe
+from barbeque_py.settings_page import configuration_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -242,7 +243,7 @@ def test_settings_are_described_with_the_values_in_force() -> None:
 
 def test_the_page_of_settings_is_the_one_in_docs() -> None:
     page = (DOCS / "configuration.md").read_text(encoding="utf-8")
-    assert page == configuration_page(), "run: python -m barbeque_py.settings"
+    assert page == configuration_page(), "run: python -m barbeque_py.settings_page"
 
 
 def test_a_file_of_settings_fills_in_what_the_environment_lacks(tmp_path: Path) -> None:
