@@ -1,5 +1,6 @@
 """Which executions are asked for: read from a query or a body, for lists and for bulk changes."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -12,6 +13,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from barbeque_py.comparisons import Comparison, compare_duration, compare_whole
 from barbeque_py.executions import State
 from barbeque_py.identity import Identity
 from barbeque_py.options import read_instant
@@ -29,6 +31,21 @@ def _tag(text: str) -> str:
     if not text.partition("=")[0]:
         raise ValueError("write a tag as NAME=VALUE")
     return text
+
+
+def _compared(read: Callable[[str], Comparison]) -> Callable[[object], str]:
+    """Take a number with a sign before it, or without, as `read` does."""
+
+    def check(value: object) -> str:
+        text = str(value)
+        read(text)
+        return text
+
+    return check
+
+
+_Whole = Annotated[str, BeforeValidator(_compared(compare_whole))]
+_Length = Annotated[str, BeforeValidator(_compared(compare_duration))]
 
 
 class Asked(BaseModel):
@@ -52,6 +69,10 @@ class Asked(BaseModel):
         ]
         | None
     ) = None
+    exit: _Whole | None = None
+    attempt: _Whole | None = None
+    duration: _Length | None = None
+    text: _Name | None = None
 
     def filter(self, caller: Identity) -> Filter | None:
         """Return what the caller may see of it; None when that is nothing.
@@ -74,6 +95,10 @@ class Asked(BaseModel):
             since=self.since,
             until=self.until,
             prefix=self.id,
+            exit_code=_read(compare_whole, self.exit),
+            attempts=_read(compare_whole, self.attempt),
+            duration=_read(compare_duration, self.duration),
+            text=self.text,
         )
 
 
@@ -82,6 +107,10 @@ class Listed(Asked):
 
     before: int | None = Field(default=None, ge=1, le=(1 << 63) - 1)
     limit: int = Field(default=50, ge=1, le=lists.MOST)
+
+
+def _read(compare: Callable[[str], Comparison], text: str | None) -> Comparison | None:
+    return None if text is None else compare(text)
 
 
 def _split(tag: str) -> tuple[str, str]:

@@ -32,19 +32,37 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Taken in before
 Start = Annotated[
     str | None, typer.Option("--id", metavar="TEXT", help="Whose id begins so: 8 characters.")
 ]
+Exit = Annotated[
+    str | None,
+    typer.Option("--exit", metavar="CODE", help="Whose last attempt ended so: 137, or '>0'."),
+]
+Attempt = Annotated[
+    str | None, typer.Option("--attempt", metavar="NUMBER", help="With so many attempts: '>2'.")
+]
+Duration = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Whose last attempt ran so long: '>60s', '<=5m'."),
+]
+Text = Annotated[
+    str | None, typer.Option(help="With this in the message, or in how the last attempt ended.")
+]
 Ids = Annotated[
     list[str] | None,
     typer.Argument(metavar="[MESSAGE_ID...]", help="Their ids; or say which with options."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count them, and change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+_NAMES = (
+    *("app", "job", "state", "status", "queue", "user", "tag"),
+    *("attempt", "duration", "text"),
+)
 
 
 def filter_of(context: typer.Context) -> dict[str, Any]:
     """Return what the options of the call narrow executions by, as the API takes it."""
     typed = context.params
-    names = ("app", "job", "state", "status", "queue", "user", "tag")
-    wanted = {name: typed.get(name) for name in names}
+    wanted = {name: typed.get(name) for name in _NAMES}
+    wanted["exit"] = typed.get("exit_code")
     for name in ("since", "until"):
         if typed.get(name) is not None:
             wanted[name] = read_past(f"--{name}", typed[name]).isoformat()

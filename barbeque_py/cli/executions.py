@@ -99,6 +99,10 @@ def list_executions(
     since: choosing.Since = None,
     until: choosing.Until = None,
     start: choosing.Start = None,
+    exit_code: choosing.Exit = None,
+    attempt: choosing.Attempt = None,
+    duration: choosing.Duration = None,
+    text: choosing.Text = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many at most.")] = 20,
     before: Annotated[
         int | None, typer.Option(help="Go on after this number, the page before's `next`.")
@@ -107,6 +111,7 @@ def list_executions(
 ) -> None:
     """List executions, the newest first."""
     del app, job, state, status, queue, user, tag, since, until, start
+    del exit_code, attempt, duration, text
     wanted, client = choosing.filter_of(context), client_of(context)
     answer = client.executions(**wanted, limit=limit, before=before)
     while not answer["job_executions"] and answer["next"] is not None:
@@ -157,6 +162,10 @@ def retry(
     since: choosing.Since = None,
     until: choosing.Until = None,
     start: choosing.Start = None,
+    exit_code: choosing.Exit = None,
+    attempt: choosing.Attempt = None,
+    duration: choosing.Duration = None,
+    text: choosing.Text = None,
     dry_run: choosing.DryRun = False,
     yes: choosing.Yes = False,
     as_json: Json = False,
@@ -169,6 +178,7 @@ def retry(
     barbeque retry --app media --status failed --since 2h
     """
     del app, job, state, status, queue, user, tag, since, until, start, dry_run, yes
+    del exit_code, attempt, duration, text
     wait = None if delay is None else read_length("--delay", delay)
     if wait is not None and (wait > _LONGEST_DELAY or wait % timedelta(seconds=1)):
         raise Failure("--delay: a retry waits whole seconds, at most 15m", Code.USAGE)
@@ -202,6 +212,10 @@ def cancel(
     since: choosing.Since = None,
     until: choosing.Until = None,
     start: choosing.Start = None,
+    exit_code: choosing.Exit = None,
+    attempt: choosing.Attempt = None,
+    duration: choosing.Duration = None,
+    text: choosing.Text = None,
     dry_run: choosing.DryRun = False,
     yes: choosing.Yes = False,
     as_json: Json = False,
@@ -215,6 +229,7 @@ def cancel(
     barbeque cancel --queue default --state queued --dry-run
     """
     del app, job, state, status, queue, user, tag, since, until, start, dry_run, yes
+    del exit_code, attempt, duration, text
     wanted, client = choosing.chosen(context, message_ids), client_of(context)
     if wanted:
         choosing.change_many(context, client, "cancel", wanted)
@@ -244,6 +259,10 @@ def delete(
     since: choosing.Since = None,
     until: choosing.Until = None,
     start: choosing.Start = None,
+    exit_code: choosing.Exit = None,
+    attempt: choosing.Attempt = None,
+    duration: choosing.Duration = None,
+    text: choosing.Text = None,
     dry_run: choosing.DryRun = False,
     yes: choosing.Yes = False,
     as_json: Json = False,
@@ -255,5 +274,6 @@ def delete(
     barbeque delete --app media --tag env=test --dry-run
     """
     del app, job, state, status, queue, user, tag, since, until, start, dry_run, yes, as_json
+    del exit_code, attempt, duration, text
     wanted = choosing.chosen(context, None)
     choosing.change_many(context, client_of(context), "delete", wanted)

@@ -12,8 +12,10 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Row, Select, and_, exists, false, func, or_, select
 
+from barbeque_py.comparisons import Comparison
 from barbeque_py.errors import RequestError
 from barbeque_py.executions import Stage, State
+from barbeque_py.store import narrowing
 from barbeque_py.store.database import Tx
 from barbeque_py.store.tables import executions, failure_members, tags
 
@@ -22,6 +24,9 @@ MOST = 200
 
 WINDOW = 10_000
 """Rows that one page looks at."""
+
+_READ = 5
+"""Of a window, the part that one page looks at where each row's message is read."""
 
 SHORTEST_PREFIX = 8
 """Characters of an id: those of one minute begin alike."""
@@ -93,6 +98,14 @@ class Filter:
     """How its id begins; at least `SHORTEST_PREFIX` characters."""
     failure: int | None = None
     """An attempt of it failed as this group of failures says."""
+    exit_code: Comparison | None = None
+    """The exit code of its last attempt, once that has one."""
+    attempts: Comparison | None = None
+    """How many attempts it has had."""
+    duration: Comparison | None = None
+    """Seconds that its last attempt ran, or has run so far."""
+    text: str | None = None
+    """Stands in its message, in our note on it or in how its last attempt ended."""
 
 
 Listed = TypeVar("Listed")
@@ -106,6 +119,15 @@ class Page(Generic[Listed]):
     next: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many there are, as far as was looked."""
+
+    number: int
+    whole: bool
+    """Whether that was as far as they reach."""
+
+
 def newest(tx: Tx, wanted: Filter, *, before: int | None = None, most: int = 50) -> Page[Entry]:
     """Return executions with a row id below `before`, the newest first; `next` is the next one.
 
@@ -114,7 +136,7 @@ def newest(tx: Tx, wanted: Filter, *, before: int | None = None, most: int = 50)
     if wanted.prefix is not None:
         return _with_prefix(tx, wanted, wanted.prefix, before, most)
     span = _Span.of(tx, wanted, below=before)
-    found = [_walk(tx, lead, span, most) for lead in _leads(wanted)]
+    found = [_walk(tx, lead, span, most) for lead in _leads(wanted, tx.now)]
     reached = max((each.next or 0 for each in found), default=0)
     rows = [row for each in found for row in each.rows if row.id >= reached]
     rows.sort(key=lambda row: -row.id)
@@ -124,7 +146,7 @@ def newest(tx: Tx, wanted: Filter, *, before: int | None = None, most: int = 50)
 def newer(tx: Tx, wanted: Filter, *, after: int, most: int = 50) -> Page[Entry]:
     """Return the executions right above `after`, the newest first; `next` is the next `after`."""
     span = _Span.of(tx, wanted, above=after)
-    found = [_walk(tx, lead, span, most, up=True) for lead in _leads(wanted)]
+    found = [_walk(tx, lead, span, most, up=True) for lead in _leads(wanted, tx.now)]
     reached = min((each.next or _NO_END for each in found), default=_NO_END)
     rows = [row for each in found for row in each.rows if row.id <= reached]
     rows.sort(key=lambda row: row.id)
@@ -134,18 +156,31 @@ def newer(tx: Tx, wanted: Filter, *, after: int, most: int = 50) -> Page[Entry]:
 
 def count(tx: Tx, wanted: Filter, *, most: int) -> int:
     """Count executions, up to `most` and one more."""
+    return _counted(tx, wanted, most, None).number
+
+
+def count_near(tx: Tx, wanted: Filter, *, most: int, windows: int) -> Counted:
+    """Count as `count` does, in so many windows of the list and no more."""
+    return _counted(tx, wanted, most, windows)
+
+
+def _counted(tx: Tx, wanted: Filter, most: int, windows: int | None) -> Counted:
     if wanted.prefix is not None:
-        query = select(executions.c.id).where(*_range(wanted.prefix), *_all_of(wanted))
-        return _count(tx, query.limit(most + 1))
-    total = 0
-    for lead in _leads(wanted):
+        own = _all_of(wanted, tx.now)
+        query = select(executions.c.id).where(*_range(wanted.prefix), *own)
+        return Counted(_count(tx, query.limit(most + 1)), whole=True)
+    total, passed = 0, 0
+    for lead in _leads(wanted, tx.now):
         span: _Span | None = _Span.of(tx, wanted)
         while span is not None and total <= most:
+            if passed == windows:
+                return Counted(total, whole=False)
+            passed += 1
             edge = _edge(tx, lead, span) if lead.rest else None
             query = lead.select(lead.key, span.down_to(edge)).limit(most + 1)
             total += _count(tx, query)
             span = None if edge is None else replace(span, below=edge)
-    return min(total, most + 1)
+    return Counted(min(total, most + 1), whole=True)
 
 
 def _cut(rows: Sequence[Entry], most: int, reached: int | None) -> Page[Entry]:
@@ -203,6 +238,13 @@ class _Lead:
     index: str | None
     come: tuple[Clause, ...] = ()
     """What leaves out tombstones, where there may be any: it takes the row beside the index."""
+    reads: bool = False
+    """Whether each row's message is read on the way, so that a page looks at fewer."""
+
+    @property
+    def window(self) -> int:
+        """How many rows one page looks at."""
+        return max(1, WINDOW // _READ) if self.reads else WINDOW
 
     def select(self, columns: Any, span: _Span, *, tested: bool = True) -> Select[Any]:
         """Select columns of the rows in the span, those that pass the tests or all."""
@@ -235,17 +277,18 @@ def _walk(tx: Tx, lead: _Lead, span: _Span, most: int, *, up: bool = False) -> P
 def _edge(tx: Tx, lead: _Lead, span: _Span, *, up: bool = False) -> int | None:
     """Return the last row id that one page looks at; None when that is all there are."""
     query = lead.select(lead.key, span, tested=False)
-    query = query.order_by(lead.key if up else lead.key.desc()).offset(WINDOW - 1).limit(1)
+    query = query.order_by(lead.key if up else lead.key.desc()).offset(lead.window - 1).limit(1)
     return tx.execute(query).scalar_one_or_none()
 
 
-def _leads(wanted: Filter) -> list[_Lead]:
+def _leads(wanted: Filter, now: datetime) -> list[_Lead]:
     """Return what to walk along: one index, or one each for the states that a status may mean."""
     meant = _meant(wanted)
+    beside = tuple(narrowing.tests(wanted, now))
     if meant is None:
-        return [_lead(wanted, ())]
+        return [_lead(wanted, beside)]
     return [
-        _lead(replace(wanted, state=state), () if test is None else (test,))
+        _lead(replace(wanted, state=state), beside if test is None else (test, *beside))
         for state, test in meant
         if wanted.state in (None, state)
     ]
@@ -262,20 +305,21 @@ def _meant(wanted: Filter) -> list[tuple[State, Clause | None]] | None:
 def _lead(wanted: Filter, tests: tuple[Clause, ...]) -> _Lead:
     fields = _fields(wanted)
     rest = [*tests, *_times(wanted)]
+    reads = wanted.text is not None
     if wanted.failure is not None:
         rest += [*fields.values(), *(_has_tag(wanted, tag) for tag in wanted.tags)]
         own = failure_members.c.failure == wanted.failure
-        return _Lead(failure_members.c.execution, (own,), tuple(rest), None)
+        return _Lead(failure_members.c.execution, (own,), tuple(rest), None, reads=reads)
     if wanted.tags:
         first, *others = wanted.tags
         rest += [clause for name, clause in fields.items() if name != "app"]
         rest += [_has_tag(wanted, tag) for tag in others]
         own = and_(tags.c.app == wanted.app, *_is_tag(first))
-        return _Lead(tags.c.execution, (own,), tuple(rest), None)
+        return _Lead(tags.c.execution, (own,), tuple(rest), None, reads=reads)
     index, names = _index_for(wanted)
     rest += [clause for name, clause in fields.items() if name not in names]
     walked = tuple(fields[name] for name in names)
-    return _Lead(executions.c.id, walked, tuple(rest), index, _come(wanted))
+    return _Lead(executions.c.id, walked, tuple(rest), index, _come(wanted), reads=reads)
 
 
 def _come(wanted: Filter) -> tuple[Clause, ...]:
@@ -302,7 +346,7 @@ def _index_for(wanted: Filter) -> tuple[str, tuple[str, ...]]:
 
 def _with_prefix(tx: Tx, wanted: Filter, prefix: str, before: int | None, most: int) -> Page[Entry]:
     """Return those whose id begins so, in the order of their ids, which is that of time."""
-    query = select(*_ENTRY).where(*_range(prefix), *_all_of(wanted))
+    query = select(*_ENTRY).where(*_range(prefix), *_all_of(wanted, tx.now))
     if before is not None:
         query = query.where(executions.c.message_id < _message_id_of(tx, before))
     query = query.order_by(executions.c.message_id.desc()).limit(most + 1)
@@ -323,13 +367,13 @@ def _range(prefix: str) -> tuple[Clause, Clause]:
     return executions.c.message_id >= prefix, executions.c.message_id < f"{prefix}g"
 
 
-def _all_of(wanted: Filter) -> list[Clause]:
+def _all_of(wanted: Filter, now: datetime) -> list[Clause]:
     """Say all of it but the prefix, so that SQLite sees no index to walk along instead."""
     fields = _asked(wanted).items()
     found: list[Clause] = [
         func.coalesce(executions.c[name], None) == value for name, value in fields
     ]
-    found += [*_times(wanted), _COME]
+    found += [*_times(wanted), _COME, *narrowing.tests(wanted, now)]
     found += [_has_tag(wanted, tag) for tag in wanted.tags]
     if wanted.failure is not None:
         found.append(_is_member(wanted.failure))

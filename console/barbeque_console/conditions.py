@@ -13,12 +13,16 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from barbeque_console.tongue import gettext
+from barbeque_py.comparisons import Comparison, compare_duration, compare_whole
 from barbeque_py.durations import parse_duration
 from barbeque_py.executions import State
 from barbeque_py.store import lists
 from barbeque_py.store.lists import Filter
 
-NAMES = ("state", "app", "job", "queue", "user", "tag", "since", "until", "id", "status")
+NAMES = (
+    *("state", "app", "job", "queue", "user", "tag", "since", "until", "id", "status"),
+    *("exit", "attempt", "duration", "text"),
+)
 """Of conditions, in the order in which they are shown."""
 
 STATUSES = ("pending", "running", "retried", "success", "failed", "error", "cancelled")
@@ -136,7 +140,7 @@ def from_form(form: Mapping[str, str]) -> Conditions:
 
 def from_filter(facts: Mapping[str, Any]) -> Conditions:
     """Return the conditions of the API's filter, as `fixed` writes it."""
-    pairs = [(name, value) for name, value in facts.items() if isinstance(value, str)]
+    pairs = [(name, str(value)) for name, value in facts.items() if isinstance(value, str | int)]
     return from_query([*pairs, *(("tag", str(each)) for each in facts.get("tag") or ())])
 
 
@@ -186,6 +190,24 @@ def _instant(value: str, now: datetime) -> datetime:
     return instant
 
 
+def _whole(value: str, now: datetime) -> Comparison:
+    del now
+    try:
+        return compare_whole(value)
+    except ValueError:
+        sentence = gettext("Write a whole number, with <, <=, > or >= before it or without.")
+        raise Misread(sentence, 0, value) from None
+
+
+def _length(value: str, now: datetime) -> Comparison:
+    del now
+    try:
+        return compare_duration(value)
+    except (ValueError, OverflowError):
+        sentence = gettext("Write how long, with <, <=, > or >= before it: >60s, <=5m.")
+        raise Misread(sentence, 0, value) from None
+
+
 def _tag(value: str) -> tuple[str, str]:
     name, sign, text = value.partition("=")
     if not name or not sign:
@@ -193,11 +215,14 @@ def _tag(value: str) -> tuple[str, str]:
     return name, text
 
 
-_FIELDS = {"user": "user_id", "id": "prefix"}
+_FIELDS = {"user": "user_id", "id": "prefix", "exit": "exit_code", "attempt": "attempts"}
 _READERS = {
     "state": _state,
     "status": _status,
     "since": _instant,
     "until": _instant,
     "id": _prefix,
+    "exit": _whole,
+    "attempt": _whole,
+    "duration": _length,
 }

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 from starlette.responses import Response
 
-from barbeque_console.conditions import Conditions, Misread, from_query, from_text
+from barbeque_console.conditions import NAMES, Conditions, Misread, from_query, from_text
 from barbeque_console.events import TOPICS
 from barbeque_console.executions import READ
 from barbeque_console.pages import NOTICES, Pages, redirect
@@ -20,7 +20,7 @@ from barbeque_py.identity import Scope
 from barbeque_py.ids import AttemptId, attempt_id
 from barbeque_py.store import Tx, apps, attempts, lists, queries, workers
 from barbeque_py.store.attempts import Attempt
-from barbeque_py.store.lists import Entry, Filter
+from barbeque_py.store.lists import Counted, Entry, Filter
 from barbeque_py.store.queries import Counts
 
 MOST_COUNTED = 10_000
@@ -28,6 +28,8 @@ MOST_COUNTED = 10_000
 
 _LATELY = timedelta(hours=1)
 _MOST_NEW = 200
+_MOST_WINDOWS = 20
+"""Of the list, in which matching rows are counted; what is rare may reach back further."""
 
 _FIRST_JOB = """\
 cat > hello.yaml <<'END'
@@ -113,6 +115,7 @@ class ListPages:
             chosen=asked.conditions,
             asked=asked,
             states=[*State],
+            names=NAMES,
             attempt_id=attempt_id,
             most=queries.MOST_COUNTED,
             first_job=_FIRST_JOB,
@@ -123,11 +126,12 @@ class ListPages:
         """Show how many there are, up to so many: asked for when the list stands already."""
         asked = _read_asked(request.url.query)
 
-        def count(tx: Tx) -> int:
-            return lists.count(tx, asked.conditions.filter(tx.now), most=MOST_COUNTED)
+        def count(tx: Tx) -> Counted:
+            wanted = asked.conditions.filter(tx.now)
+            return lists.count_near(tx, wanted, most=MOST_COUNTED, windows=_MOST_WINDOWS)
 
         try:
-            found: int | None = self._parts.store.read(count)
+            found: Counted | None = self._parts.store.read(count)
         except Misread:
             found = None
         return self._pages.render(

@@ -148,6 +148,8 @@ def test_lists_are_narrowed_by_user_tags_time_status_and_id(api: Running) -> Non
     assert listed(api, until=began.isoformat()) == []
     assert listed(api, status="pending") == [other, mine]
     assert listed(api, status="success") == []
+    assert listed(api, attempt="0", duration=">1s") == listed(api, attempt=">0", exit="137") == []
+    assert listed(api, attempt="<=0", text='{"') == [other, mine]
     assert listed(api, id=mine) == [mine]
     assert set(listed(api, id=mine[:8])) >= {mine}
     answer = api.get(f"/v2/job_executions?id={mine[:8]}&before=188188")
@@ -167,6 +169,9 @@ def test_lists_are_narrowed_by_user_tags_time_status_and_id(api: Running) -> Non
         ("id=0198", "id"),
         ("tag=env=prod", "name the app"),
         ("app=media&tag==x", "NAME=VALUE"),
+        ("exit=odd", "exit"),
+        ("attempt=%3E", "attempt"),
+        ("duration=%3Elong", "duration"),
         ("limit=201", "limit"),
     ],
 )

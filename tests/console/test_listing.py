@@ -46,7 +46,16 @@ def test_what_can_t_be_read_is_told_with_its_place(typed: str, place: int, says:
 
 def test_wrong_values_are_told_and_show_nothing(place: Place, browser: httpx.Client) -> None:
     place.enqueue()
-    for query in ("state=odd", "since=yesterday", "tag=a%3Db", "id=zz", "status=odd", "q=odd"):
+    for query in (
+        "state=odd",
+        "since=yesterday",
+        "tag=a%3Db",
+        "id=zz",
+        "status=odd",
+        "q=odd",
+        "exit=odd",
+        "duration=%3E",
+    ):
         answer = browser.get(f"/executions?{query}", follow_redirects=True)
         assert answer.status_code == 400, query
         assert 'role="alert"' in answer.text

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from barbeque_py import clock
+from barbeque_py.comparisons import compare_duration, compare_whole
 from barbeque_py.executions import State, barbeque_status
 from barbeque_py.logstores.directory import DirectoryLogStore
+from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.prune import prune
 from barbeque_py.store import Store, lists
 from barbeque_py.store.executions import Execution
-from barbeque_py.store.lists import STATUSES, Filter
+from barbeque_py.store.lists import STATUSES, Counted, Filter
 from tests.store.world import SUCCESS as DONE
 from tests.store.world import (
     a_body,
@@ -23,6 +25,7 @@ from tests.store.world import (
     enqueue,
     find,
     later,
+    mark_running,
     row,
     set_columns,
     take_in,
@@ -188,6 +191,43 @@ def test_a_time_is_that_of_taking_in_and_its_ends_are_exact(store: Store) -> Non
     assert listed(store, Filter(app="app1", since=began + timedelta(hours=8))) == [hours[9]]
     assert listed(store, Filter(until=began)) == []
     assert store.read(lambda tx: lists.count(tx, three, most=10)) == 3
+
+
+def test_a_list_is_narrowed_by_the_last_attempt_and_by_texts(
+    store: Store, narrow_window: None
+) -> None:
+    define(store)
+    numbers = []
+    for code, minutes in ((137, 1), (1, 5), (0, 2), (137, 0)):
+        message_id = enqueue(store, message='{"who": "50%_SON"}' if code == 1 else "{}")
+        attempt = claim_one(store, message_id)
+        mark_running(store, attempt)
+        later(store, minutes=minutes)
+        if minutes:  # the last one still runs
+            why = Reason.OUT_OF_MEMORY if code == 137 else Reason.EXITED
+            end(store, attempt, Fate(why, exit_code=code, detail="It was Killed"))
+        numbers.append(find(store, message_id).id)
+    later(store, minutes=3)
+    killed, odd, fine, running = numbers
+    for wanted, fit in (
+        (Filter(exit_code=compare_whole("137")), [killed]),
+        (Filter(exit_code=compare_whole(">0")), [odd, killed]),
+        (Filter(exit_code=compare_whole("<1"), app="media"), [fine]),
+        (Filter(duration=compare_duration(">90s")), [running, fine, odd]),
+        (Filter(duration=compare_duration("<=3m")), [fine, killed]),
+        (Filter(duration=compare_duration(">=5m"), prefix=row(store, odd).message_id), [odd]),
+        (Filter(attempts=compare_whole(">=1"), status="running"), [running]),
+        (Filter(attempts=compare_whole(">1")), []),
+        (Filter(text="50%_son"), [odd]),
+        (Filter(text="it was killed", job="Encode"), [fine, odd, killed]),
+        (Filter(text="nowhere"), []),
+    ):
+        assert listed(store, wanted) == fit, wanted
+        assert backwards(store, wanted) == fit, wanted
+        assert store.read(partial(lists.count, wanted=wanted, most=9)) == len(fit)
+    near = partial(lists.count_near, wanted=Filter(text="nowhere"), most=9)
+    assert store.read(partial(near, windows=2)) == Counted(0, whole=False)
+    assert store.read(partial(near, windows=9)) == Counted(0, whole=True)
 
 
 def test_an_id_is_found_by_its_beginning(store: Store) -> None:

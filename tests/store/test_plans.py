@@ -11,6 +11,7 @@ from sqlalchemy import event, text
 
 from barbeque_py.cancel import cancel
 from barbeque_py.clock import now
+from barbeque_py.comparisons import Comparison
 from barbeque_py.executions import State
 from barbeque_py.executor import Quota
 from barbeque_py.ids import AttemptId
@@ -60,6 +61,7 @@ ID = "00000042-0000-7000-8000-000000000000"
 IDS = [f"000{number:05}-0000-7000-8000-000000000000" for number in range(22, 222, 20)]
 TRIES = [AttemptId(f"{each}-1") for each in IDS]
 ENV = (("env", "env1"),)
+OVER = Comparison(">", 900)
 FAILING = Kind(ailing=True, lanes=["log/2"], prefixes=["email/"])
 NOTICE = Kept(
     id=100,
@@ -198,6 +200,10 @@ PLANS: list[tuple[str, Work]] = [
     ("list prefix", lambda tx: lists.newest(tx, Filter(prefix="00000042"), before=100_000)),
     ("list id", lambda tx: lists.newest(tx, Filter(prefix=ID, app="app1", status="retried"))),
     ("list since", lambda tx: lists.newest(tx, Filter(since=tx.now - DAY))),
+    ("list exit", lambda tx: lists.newest(tx, Filter(exit_code=OVER), before=100_000)),
+    ("list long", lambda tx: lists.newest(tx, Filter(duration=OVER, app="app1", attempts=OVER))),
+    ("list text", lambda tx: lists.newest(tx, Filter(text="none", state=State.FAILED))),
+    ("count near", lambda tx: lists.count_near(tx, Filter(exit_code=OVER), most=9, windows=2)),
     ("list until", lambda tx: lists.newest(tx, Filter(until=tx.now - DAY, app="app1"))),
     ("list retried", lambda tx: lists.newest(tx, Filter(status="retried"), before=100_000)),
     ("list error", lambda tx: lists.newest(tx, Filter(status="error"))),
@@ -238,6 +244,10 @@ MANY = {
         2 * lists.WINDOW + FEW,  # one window, to find its end and to look through it
     ),
     "list retried": 4 * lists.WINDOW + FEW,  # a window of the queued and one of the running
+    "list exit": 3 * lists.WINDOW + FEW,  # and the last attempt of each
+    "list long": 2 * lists.WINDOW + FEW,
+    "list text": lists.WINDOW + FEW,  # a shorter window, for its messages are read
+    "count near": 6 * lists.WINDOW + FEW,
     "list tags": 3 * lists.WINDOW + FEW,  # and the other tag of each
     "count": 2 * lists.WINDOW + FEW,
     "why: ready": 21_000,  # counts what comes first, up to 10,000 of each kind
@@ -292,6 +302,8 @@ KEYS = {
     "list prefix": "message_id",
     "list since": "ix_executions_recorded",
     "list until": "ix_executions_app",
+    "list long": "ix_executions_app",
+    "list text": "ix_executions_state",
     "list retried": "ix_executions_state",
     "list error": "ix_executions_state",
     "list app and queue": "ix_executions_app",
