@@ -12,6 +12,7 @@ from barbeque_console.forms import Form
 from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, asker, dead_message, execution, needs
+from barbeque_console.tongue import gettext
 from barbeque_py import strict_json
 from barbeque_py.acts import (
     cancel_execution,
@@ -147,8 +148,8 @@ def _edited(before: str | None, written: str) -> NewMessage | None:
     try:
         said = strict_json.loads(written.encode())
     except strict_json.StrictJsonError as error:
-        sentence = f"The message can't be taken: {error}. Nothing was changed."
-        raise HTTPException(422, sentence) from None
+        sentence = gettext("The message can't be taken: %s. Nothing was changed.")
+        raise HTTPException(422, sentence % error) from None
     if said is None:
         raise HTTPException(422, "A message can't be null. Nothing was changed.")
     if before is not None and said == json.loads(before):

@@ -16,6 +16,7 @@ from barbeque_console.apps import AppPages
 from barbeque_console.assets import Assets
 from barbeque_console.audit import AuditPages
 from barbeque_console.bulk import BulkPages
+from barbeque_console.bundle import BundlePages
 from barbeque_console.definitions import DefinitionPages
 from barbeque_console.door import READING, VIEWER, Door
 from barbeque_console.events import EventPages
@@ -42,7 +43,6 @@ from barbeque_console.rights import Router, door_of, routes_of
 from barbeque_console.schedules import SchedulePages
 from barbeque_console.search import SearchPages
 from barbeque_console.settings import SettingsPages
-from barbeque_console.standing import Standings
 from barbeque_console.stats import StatsPages
 from barbeque_console.subscriptions import SubscriptionPages
 from barbeque_console.timeline import TimelinePages
@@ -86,10 +86,10 @@ PAGES: tuple[type[Routed], ...] = (
     ListPages,
     BulkPages,
     ExecutionPages,
+    BundlePages,
     LogPages,
     LogRoutes,
     LogEvents,
-    Standings,
     QueuePages,
     WorkerPages,
     NoticePages,

@@ -12,6 +12,7 @@ from barbeque_console.forms import Form
 from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, asker, chosen_app, needs
+from barbeque_console.tongue import gettext
 from barbeque_py import clock
 from barbeque_py.acts import cancel_execution, retry_execution
 from barbeque_py.bulk import MOST, Action, begin, step, subject_to
@@ -76,14 +77,16 @@ class BulkPages:
         action, who = _action(form), asker(request)
         expected = int(form.get("found", "0")) if form.get("found", "0").isdecimal() else 0
         if expected >= _NAMED_FROM and form.get("typed", "").strip() != action:
-            raise HTTPException(422, f"Nothing was changed: type “{action}” to go on.")
+            sentence = gettext("Nothing was changed: type “%s” to go on.")
+            raise HTTPException(422, sentence % action)
         if form.get("which") != "all":
             return self._change_chosen(request, who, action, form)
         conditions = from_form(form)
         found = self._count(request, action, conditions)
         if found > expected:
-            sentence = f"{found:,} match now, and {expected:,} were counted: look again."
-            raise HTTPException(409, sentence)
+            sentence = gettext("%(now)s match now, and %(counted)s were counted: look again.")
+            counts = {"now": f"{found:,}", "counted": f"{expected:,}"}
+            raise HTTPException(409, sentence % counts)
 
         def record(tx: Tx) -> int:
             wanted = {"filter": conditions.fixed(tx.now), "image": form.get("image") or "same"}
@@ -171,7 +174,8 @@ class BulkPages:
         except Misread as error:
             raise HTTPException(422, str(error)) from None
         if found > MOST:
-            raise HTTPException(422, f"More than {MOST:,} match: narrow it, by time for example.")
+            sentence = gettext("More than %s match: narrow it, by time for example.")
+            raise HTTPException(422, sentence % f"{MOST:,}")
         return found
 
 

@@ -3,39 +3,38 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
+from barbeque_console.events import TOPICS
 from barbeque_console.log_pages import LogView, LogViews
+from barbeque_console.message_tree import Node, tree_of
 from barbeque_console.pages import NOTICES, Pages, redirect
 from barbeque_console.paging import read_number
 from barbeque_console.parts import Shown
 from barbeque_console.phases import phases_of, picture_of
 from barbeque_console.rights import Router, execution, needs, visitor_of
 from barbeque_console.standing import stamp
+from barbeque_console.tongue import gettext
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog, UnknownExecution
 from barbeque_py.executions import ENDED
 from barbeque_py.identity import Scope
 from barbeque_py.intake import WAITING_MARK
-from barbeque_py.store import (
-    Tx,
-    attempts,
-    notices,
-    reports,
-    standings,
-)
+from barbeque_py.store import Tx, attempts, audit, failures, notices, reports, standings
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
+from barbeque_py.store.failures import Group
 from barbeque_py.store.notices import Kept
 from barbeque_py.store.reports import Reported
 from barbeque_py.waiting import Waiting, decide, explain_unseen
 
 READ = ["GET", "HEAD"]
 
-_LATELY = timedelta(hours=1)
+_DONE = 20
+"""Acts of people on the page."""
 _MESSAGE_SHOWN = 16 * 1024
 """Characters of a message on the page; the whole is behind a link."""
 
@@ -53,11 +52,22 @@ class Known:
     """What the job of the last attempt has told of itself."""
     notices: Sequence[Kept] = ()
     """What people were told of it."""
+    done: Sequence[audit.Entry] = ()
+    """What people did to it, the newest first."""
+    failures: Sequence[Group] = ()
+    """The groups of failures that attempts of it are in."""
 
     @property
     def ended(self) -> bool:
         """Whether nothing more follows by itself."""
         return self.execution.state in ENDED
+
+    @property
+    def changes(self) -> bool:
+        """Whether its page has more to tell by and by."""
+        last = self.attempts[-1] if self.attempts else None
+        unsealed = last is not None and last.log_sealed_at is None
+        return not self.ended or unsealed or any(each.done_at is None for each in self.notices)
 
     def attempt(self, number: int | None) -> Attempt | None:
         """Return the attempt with this number, without one the last; None when there is none."""
@@ -73,6 +83,7 @@ class _Message:
     text: str
     cut: bool = False
     fault: str = ""
+    tree: Node | None = None
 
 
 def find(tx: Tx, message_id: str) -> Known:
@@ -91,6 +102,8 @@ def find(tx: Tx, message_id: str) -> Known:
         told=reports.of_attempt(tx, tries[-1].id) if tries else None,
         notices=notices.of_execution(tx, found.id),
         waiting=decide(standings.read(tx, found)),
+        done=audit.newest(tx, audit.Wanted(subject=f"execution:{found.message_id}"), most=_DONE),
+        failures=failures.of_execution(tx, found.id),
     )
 
 
@@ -137,7 +150,8 @@ class ExecutionPages:
             message=self._message(known.execution),
             log=self._log(request, known, attempt) if may_read else None,
             may_read_log=may_read,
-            stamp=stamp(known.execution, known.attempts, known.told),
+            attempt=attempt,
+            before=known.attempt(attempt.number - 1) if attempt else None,
             asked=asked,
             phases=phases_of(known, attempt),
             picture=picture_of(known),
@@ -172,13 +186,15 @@ class ExecutionPages:
         if found.message is not None:
             return _pretty(found.message)
         if found.message_key is None:
-            return _Message("", fault="It is no longer kept.")
+            return _Message("", fault=gettext("It is no longer kept."))
         try:
             start = self._parts.logs.read(found.message_key, 0, _MESSAGE_SHOWN + 1)
         except NoSuchLog:
-            return _Message("", fault="It is no longer kept.")
+            return _Message("", fault=gettext("It is no longer kept."))
         except LogStoreUnavailable:
-            return _Message("", fault="The log store, which keeps it, can't be read right now.")
+            return _Message(
+                "", fault=gettext("The log store, which keeps it, can't be read right now.")
+            )
         return _pretty(start.decode(errors="replace"))
 
     def _log(self, request: Request, known: Known, attempt: Attempt | None) -> LogView | None:
@@ -193,6 +209,10 @@ def _pretty(text: str) -> _Message:
     if len(text) > _MESSAGE_SHOWN:
         return _Message(text[:_MESSAGE_SHOWN], cut=True)
     try:
-        return _Message(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
+        laid_out = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        return _Message(laid_out, tree=tree_of(text))
     except (ValueError, RecursionError):
         return _Message(text)
+
+
+TOPICS["execution"] = stamp

@@ -91,10 +91,9 @@ class Pages:
         return HTMLResponse(text, status, {"vary": "cookie, hx-request"})
 
     def refuse(self, scope: Scope, status: int, sentence: str, cure: str = "") -> HTMLResponse:
-        """Return the page that says what is wrong and what to do."""
-        return self.render(
-            scope, "error.html", status=status, code=status, sentence=sentence, cure=cure
-        )
+        """Return the page that says what is wrong and what to do, translated where it can be."""
+        facts = {"sentence": tongue.gettext(sentence), "cure": tongue.gettext(cure)}
+        return self.render(scope, "error.html", status=status, code=status, **facts)
 
     def confirm(  # noqa: PLR0913 - what a person has to know before something is lost
         self,

@@ -1,5 +1,6 @@
 """In a real browser: an execution's page keeps up with it, and its buttons do what they say."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -34,6 +35,28 @@ def test_the_next_attempt_takes_the_place_of_the_last(
     expect(page.locator("#log-title")).to_have_text("Log of attempt 2")
     expect(page.locator(".log-rows")).to_contain_text("second try")
     expect(page.locator(".log-rows")).not_to_contain_text("first try")
+
+
+def test_who_wants_to_is_told_when_it_ends(place: Place, address: str, page: Page) -> None:
+    page.context.grant_permissions(["notifications"], origin=address)
+    page.add_init_script(
+        "window.told = []; const Real = Notification; window.Notification = class extends Real {"
+        "constructor(title, options) { super(title, options); told.push(title); } };"
+    )
+    message_id = place.enqueue()
+    attempt = place.start()
+    page.goto(f"{address}/job_executions/{message_id}")
+    page.get_by_role("button", name="Tell me when it ends").click()
+    expect(page.locator("#tell")).to_have_attribute("aria-pressed", "true")
+    page.get_by_text("Copy as…").click()  # what somebody has opened stays, and what is new waits
+    place.settle(attempt, Fate(Reason.EXITED, 0), lines=[stored("done")])
+    expect(page.locator(".log-rows")).to_contain_text("done")
+    expect(page.locator(".options[open]")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("h1")).to_contain_text("succeeded")
+    expect(page).to_have_title(re.compile("^succeeded: media/"))
+    assert page.evaluate("told") == ["succeeded: media/Thumbnail"]
+    expect(page.locator("[data-watch]")).to_have_count(0)
 
 
 def test_the_buttons_do_what_they_say(place: Place, address: str, page: Page) -> None:

@@ -1,13 +1,18 @@
 """The list of executions and the page of one, as a browser without scripts gets them."""
 
+import gzip
+import json
 import re
 from dataclasses import replace
 from datetime import timedelta
+from io import BytesIO
+from zipfile import ZipFile
 
 import httpx
 import pytest
 
 from barbeque_console.app import create_app
+from barbeque_console.events import read_stamp
 from barbeque_py.cancel import cancel
 from barbeque_py.executions import State
 from barbeque_py.ids import new_message_id
@@ -113,13 +118,51 @@ def test_the_page_shows_every_attempt_and_the_log_of_the_last(
     place.settle(place.start(), first, lines=[stored("first words")])
     place.settle(place.start_again(), OK, lines=[stored("last words")])
     text = browser.get(f"/job_executions/{message_id}").text
+    assert "<small>137</small>" in text
+    assert "last words" in text
+    assert "first words" not in text
+    assert '<span class="json-number">9007199254740993</span>' in text
+    text = browser.get(f"/job_executions/{message_id}?attempt=1").text
+    assert "first words" in text
     assert "ran out of memory, exit code <b>137</b>" in text
     assert "killed (SIGKILL)" in text
     assert "it used more than 512 MiB" in text
-    assert "last words" in text
-    assert "first words" not in text
-    assert "&#34;id&#34;: 9007199254740993" in text
-    assert "first words" in browser.get(f"/job_executions/{message_id}?attempt=1").text
+
+
+def test_a_message_is_a_tree_in_which_nothing_is_lost_and_nothing_is_let_in(
+    place: Place, browser: httpx.Client
+) -> None:
+    odd = '{"<b>a</b>":[1.10,{"x":null},[]],"a":1,"a":2,"s":"</script>"}'
+    text = browser.get(f"/job_executions/{place.enqueue(message=odd)}").text
+    assert text.count('<span class="json-key">a</span>') == 2
+    assert "&lt;b&gt;a&lt;/b&gt;" in text
+    assert '<span class="json-number">1.10</span>' in text
+    assert '<span class="json-word">null</span>' in text
+    assert "&#34;&lt;/script&gt;&#34;" in text
+    for large in ("[" * 40 + "]" * 40, "[" + ",".join(["0"] * 2_000) + "]"):
+        text = browser.get(f"/job_executions/{place.enqueue(message=large)}").text
+        assert '<pre class="message"' in text
+        assert 'class="json"' not in text
+
+
+def test_a_bundle_has_the_facts_the_message_and_every_log(
+    place: Place, browser: httpx.Client
+) -> None:
+    message_id = place.enqueue(message='{"a":1}')
+    place.settle(place.start(), Fate(Reason.EXITED, 7), lines=[stored("first words")])
+    place.settle(place.start_again(), OK, lines=[stored("last words")])
+    place.tell(message_id, "no")
+    answer = browser.get(f"/job_executions/{message_id}/bundle.zip")
+    assert answer.headers["content-disposition"] == f'attachment; filename="{message_id}.zip"'
+    with ZipFile(BytesIO(answer.content)) as bundle:
+        assert bundle.testzip() is None
+        assert bundle.read("message.json") == b'{"a":1}'
+        facts = json.loads(bundle.read("execution.json"))
+        logs = [gzip.decompress(bundle.read(f"logs/{number}.log.gz")) for number in (1, 2)]
+    assert facts["execution"]["message_id"] == message_id
+    assert [each["exit_code"] for each in facts["attempts"]] == [7, 0]
+    assert "canary" not in json.dumps(facts)
+    assert [text.split(b" ", 2)[2] for text in logs] == [b"first words\n", b"last words\n"]
 
 
 def test_the_page_shows_who_was_told(place: Place, browser: httpx.Client) -> None:
@@ -247,10 +290,10 @@ def test_progress_and_result_are_shown_and_change_the_page(
     message_id = place.enqueue()
     attempt = place.start()
     page = f"/job_executions/{message_id}"
-    before = browser.get(f"{page}/standing.json").json()["stamp"]
+    before = read_stamp(place.store, "execution", message_id)
     told = Report(Progress(42.5, "<b>half</b>"), '{"pages":["<i>"]}')
     place.store.write(lambda tx: report(tx, {attempt: told}))
-    assert browser.get(f"{page}/standing.json").json()["stamp"] != before
+    assert read_stamp(place.store, "execution", message_id) != before
     text = browser.get(page).text
     assert '<progress max="100" value="42.5">' in text
     assert "42.5% &lt;b&gt;half&lt;/b&gt;" in text

@@ -102,7 +102,7 @@ def test_a_line_that_redraws_itself_shows_its_last_state() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/queues", "/nothing", "/static/console.js", "/job_executions/{id}/standing.json"]
+    "path", ["/", "/queues", "/nothing", "/static/console.js", "/job_executions/{id}/message.txt"]
 )
 def test_every_answer_has_the_headers_of_safety(
     place: Place, browser: httpx.Client, path: str

@@ -3,11 +3,11 @@ import "htmx.org";
 import "htmx.org/dist/ext/hx-sse.js";
 import { offerCopying } from "./copying";
 import { openDialogs } from "./dialogs";
+import { watchExecution } from "./execution";
 import { watchKeys } from "./keys";
 import { watchLive } from "./live";
 import { closeMenus } from "./menus";
 import { forgetNotice, watchPreferences } from "./preferences";
-import { watchStanding } from "./standing";
 import { keepTimes } from "./times";
 
 watchPreferences();
@@ -18,4 +18,4 @@ closeMenus();
 watchKeys();
 watchLive();
 forgetNotice();
-watchStanding();
+watchExecution();
