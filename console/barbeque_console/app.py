@@ -21,6 +21,7 @@ from barbeque_console.definitions import DefinitionPages
 from barbeque_console.door import READING, VIEWER, Door
 from barbeque_console.events import EventPages
 from barbeque_console.executions import ExecutionPages
+from barbeque_console.export import ExportPages
 from barbeque_console.failures import FailurePages
 from barbeque_console.frame import FramePages
 from barbeque_console.guard import Guard
@@ -84,6 +85,7 @@ PAGES: tuple[type[Routed], ...] = (
     EventPages,
     HelpPages,
     ListPages,
+    ExportPages,
     BulkPages,
     ExecutionPages,
     BundlePages,

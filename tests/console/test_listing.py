@@ -1,15 +1,17 @@
 """The list of executions: conditions in words, what is new, and changes in bulk."""
 
+import csv
 import re
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
+from barbeque_console import export
 from barbeque_console.conditions import Misread, from_filter, from_query, from_text
 from barbeque_py.executions import State
 from barbeque_py.outcomes import Fate, Reason
-from barbeque_py.store import audit
+from barbeque_py.store import audit, lists, tables
 from barbeque_py.store import executions as rows
 from tests.console.rigs import Place
 from tests.console.test_executions import ids_on
@@ -63,6 +65,29 @@ def test_wrong_values_are_told_and_show_nothing(place: Place, browser: httpx.Cli
     typed = browser.get("/executions?q=queue:slow+state:queued")
     assert typed.headers["location"] == "/executions?state=queued&queue=slow"
     assert browser.get("/job_executions?job=Encode").headers["location"] == "/executions?job=Encode"
+
+
+def test_what_matches_is_a_file_that_no_spreadsheet_runs(
+    place: Place, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "MOST", 2)
+    place.enqueue(queue="slow")
+    made = [place.enqueue() for _ in range(5)]
+    naming = tables.executions.update().values(user_id='=1+1, "x"')
+    place.store.write(lambda tx: tx.execute(naming))
+    place.settle(place.start(), Fate(Reason.EXITED, 3))
+    table = browser.get("/executions/export.csv?queue=default")
+    assert table.headers["content-disposition"] == 'attachment; filename="executions.csv"'
+    rows = list(csv.DictReader(table.text.splitlines()))
+    assert [row["message_id"] for row in rows] == made[::-1]
+    assert rows[0]["user_id"] == '\'=1+1, "x"'
+    facts = browser.get("/executions/export.json?queue=default").json()
+    assert [each["message_id"] for each in facts] == made[::-1]
+    assert [each["exit_code"] for each in facts if each["exit_code"]] == [3]
+    assert browser.get("/executions/export.json?queue=none").json() == []
+    assert browser.get("/executions/export.csv?state=odd").status_code == 400
+    monkeypatch.setattr(export, "MOST", 3)
+    assert len(browser.get("/executions/export.json").json()) == 3
 
 
 def ids_on_any(page: httpx.Response) -> list[str]:

@@ -34,13 +34,10 @@ OURS = [
     "help",
     "job",
     "keys",
-<<<<<<< HEAD
     "notice",
     "notice_words",
     "notices",
-=======
     "search",
->>>>>>> 7c3e4cd (The page of an execution: attempts as tabs, the message as a tree, all of it as one file, told when it ends; kept up to date by /events; in Japanese)
     "parts",
     "queues",
     "schedule",
