@@ -1,8 +1,10 @@
 """The Docker command line, as a person types it, and the image that it makes of this repository."""
 
+import fcntl
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,12 @@ def make_image() -> str:
     It begins with the machine's own base image where there is one (deploy/base-image.sh).
     """
     need("a Docker engine", engine_answers(_SOCKET), f"none answers at {_SOCKET}")
+    with (Path(tempfile.gettempdir()) / "barbeque-test-image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # test processes beside each other make it once
+        return _make()
+
+
+def _make() -> str:
     local = docker("image", "inspect", BASE, check=False).returncode == 0
     done = subprocess.run(
         ["sh", ROOT / "deploy/image.sh", IMAGE],
