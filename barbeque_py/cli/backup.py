@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -76,7 +76,8 @@ def backup(
         make()
         return
     signal.signal(signal.SIGTERM, _interrupt)
-    _repeat(make, _read_duration(every), where)
+    with suppress(KeyboardInterrupt):
+        _repeat(make, _read_duration(every), where)
 
 
 def restore(

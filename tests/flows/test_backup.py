@@ -25,7 +25,9 @@ from barbeque_py.store.dump import LEFT_OUT, Shape, fill, snapshot
 from barbeque_py.store.revision import check_schema
 from barbeque_py.store.schema import config
 from barbeque_py.store.tables import Instant, metadata
+from tests.flows.place import BARBEQUE
 from tests.stores import MariaDb, make_sqlite
+from tests.waiting import wait_until
 
 INSTANT = datetime(2026, 11, 27, 20, 0, 0, 1, UTC)
 TEXT = "“ü\u2028🍖'\\\n\x7f"
@@ -270,3 +272,18 @@ def test_the_command_writes_a_file_for_its_owner_keeps_the_newest_and_reads_it_b
     assert json.loads(capfd.readouterr().out)["tables"] == made["tables"]
     assert root.run(["restore", str(tmp_path / "bare.tar")]) == 1
     assert "nothing was changed" in capfd.readouterr().err
+
+
+def test_one_by_the_clock_makes_the_first_at_once_and_ends_when_told(
+    full: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BARBEQUE_DATABASE", str(full.url))
+    monkeypatch.setenv("BARBEQUE_HOME", str(tmp_path))
+    by_the_clock = tmp_path / "daily"
+    by_the_clock.mkdir()
+    words = [BARBEQUE, "backup", str(by_the_clock), "--every", "1d"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as staying:
+        wait_until(lambda: list(by_the_clock.glob("barbeque-*.tar")))
+        staying.terminate()
+        assert staying.wait() == 0
+    assert len(list(by_the_clock.iterdir())) == 1
