@@ -15,6 +15,7 @@ from barbeque_console.actions import Actions
 from barbeque_console.apps import AppPages
 from barbeque_console.assets import Assets
 from barbeque_console.audit import AuditPages
+from barbeque_console.away import RETRY_AFTER, Outages
 from barbeque_console.bulk import BulkPages
 from barbeque_console.bundle import BundlePages
 from barbeque_console.definitions import DefinitionPages
@@ -62,10 +63,6 @@ from barbeque_py.errors import (
 log = logging.getLogger("barbeque.console")
 
 _NOWHERE = "Nothing has this address."
-_AWAY = (
-    "Nothing is lost: it works again as soon as that system does. "
-    "`barbeque check` names the setting and the cure, and so does this server's log."
-)
 
 
 class Routed(Protocol):
@@ -130,6 +127,8 @@ def create_app(parts: Shown) -> FastAPI:
 
 
 def _explain_errors(app: FastAPI, pages: Pages) -> None:
+    outages = Outages()
+
     async def explain(request: Request, error: Exception) -> Response:
         if VIEWER not in request.scope:  # so that the page has the menus of who asks
             with suppress(StoreUnavailable, Refusal):
@@ -138,8 +137,12 @@ def _explain_errors(app: FastAPI, pages: Pages) -> None:
             return redirect(request.scope, _with_app(request, error.app))
         if isinstance(error, LoginNeeded) and request.method in READING and not _is_part(request):
             return redirect(request.scope, f"/login?next={quote(_asked_for(request), safe='')}")
-        status, sentence, cure = _describe(error)
-        return pages.refuse(request.scope, status, sentence, cure)
+        status, sentence, cure = _describe(error, outages)
+        answer = pages.refuse(request.scope, status, sentence, cure)
+        answer.headers.update(getattr(error, "headers", None) or {})
+        if isinstance(error, OutsideError):
+            answer.headers["retry-after"] = str(RETRY_AFTER)
+        return answer
 
     for kind in (RequestError, OutsideError, HTTPException, RequestValidationError, Refusal):
         app.add_exception_handler(kind, explain)
@@ -162,10 +165,13 @@ def _is_part(request: Request) -> bool:
     return "hx-request" in request.headers or "text/html" not in request.headers.get("accept", "")
 
 
-def _describe(error: Exception) -> tuple[int, str, str]:
+def _describe(error: Exception, outages: Outages) -> tuple[int, str, str]:
     """Return what people are told: never an address or a path, which only the log may name."""
     if isinstance(error, Refusal):
         return error.status, error.sentence, error.cure
+    if isinstance(error, OutsideError):
+        log.warning("a page can't be shown: %s", error)
+        return 503, *outages.describe(error)
     return _describe_failure(error)
 
 
@@ -186,12 +192,6 @@ def _describe_failure(error: Exception) -> tuple[int, str, str]:
             return 409, "It has not ended yet, so it can't be retried.", ""
         case RequestError():
             return _status_of(error), str(error), ""
-        case StoreUnavailable():
-            log.warning("a page can't be shown: %s", error)
-            return 503, "The database can't be used right now.", _AWAY
-        case OutsideError():
-            log.warning("a page can't be shown: %s", error)
-            return 503, "A system that the console needs does not answer right now.", _AWAY
         case HTTPException(status_code=status, detail=detail):
             said = detail != HTTPStatus(status).phrase
             return status, detail if said else _NOWHERE, ""

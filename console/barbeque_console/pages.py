@@ -1,5 +1,7 @@
 """Turns facts into HTML: the templates, the frame around each page, and the words they use."""
 
+from difflib import get_close_matches
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -92,7 +94,9 @@ class Pages:
 
     def refuse(self, scope: Scope, status: int, sentence: str, cure: str = "") -> HTMLResponse:
         """Return the page that says what is wrong and what to do, translated where it can be."""
+        here = scope["path"].removeprefix(scope.get("root_path", ""))
         facts = {"sentence": tongue.gettext(sentence), "cure": tongue.gettext(cure)}
+        facts["meant"] = _meant(here) if status == HTTPStatus.NOT_FOUND else ""
         return self.render(scope, "error.html", status=status, code=status, **facts)
 
     def confirm(  # noqa: PLR0913 - what a person has to know before something is lost
@@ -136,6 +140,14 @@ def is_fragment(scope: Scope) -> bool:
 def redirect(scope: Scope, path: str) -> RedirectResponse:
     """Send the browser to another page of ours with GET."""
     return RedirectResponse(root_of(scope) + path, 303)
+
+
+def _meant(path: str) -> str:
+    """Return the page whose address is most like this one, nothing where none is."""
+    known = [each.path for each in ENTRIES if each.path != "/"]
+    first = "/" + path.strip("/").partition("/")[0].lower()
+    found = get_close_matches(first, known, n=1)
+    return found[0] if found else ""
 
 
 def _environment() -> Environment:

@@ -273,6 +273,14 @@ def test_a_database_that_is_away_is_a_503_that_says_what_to_do(place: Place) -> 
             assert answer.status_code == 503
             assert "barbeque check" in answer.text
             assert "secret.db" not in answer.text
+            assert "The database can" in answer.text
+            assert "Jobs that run go on" in answer.text
+            assert answer.headers["retry-after"] == "5"
+        since = re.findall(r"Missed since [\d:]+ UTC", answer.text)
+        assert since, "it says since when"
+        assert since[0] in httpx.get(address + "/executions").text, "it stays the same"
+        japanese = httpx.get(address + "/queues", headers={"accept-language": "ja"}).text
+        assert "いまデータベースを使えません" in japanese
     away.close()
 
 

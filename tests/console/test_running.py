@@ -130,6 +130,16 @@ def test_a_topic_is_subscribed_and_let_go_by_its_name(place: Place) -> None:
             assert browser.get(remove).status_code == 404
 
 
+def test_an_address_that_is_nearly_right_leads_to_the_page(
+    place: Place, browser: httpx.Client
+) -> None:
+    assert '<a href="/queues">/queues</a>' in browser.get("/queue").text
+    assert "Did you mean" not in browser.get("/xyzzy").text
+    reading = replace(place.parts, read_only=True)
+    with serve_console(replace(place, parts=reading)) as address:
+        assert "This console is read-only" in httpx.get(address + "/queues").text
+
+
 class Obedient:
     """An SNS that does all that it is asked."""
 

@@ -24,6 +24,7 @@ OURS = [
     "definition",
     "definition_edit",
     "diffs",
+    "error",
     "executions",
     "executions_count",
     "execution",
