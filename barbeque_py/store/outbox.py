@@ -327,6 +327,18 @@ _ANY_DUE = Prepared(
 )
 
 
+def oldest_failing(tx: Tx, kind: str) -> Item | None:
+    """Return of this kind the item that is due for longest after it has failed."""
+    query = (
+        select(outbox)
+        .where(outbox.c.done_at.is_(None), outbox.c.kind == kind, outbox.c.tries > 0)
+        .order_by(outbox.c.due_at)
+        .limit(1)
+    )
+    row = tx.execute(query).one_or_none()
+    return None if row is None else _item(row, fresh=False)
+
+
 def oldest_due(tx: Tx) -> Item | None:
     """Return the item that has been due for longest."""
     query = select(outbox).where(outbox.c.done_at.is_(None)).order_by(outbox.c.due_at).limit(1)

@@ -1,6 +1,6 @@
 """The first page: how everything is right now, and what needs somebody."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,11 +14,14 @@ from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, chosen_app, needs, visitor_of
 from barbeque_py.executions import State
 from barbeque_py.identity import Scope
+from barbeque_py.settle import SEAL
 from barbeque_py.store import (
     Tx,
     apps,
+    channels,
     failures,
     lists,
+    lots,
     marks,
     outbox,
     queries,
@@ -26,8 +29,10 @@ from barbeque_py.store import (
     rollups,
     workers,
 )
+from barbeque_py.store.channels import Health
 from barbeque_py.store.failures import Group, Standing
 from barbeque_py.store.lists import Filter
+from barbeque_py.store.lots import Origin
 from barbeque_py.store.queries import Counts
 from barbeque_py.store.rollups import ALL, Span, Sums, start_of
 from barbeque_py.store.workers import Worker
@@ -38,6 +43,9 @@ _LOOKED_AT = 100
 _SHOWN = 6
 _SLOWER = 2
 _FEW = 10
+_STUCK = 3
+"""Times its p95 after which an attempt is taken for stuck."""
+_SHORTEST = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,11 @@ class Overview:
     day: Sums
     stack: Stack
     failing: Sequence[Group]
+    sealing: bool
+    """Whether logs can be stored, as far as workers have tried."""
+    unreached: Sequence[Health]
+    stuck: Sequence[Origin]
+    """Attempts that run for much longer than such do."""
     slow: Sequence[Slow]
     stormy: Sequence[Slow]
     starred: Sequence[tuple[str, str, Sums]]
@@ -108,7 +121,7 @@ def read(tx: Tx, app: str | None, person: str) -> Overview:
     ]
     jobs = [each for each in queries.job_names(tx) if app in (None, each[0])]
     item = outbox.oldest_due(tx)
-    slow, stormy = _attention(tx, jobs[:_LOOKED_AT], now)
+    slow, stormy, spans = _attention(tx, jobs[:_LOOKED_AT], now)
     return Overview(
         now=now,
         counts=_counts(tx, app),
@@ -121,6 +134,9 @@ def read(tx: Tx, app: str | None, person: str) -> Overview:
         day=rollups.total(hours.values()),
         stack=stacked(hours, since, until, _HOUR, released),
         failing=_failing(tx, app),
+        sealing=outbox.oldest_failing(tx, SEAL) is None,
+        unreached=[each for each in channels.read(tx, app=app) if each.dead][:_SHOWN],
+        stuck=_stuck(tx, spans),
         slow=slow,
         stormy=stormy,
         starred=_starred(tx, person, jobs, until),
@@ -151,20 +167,28 @@ def _failing(tx: Tx, app: str | None) -> list[Group]:
 
 def _attention(
     tx: Tx, jobs: Sequence[tuple[str, str]], now: datetime
-) -> tuple[list[Slow], list[Slow]]:
+) -> tuple[list[Slow], list[Slow], dict[tuple[str, str], timedelta]]:
+    """Return what is slower than it was, what is tried again a lot, and what is long for each."""
     today = start_of(Span.DAY, now)
-    slow, stormy = [], []
+    slow, stormy, spans = [], [], {}
     for app, job in jobs:
         days = rollups.of_one(tx, app, job, Span.DAY, today - _DAY, today + _DAY)
         this, last = days.get(today, Sums()), days.get(today - _DAY, Sums())
         then, lately = last.runs.quantile(0.95), this.runs.quantile(0.95)
+        usual = max((each for each in (then, lately) if each), default=None)
+        if usual and this.runs.total() + last.runs.total() >= _FEW:
+            spans[app, job] = max(_SHORTEST, _STUCK * usual)
         each = Slow(app, job, this.retried, then, lately)
         enough = min(this.runs.total(), last.runs.total()) >= _FEW
         if enough and then and lately and lately > _SLOWER * then:
             slow.append(each)
         if this.retried > max(_FEW, this.ended):
             stormy.append(each)
-    return slow[:_SHOWN], stormy[:_SHOWN]
+    return slow[:_SHOWN], stormy[:_SHOWN], spans
+
+
+def _stuck(tx: Tx, spans: Mapping[tuple[str, str], timedelta]) -> list[Origin]:
+    return list(lots.origins(tx, lots.running_longer(tx, spans, most=_SHOWN)).values())
 
 
 def _starred(

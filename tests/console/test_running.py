@@ -3,11 +3,15 @@
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 
 from barbeque_py.notices import NoticeState
+from barbeque_py.settle import SEAL
 from barbeque_py.store import Tx, audit, lanes, notices, outbox, subscriptions, workers
+from barbeque_py.store.outbox import Errand
+from tests.console.history import fill_numbers
 from tests.console.rigs import Place, serve_console
 from tests.console.running import fill_running, refused
 
@@ -128,6 +132,33 @@ def test_a_topic_is_subscribed_and_let_go_by_its_name(place: Place) -> None:
             assert browser.post(remove, data={"typed": "uploads"}).status_code == 303
             assert (topics.heard, place.store.read(subscriptions.everything)) == (set(), [])
             assert browser.get(remove).status_code == 404
+
+
+def test_the_overview_tells_of_the_stuck_the_unreached_and_a_log_store_that_is_away(
+    place: Place, browser: httpx.Client
+) -> None:
+    assert "takes what jobs wrote" in browser.get("/").text
+    fill_numbers(place)
+    place.tell(place.enqueue(), "no such channel")
+    message_id = place.enqueue(job="Encode")
+    place.store.shift = -timedelta(days=1)
+    while not place.start().startswith(message_id):
+        pass
+    place.store.shift = timedelta(0)
+
+    place.store.write(fail_to_seal)
+
+    page = browser.get("/").text
+    assert "stuck?" in page
+    assert "Not told since" in page
+    assert "did not take what jobs wrote" in page
+
+
+def fail_to_seal(tx: Tx) -> None:
+    outbox.put(tx, [Errand(SEAL, "x-1", "log", None, "w", timedelta(0))])
+    item = outbox.oldest_due(tx)
+    assert item is not None
+    outbox.postpone(tx, item.id, wait=timedelta(0), error="refused")
 
 
 def test_an_address_that_is_nearly_right_leads_to_the_page(
