@@ -299,6 +299,15 @@ def _open_queues(
     return queues, _kept(opened, topics)
 
 
+def digest_of(image: str) -> str | None:
+    """Return what an image's tag means now, None when its registry does not tell."""
+    registries = Registries()
+    try:
+        return registries.digest_of(image)
+    finally:
+        registries.close()
+
+
 def _open_sources(opened: ExitStack, settings: Settings) -> Sources:
     registries = _kept(opened, Registries())
     return Sources(registries, settings.docker_registry, settings.registries or ())

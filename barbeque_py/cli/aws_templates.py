@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from barbeque_py.cli.exits import Failure
+from barbeque_py.cli.exits import Code, Failure
 
 KEPT = ("network", "data")
 """The stacks that `destroy` leaves: what holds something, and the network that it is in."""
@@ -45,12 +45,12 @@ class Template:
 
 
 @cache
-def templates() -> tuple[Template, ...]:
-    """Return the templates, each after those whose outputs it needs."""
-    folder = _IN_A_WHEEL if _IN_A_WHEEL.is_dir() else _IN_THE_REPOSITORY
-    paths = sorted(folder.glob("[0-9]-*.yaml"))
+def templates(folder: Path | None = None) -> tuple[Template, ...]:
+    """Return the templates, each after those whose outputs it needs; ours without a folder."""
+    ours = _IN_A_WHEEL if _IN_A_WHEEL.is_dir() else _IN_THE_REPOSITORY
+    paths = sorted((folder or ours).glob("[0-9]-*.yaml"))
     if not paths:
-        raise Failure(f"{folder} has no templates: install barbeque_py anew")
+        raise Failure(f"{folder or ours} has no templates, named as in 1-network.yaml", Code.USAGE)
     return tuple(read_template(path.stem.partition("-")[2], path.read_text()) for path in paths)
 
 

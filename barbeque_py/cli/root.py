@@ -13,6 +13,7 @@ from barbeque_py.cli.audit import audit
 from barbeque_py.cli.backup import backup, restore
 from barbeque_py.cli.check import check
 from barbeque_py.cli.dead import dead
+from barbeque_py.cli.deploy import deploy
 from barbeque_py.cli.doctor import doctor
 from barbeque_py.cli.enqueue import enqueue
 from barbeque_py.cli.exec_local import exec_local
@@ -140,6 +141,7 @@ for panel, verbs in _VERBS.items():
         app.command(name, help=_flow(verb.__doc__), rich_help_panel=panel)(verb)
 app.add_typer(token, rich_help_panel="Run it")
 app.add_typer(user, rich_help_panel="Run it")
+app.add_typer(deploy, rich_help_panel="Run it")
 app.add_typer(notices, rich_help_panel="Jobs")
 app.add_typer(schedules, rich_help_panel="Definitions and queues")
 app.add_typer(workers, rich_help_panel="Definitions and queues")

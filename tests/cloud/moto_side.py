@@ -17,6 +17,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from tests.cloud.moto_mends import mend_cloudformation
 from tests.cloud.wire import CONTINUE, Connection, Dropped, Request
 
 _PIECE = 256 * 1024
@@ -34,6 +35,7 @@ class Moto:
 
     def __init__(self) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        mend_cloudformation()
         self._server = make_server(
             "127.0.0.1",
             0,

@@ -48,7 +48,7 @@ def _plan(
 ) -> Plan:
     changes = override or {}
     environment = {
-        each["name"]: each.get("value", "")
+        each["name"]: each.get("value") or ""
         for each in (container.get("environment") or []) + (changes.get("environment") or [])
     }
     errand = Errand(

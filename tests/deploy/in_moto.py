@@ -6,6 +6,7 @@ from typing import Any
 
 from barbeque_py.cli.aws_templates import Template
 
+SECRET = "AWS::SecretsManager::Secret"
 SKIPPED = frozenset(
     {
         "AWS::ApplicationAutoScaling::ScalableTarget",
@@ -14,33 +15,37 @@ SKIPPED = frozenset(
         "AWS::S3::BucketPolicy",
         "AWS::SNS::TopicPolicy",
         "AWS::SQS::QueuePolicy",
-        "AWS::SecretsManager::Secret",
+        SECRET,
         "AWS::ServiceDiscovery::PrivateDnsNamespace",
         "AWS::ServiceDiscovery::Service",
     }
 )
 """Types of which moto 5.2 makes nothing, silently."""
-_NAMED = frozenset({"AWS::SecretsManager::Secret"})
-"""Those to which others refer: they get an ARN that looks like one."""
 _UNKNOWN = {
     "AWS::ECS::Service": "ServiceRegistries",  # refers to what moto skips
     "AWS::RDS::DBInstance": "DBParameterGroupName",  # moto takes the group itself for its name
 }
 
 
-def body_for_moto(template: Template) -> str:
-    """Return the template as JSON, less what moto fails at."""
+def body_for_moto(template: Template, secret: str, command: str) -> str:
+    """Return the template as JSON, less what moto fails at.
+
+    Every secret is the one with that ARN. `command` is what the image begins with: the simulated
+    ECS runs processes, and knows no images.
+    """
     parsed: dict[str, Any] = json.loads(json.dumps(template.parsed))
-    named = []
-    for name, each in list(parsed["Resources"].items()):
-        if each["Type"] in _UNKNOWN:
-            each["Properties"].pop(_UNKNOWN[each["Type"]], None)
-        if each["Type"] in _NAMED:
-            named.append(name)
-            del parsed["Resources"][name]
+    secrets = [name for name, each in parsed["Resources"].items() if each["Type"] == SECRET]
+    for name in secrets:
+        del parsed["Resources"][name]
+    for each in parsed["Resources"].values():
+        each["Properties"].pop(_UNKNOWN.get(each["Type"]), None)
+        for container in each["Properties"].get("ContainerDefinitions", []):
+            container["EntryPoint"] = [command]
+    for each in parsed["Parameters"].values():
+        if each["Type"].startswith("AWS::SSM::"):
+            each["Type"] = "String"  # moto tells the value that it found in place of the name
     text = json.dumps(parsed)
-    for name in named:
-        arn = f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}-AbCdEf"
-        text = text.replace(json.dumps({"Ref": name}), json.dumps(arn))
-        text = re.sub(r"\$\{" + name + r"\}", arn, text)
+    for name in secrets:
+        text = text.replace(json.dumps({"Ref": name}), json.dumps(secret))
+        text = re.sub(r"\$\{" + name + r"\}", secret, text)
     return text

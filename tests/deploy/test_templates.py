@@ -224,7 +224,7 @@ def test_all_that_holds_something_stays_whatever_becomes_of_its_stack() -> None:
         for name, each in template.resources.items():
             if each["Type"] in HOLDING:
                 assert template.name == "data", f"{name} would go with `destroy`"
-                assert each["DeletionPolicy"] == "Retain", name
+                assert each["DeletionPolicy"] == "RetainExceptOnCreate", name
                 assert each["UpdateReplacePolicy"] in ("Retain", "Snapshot"), name
     assert set(KEPT) == {"network", "data"}
 

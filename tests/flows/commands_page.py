@@ -34,10 +34,16 @@ def page() -> str:
         if command.rich_help_panel != panel:
             panel = command.rich_help_panel
             lines.append(f"## {panel}")
-        lines += _section(name, command)
-        for part, verb in getattr(command, "commands", {}).items():
-            lines += _section(f"{name} {part}", verb)
+        lines += _sections(name, command)
     return "\n\n".join(lines) + "\n"
+
+
+def _sections(name: str, command: Any) -> list[str]:
+    """Return a command's section, and those of its own commands."""
+    lines = _section(name, command)
+    for part, verb in getattr(command, "commands", {}).items():
+        lines += _sections(f"{name} {part}", verb)
+    return lines
 
 
 def _codes() -> Iterator[str]:

@@ -1,0 +1,423 @@
+"""`barbeque deploy aws`: an installation in an AWS account, by CloudFormation."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from barbeque_py.cli.exits import Code, Failure
+from barbeque_py.cli.options import Json
+from barbeque_py.cli.screen import print_json, print_line, print_table
+from barbeque_py.cli.session import session_of
+
+if TYPE_CHECKING:
+    from barbeque_py.cli.aws_deployment import Deployment, Step
+    from barbeque_py.cli.aws_stacks import Change, Stacks
+
+deploy = typer.Typer(name="deploy", no_args_is_help=True, help="Bring an installation to a cloud.")
+aws = typer.Typer(name="aws", no_args_is_help=True)
+deploy.add_typer(aws)
+
+Name = Annotated[
+    str,
+    typer.Argument(metavar="INSTALLATION", help="Six of a-z and 0-9, as in prod01; it names all."),
+]
+Said = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A parameter; repeat it. Others stay."),
+]
+SaidInFile = Annotated[
+    Path | None,
+    typer.Option("--parameters", metavar="FILE", help="Parameters as YAML; --set wins."),
+]
+Image = Annotated[
+    str | None,
+    typer.Option(help="The image of barbeque_py, by tag or digest; it is pinned by its digest."),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--templates", metavar="FOLDER", help="Templates of your own in place of ours."),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing: carry every change out.")]
+
+
+@aws.callback()
+def in_aws() -> None:
+    """Make, change and watch an installation in AWS: four stacks of CloudFormation.
+
+    `network`, `data`, `cluster` and `services`, each after the other. Credentials and Region are
+    found as every AWS program finds them. docs/aws.md leads from an account to a finished job.
+    """
+
+
+@aws.command("plan")
+def plan(
+    context: typer.Context,
+    installation: Name,
+    *,
+    image: Image = None,
+    said: Said = None,
+    file: SaidInFile = None,
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Show what `apply` would change, and change nothing."""
+    with _opened(context, installation, folder, _read_said(said, file), image) as (stacks, now):
+        steps = []
+        for step in now.steps():
+            steps.append(step)
+            if step.proposal is not None:
+                stacks.withdraw(step.proposal)
+    if as_json:
+        print_json([each for step in steps for each in _facts(step)])
+        return
+    rows = [row for step in steps for row in _rows(step)]
+    if not rows:
+        print_line("nothing would change")
+        return
+    print_table(("stack", "action", "resource", "type", "because of"), rows)
+
+
+@aws.command("apply")
+def apply(
+    context: typer.Context,
+    installation: Name,
+    *,
+    image: Image = None,
+    said: Said = None,
+    file: SaidInFile = None,
+    folder: Folder = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the stacks to what the templates and the parameters say.
+
+    Each stack's changes are shown and asked about. Before the services move, the database is
+    brought up to date by one task; if that fails, they stay as they are. Without an image yet, it
+    ends with the address that the image is to be pushed to.
+    """
+    with _opened(context, installation, folder, _read_said(said, file), image) as (stacks, now):
+        changed = _carry_out(stacks, now, now.steps, migrates=True, yes=yes, quiet=as_json)
+        _end(installation, now, changed, as_json=as_json)
+
+
+@aws.command("rollback")
+def rollback(
+    context: typer.Context,
+    installation: Name,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="When it was deployed; without, the one before this."),
+    ] = None,
+    folder: Folder = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Take the services back to the image, the template and the parameters they had before.
+
+    The database stays as it is: the version before works with it, too.
+    """
+    with _opened(context, installation, folder) as (stacks, now):
+        former = now.former(to)
+        if not as_json:
+            print_line(f"back to what was deployed at {former['at']}")
+        steps = lambda: now.back_to(former)  # noqa: E731 - asked for one by one
+        changed = _carry_out(stacks, now, steps, migrates=False, yes=yes, quiet=as_json)
+        _end(installation, now, changed, as_json=as_json)
+
+
+@aws.command("status")
+def status(
+    context: typer.Context, installation: Name, folder: Folder = None, as_json: Json = False
+) -> None:
+    """Tell how the stacks, the services and the alarms are."""
+    from barbeque_py.cli.aws_standing import alarms_of, services_of
+
+    with _opened(context, installation, folder) as (stacks, now):
+        parts = [(part, stacks.look(part)) for part in now.parts]
+        values = now.values()
+        running = services_of(values, stacks.region)
+        ringing = alarms_of(stacks.name_of("services"), stacks.region)
+    if as_json:
+        print_json(
+            {
+                "stacks": {part: each.status if each else None for part, each in parts},
+                "image": values.get("Image"),
+                "services": running,
+                "alarms": ringing,
+                "outputs": {name: values[name] for name in _SHOWN if name in values},
+            }
+        )
+        return
+    print_table(
+        ("stack", "status", "changed (UTC)"),
+        [
+            (part, each.status if each else "not there", f"{each.changed_at:%F %T}" if each else "")
+            for part, each in parts
+        ],
+    )
+    if running:
+        titles = ("service", "running", "wanted", "rollout", "definition")
+        print_line("")
+        print_table(titles, [[each[title] for title in titles] for each in running])
+    for each in ringing:
+        print_line(f"ALARM {each['name']}: {each['description']}")
+    for name in _SHOWN:
+        if name in values:
+            print_line(f"{name}: {values[name]}")
+
+
+@aws.command("run", context_settings={"ignore_unknown_options": True})
+def run(
+    context: typer.Context,
+    installation: Name,
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="COMMAND...", help="What stands behind `barbeque`, as in: check"),
+    ],
+) -> None:
+    """Run a command of barbeque where a worker runs, under its role and with its settings.
+
+    As `barbeque deploy aws run prod01 check`, or `... run prod01 user add ann@example.com --role
+    admin`. What it prints is kept in the log group of the services.
+    """
+    from barbeque_py.cli.aws_one_off import run_once
+
+    with _opened(context, installation) as (stacks, now):
+        values = now.values()
+        if "Worker" not in values:
+            raise Failure(
+                f"{stacks.name_of('services')} is not there: `barbeque deploy aws apply` makes it",
+                Code.NOT_FOUND,
+            )
+        code = run_once(values["Worker"], values, stacks.region, print_line, command=words)
+    if code:
+        raise typer.Exit(code)
+
+
+@aws.command("destroy")
+def destroy(
+    context: typer.Context,
+    installation: Name,
+    confirm: Annotated[
+        str | None,
+        typer.Option(metavar="INSTALLATION", help="The name once more, where nobody can type it."),
+    ] = None,
+) -> None:
+    """Delete the services and the cluster; database, logs, images and network stay.
+
+    Refuses while jobs run. `apply` makes again what was deleted, on the data that stayed.
+    """
+    from barbeque_py.cli.aws_standing import count_jobs
+    from barbeque_py.cli.aws_templates import KEPT
+
+    with _opened(context, installation) as (stacks, now):
+        going = [part for part in reversed(now.parts) if part not in KEPT and now.look(part)]
+        if not going:
+            print_line("there is nothing to delete")
+            return
+        running = count_jobs(now.values(), stacks.region)
+        if running:
+            raise Failure(
+                f"{running} jobs run: pause the queues (`barbeque pause QUEUE`) and wait for them, "
+                "or cancel them"
+            )
+        names = ", ".join(map(stacks.name_of, going))
+        _require_name(installation, confirm, f"{names} will be deleted")
+        for part in going:
+            stacks.delete(part, print_line)
+    print_line(
+        f"deleted: {names}; {' and '.join(map(stacks.name_of, KEPT))} stay, and are paid for"
+    )
+
+
+_SHOWN = ("Url", "LoadBalancerName", "Repository", "JobRoles", "DashboardUrl")
+"""Outputs that people need."""
+
+
+@contextmanager
+def _opened(
+    context: typer.Context,
+    installation: str,
+    folder: Path | None = None,
+    said: Mapping[str, str] | None = None,
+    image: str | None = None,
+) -> "Iterator[tuple[Stacks, Deployment]]":
+    from barbeque_py.cli.aws_deployment import Deployment
+    from barbeque_py.cli.aws_stacks import Stacks
+    from barbeque_py.cli.aws_templates import templates
+    from barbeque_py.setting_values import read_installation
+
+    settings = session_of(context).settings()
+    try:
+        read_installation(installation)
+    except ValueError as error:
+        raise Failure(f"the installation is {installation!r}: {error}", Code.USAGE) from None
+    with closing(Stacks(installation, settings.aws_region)) as stacks:
+        pinned = None if image is None else _pinned(image)
+        yield stacks, Deployment(installation, stacks, templates(folder), said, image=pinned)
+
+
+def _pinned(image: str) -> str:
+    from barbeque_py.images import is_pinned, with_digest
+    from barbeque_py.wiring import digest_of
+
+    if is_pinned(image):
+        return image
+    digest = digest_of(image)
+    if digest is None:
+        raise Failure(f"nobody tells what {image} is now: name it by its digest, NAME@sha256:...")
+    return with_digest(image, digest)
+
+
+def _read_said(said: Sequence[str] | None, file: Path | None) -> dict[str, str]:
+    found = {} if file is None else _read_file(file)
+    for each in said or ():
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise Failure(f"--set {each}: write NAME=VALUE", Code.USAGE)
+        found[name] = value
+    return found
+
+
+def _read_file(file: Path) -> dict[str, str]:
+    import yaml
+
+    try:
+        read = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Failure(f"{file} can't be read: {error}", Code.USAGE) from None
+    plain = (str, int, float, bool)
+    if not isinstance(read, dict) or not all(isinstance(each, plain) for each in read.values()):
+        raise Failure(f"{file} is no list of NAME: VALUE, one a line", Code.USAGE)
+    return {str(name): _text(value) for name, value in read.items()}
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _carry_out(
+    stacks: "Stacks",
+    now: "Deployment",
+    steps: "Callable[[], Iterator[Step]]",
+    *,
+    migrates: bool,
+    yes: bool,
+    quiet: bool,
+) -> "list[Change]":
+    """Show, ask and do, stack by stack; return what was changed."""
+    from barbeque_py.cli.aws_templates import KEPT
+
+    done: list[Change] = []
+    moved = False
+    tell: Callable[[str], None] = (lambda _: None) if quiet else print_line
+    for step in steps():
+        part, proposal = step.template.name, step.proposal
+        if proposal is None:
+            tell(f"{part:<9} is as it should be")
+            continue
+        try:
+            _show_and_ask(step, yes=yes, quiet=quiet)
+            if part == "services" and migrates:
+                _migrate(stacks, now, tell)
+        except (Failure, typer.Abort):
+            stacks.withdraw(proposal)
+            raise
+        stacks.carry_out(proposal, tell)
+        if part in KEPT:
+            stacks.protect(part)
+        now.look(part, anew=True)
+        moved = True
+        done += proposal.changes
+        if part == "data" and not now.has_image:
+            break
+    if moved and now.look("services") is not None:
+        now.record()
+    return done
+
+
+def _show_and_ask(step: "Step", *, yes: bool, quiet: bool) -> None:
+    from barbeque_py.cli.aws_templates import KEPT
+
+    assert step.proposal is not None
+    if not quiet:
+        print_table(("stack", "action", "resource", "type", "because of"), _rows(step))
+    lost = [each.name for each in step.proposal.changes if each.loses]
+    if step.template.name in KEPT and lost and not step.proposal.makes:
+        raise Failure(
+            f"{', '.join(lost)} would be replaced or removed, and hold data or are what it stands "
+            "on: take the parameter back, or carry that out by hand in CloudFormation"
+        )
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Failure("nobody can be asked here: look at `plan`, then say --yes", Code.USAGE)
+    typer.confirm(f"Change {step.template.name}?", abort=True)
+
+
+def _migrate(stacks: "Stacks", now: "Deployment", tell: Callable[[str], None]) -> None:
+    from barbeque_py.cli.aws_one_off import run_once
+
+    values = now.values()
+    tell("the database is brought up to date")
+    code = run_once(values["Migrate"], values, stacks.region, tell)
+    if code:
+        raise Failure(
+            f"`migrate` ended with {code}, so the services stay as they are: what it wrote is in "
+            f"the log group {values['ServiceLogs']}"
+        )
+
+
+def _end(
+    installation: str, now: "Deployment", changed: "Sequence[Change]", *, as_json: bool
+) -> None:
+    """Say what there is now, and what comes next."""
+    values = now.values()
+    shown = {name: values[name] for name in _SHOWN if name in values}
+    if as_json:
+        print_json({"changes": [each.facts() for each in changed], "outputs": shown})
+        return
+    for name, value in shown.items():
+        print_line(f"{name}: {value}")
+    if not now.has_image:
+        print_line(
+            f"push the image to {values['Repository']}, then `barbeque deploy aws apply "
+            f"{installation} --image {values['Repository']}:TAG`"
+        )
+
+
+def _require_name(installation: str, confirmed: str | None, what: str) -> None:
+    """Raise `Failure` unless somebody types the installation's name."""
+    if confirmed is None:
+        if not sys.stdin.isatty():
+            raise Failure(f"{what}: say --confirm {installation}", Code.USAGE)
+        confirmed = str(typer.prompt(f"{what}. Type the installation's name"))
+    if confirmed != installation:
+        raise Failure(f"{confirmed!r} is not {installation}: nothing was deleted", Code.USAGE)
+
+
+def _facts(step: "Step") -> list[dict[str, str]]:
+    if step.proposal is not None:
+        return [each.facts() for each in step.proposal.changes]
+    names = ("stack", "action", "name", "type", "because")
+    return [dict(zip(names, map(str, row), strict=True)) for row in _rows(step)]
+
+
+def _rows(step: "Step") -> list[tuple[str, ...]]:
+    """Return a row for each change; of a stack that waits for another, all that it may make."""
+    if step.proposal is not None:
+        return [
+            (each.stack, each.action, each.name, each.type, each.because)
+            for each in step.proposal.changes
+        ]
+    if not step.waits_for:
+        return []
+    part, after = step.template.name, f"known when {step.waits_for} is there"
+    return [
+        (part, "may add" if "Condition" in each else "add", name, each["Type"], after)
+        for name, each in step.template.resources.items()
+    ]
