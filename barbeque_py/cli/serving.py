@@ -26,6 +26,9 @@ from barbeque_py.targets import Network
 PORT = 3003
 _GRACE = 4
 """Seconds that requests under way may take at a stop."""
+_IDLE = 75
+"""Seconds for which a connection is kept that nobody uses: longer than load balancers keep theirs,
+or they would send a request into one that we are closing."""
 
 _NO_AUTHENTICATION = (
     "no authentication is configured: make a token with `barbeque token create` and set "
@@ -200,6 +203,7 @@ class _Server(uvicorn.Server):
             access_log=False,  # it would write the tokens in jobs' addresses
             server_header=False,
             timeout_graceful_shutdown=_GRACE,
+            timeout_keep_alive=_IDLE,
         )
         super().__init__(config)
 

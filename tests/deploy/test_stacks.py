@@ -19,7 +19,7 @@ from barbeque_py.cli.findings import examine
 from barbeque_py.cli.root import run
 from barbeque_py.settings import Settings
 from barbeque_py.store import Store, Tx, apps
-from barbeque_py.store.schema import check_schema
+from barbeque_py.store.revision import check_schema
 from tests.cloud.rig import REGION, CloudProcess
 from tests.deploy.in_moto import SKIPPED, body_for_moto
 from tests.deploy.resolving import Resolved

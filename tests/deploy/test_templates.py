@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from itertools import pairwise, product
 from pathlib import Path
@@ -11,7 +12,12 @@ from typing import Any
 import pytest
 
 from barbeque_py.cli.aws_templates import KEPT, Template, template_of, templates
+from barbeque_py.executions import Stage
 from barbeque_py.settings import describe
+from barbeque_py.store import Store
+from barbeque_py.store.gauges import Gauges, Lane
+from barbeque_worker.pulse import UNITS, line, look
+from tests.deploy.parameters_page import PAGE, table
 from tests.deploy.resolving import Resolved
 from tests.deploy.rights import EVERYTHING, RESOURCE_POLICIES, RIGHTS, WITH_MAIL
 
@@ -87,8 +93,8 @@ def test_what_is_ignored_of_linters_says_why() -> None:
         for name, each in template.resources.items():
             skipped = each.get("Metadata", {}).get("checkov", {}).get("skip", [])
             assert all(len(skip["comment"].split()) >= 6 for skip in skipped), name
-        for line in template.body.splitlines():
-            assert "ignore_checks" not in line or " # " in line
+        for each_line in template.body.splitlines():
+            assert "ignore_checks" not in each_line or " # " in each_line
 
 
 @pytest.mark.parametrize("template", templates(), ids=lambda each: each.name)
@@ -342,6 +348,39 @@ def test_nobody_reaches_a_process_but_by_the_load_balancer_or_from_a_job() -> No
     listeners = services.of_type("AWS::ElasticLoadBalancingV2::Listener")
     assert listeners["Http"]["DefaultActions"][0]["Type"] == "redirect"
     assert "TLS13" in listeners["Https"]["SslPolicy"]
+
+
+def test_every_metric_of_ours_that_is_watched_is_told_by_workers() -> None:
+    body = template_of("services").body
+    watched = set(re.findall(r"Namespace: Barbeque\n +MetricName: (\w+)", body))
+    watched |= set(re.findall(r'"Barbeque", "(\w+)"', body))
+    assert len(watched) >= 7
+    assert watched <= set(UNITS), watched - set(UNITS)
+    lane = Lane({Stage.READY: 6, Stage.HELD: 2}, running=3, age=7.0, messages=0, paused=False)
+    told = json.loads(line(gauges_of({"default": lane}), "prod01", 1_000))
+    assert told["Installation"] == "prod01"
+    (directive,) = told["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "Barbeque"
+    assert directive["Dimensions"] == [["Installation"]]
+    assert {each["Name"] for each in directive["Metrics"]} == set(UNITS)
+    assert all(isinstance(told[name], int | float) for name in UNITS)
+    assert (told["Waiting"], told["WaitingPerWorker"], told["Workers"]) == (6, 3.0, 2)
+
+
+def test_one_worker_tells_and_once_a_minute(sqlite_store: Store) -> None:
+    told = sqlite_store.write(lambda tx: look(tx, "one", "prod01"))
+    assert told is not None
+    assert json.loads(told)["NotStartedThisHour"] == 0
+    assert sqlite_store.write(lambda tx: look(tx, "other", "prod01")) is None
+
+
+def gauges_of(lanes: dict[str, Lane]) -> Gauges:
+    others: dict[str, Any] = {each.name: 0 for each in fields(Gauges)}
+    return Gauges(**(others | {"workers": 2, "lanes": lanes}))
+
+
+def test_the_table_of_parameters_is_that_of_the_templates() -> None:
+    assert table() in PAGE.read_text(), "python -m tests.deploy.parameters_page"
 
 
 def test_two_installations_share_no_name() -> None:

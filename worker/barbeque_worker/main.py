@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import FrameType
 
 from barbeque_py import clock
+from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.errors import OutsideError
 from barbeque_py.intake import Intake
 from barbeque_py.shipment import Shipping
@@ -25,6 +26,7 @@ from barbeque_worker.loop import Loop
 from barbeque_worker.overdue import Overdue
 from barbeque_worker.posting import Posting
 from barbeque_worker.prune import Prune
+from barbeque_worker.pulse import Pulse
 from barbeque_worker.relay import Relay
 from barbeque_worker.schedule import Schedules
 from barbeque_worker.section import Section, beside
@@ -85,6 +87,7 @@ class Worker:
             Loop("tally", Tally(self._station).step),
             Loop("schedules", _schedules(parts, self._station.owner).step),
             *_loops_of_broker(parts, self._station.owner),
+            *_loops_of_aws(parts, self._station),
         ]
         self._relay.on_free = self._outbox.nudge
         parts.callbacks.on_order = self._outbox.nudge
@@ -221,6 +224,13 @@ def _loops_of_broker(parts: Parts, owner: str) -> list[Loop]:
         return []
     letters = DeadLetters(parts.store, parts.broker, parts.queues, owner=owner)
     return [Loop("dead letters", letters.step)]
+
+
+def _loops_of_aws(parts: Parts, station: Station) -> list[Loop]:
+    """Return what only CloudWatch reads, which takes the lines of workers on ECS."""
+    if not isinstance(parts.settings.executor, EcsUrl):
+        return []
+    return [Loop("pulse", Pulse(station, parts.installation).step)]
 
 
 def _wait_for_place(parts: Parts, stop: threading.Event) -> bool:
