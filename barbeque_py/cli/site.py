@@ -16,7 +16,7 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 def build_both(front: Front, *, host: str, url: str) -> Any:
     """Return API and console as one app, to be served on that loopback address."""
-    pages = build_console(front, host=host)
+    pages = build_console(front, host=host, with_api=True)
     served = _served(front, host, front.settings.host_url or url)
     if front.settings.auth:
         served = replace(served, allowed_hosts=None)  # as below; the console looks for itself
@@ -37,7 +37,7 @@ def build_job_routes(front: Front) -> Any:
     return create_job_app(_served(front, "", front.settings.host_url))
 
 
-def build_console(front: Front, *, host: str) -> Any:
+def build_console(front: Front, *, host: str, with_api: bool = False) -> Any:
     """Return the console alone."""
     from barbeque_console.app import create_app as create_console
     from barbeque_console.parts import Shown
@@ -53,6 +53,7 @@ def build_console(front: Front, *, host: str) -> Any:
             topics=front.topics,
             sources=front.sources,
             entrance=entrance_of(front.settings),
+            with_api=with_api,
             read_only=front.settings.read_only,
             logs_url=front.settings.logs.url,
             keep_logs=front.settings.retention,

@@ -34,7 +34,7 @@ class HelpPages:
     """Shows the page of help."""
 
     def __init__(self, parts: Shown, pages: Pages) -> None:
-        del parts
+        self._with_api = parts.with_api
         self._pages = pages
 
     def router(self) -> Router:
@@ -48,6 +48,7 @@ class HelpPages:
         return self._pages.render(
             request.scope,
             "help.html",
+            with_api=self._with_api,
             states=_STATES,
             exit_codes=EXIT_CODES,
             commands=_COMMANDS,

@@ -32,6 +32,8 @@ class Shown:
     """Where images may come from, and who knows what their tags mean."""
     entrance: Entrance | None = None
     """How people come in; without it nobody is asked, which is for loopback only."""
+    with_api: bool = False
+    """Whether the API is served at the same address, with its pages."""
     read_only: bool = False
     """Whether nothing may be changed here."""
     logs_url: str = ""

@@ -166,9 +166,11 @@ def test_an_address_that_is_nearly_right_leads_to_the_page(
 ) -> None:
     assert '<a href="/queues">/queues</a>' in browser.get("/queue").text
     assert "Did you mean" not in browser.get("/xyzzy").text
-    reading = replace(place.parts, read_only=True)
+    assert "/docs" not in browser.get("/help").text
+    reading = replace(place.parts, read_only=True, with_api=True)
     with serve_console(replace(place, parts=reading)) as address:
         assert "This console is read-only" in httpx.get(address + "/queues").text
+        assert 'href="/docs"' in httpx.get(address + "/help").text
 
 
 class Obedient:
