@@ -1,16 +1,20 @@
 """What the console asks, on each database."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import httpx
 import pytest
 
 from barbeque_py.executions import State
 from barbeque_py.outcomes import Fate, Reason
-from barbeque_py.store import Store, queries
+from barbeque_py.store import Store, editions, queries
 from barbeque_py.store import executions as rows
 from tests.console.releases import fill_releases
 from tests.console.rigs import define, place_on, serve_console, stored
+
+OURS = {"sec-fetch-site": "same-origin"}
 
 
 def test_every_page_is_shown_over_each_database(store: Store, tmp_path: Path) -> None:
@@ -50,3 +54,24 @@ def test_counts_end_where_people_stop_counting(
             lambda tx: rows.move(tx, failed.id, State.FAILED, set_={"finished_at": tx.now})
         )
         assert "<b>1</b> failed in the last hour" in httpx.get(f"{address}/executions").text
+
+
+def test_of_two_who_save_at_once_one_is_told_of_the_other(store: Store, tmp_path: Path) -> None:
+    store.write(define)
+    with place_on(store, tmp_path) as place, serve_console(place) as address:
+        page, base, meet = f"{address}/jobs/media/Encode/edit", "command:\n- run\n", Barrier(2)
+
+        def save(text: str) -> int:
+            meet.wait(60)
+            form = {"text": text, "base": base, "step": "save"}
+            return httpx.post(page, data=form, headers=OURS | {"origin": address}).status_code
+
+        for turn in range(5):
+            texts = [f"command:\n- {who}{turn}\n" for who in "ab"]
+            with ThreadPoolExecutor() as pool:
+                answers = list(pool.map(save, texts))
+            assert sorted(answers) == [303, 409]
+            base = texts[answers.index(303)]
+            kept = store.read(lambda tx: editions.newest(tx, "media", "Encode"))
+            assert kept is not None
+            assert (kept.text, kept.number) == (base, turn + 2)
