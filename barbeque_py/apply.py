@@ -1,6 +1,6 @@
 """Apply a file: the one way in which apps, jobs, queues and what is theirs come to be defined."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from barbeque_py.errors import ConfigurationError, QueueRefused, UnknownImage
 from barbeque_py.identity import Identity
 from barbeque_py.manifest import Manifest, parse
 from barbeque_py.release import Sources
-from barbeque_py.store import Store, apps, subscriptions
+from barbeque_py.store import Store, Tx, apps, subscriptions
 from barbeque_py.store.editions import APPLY, CONSOLE
 from barbeque_py.subscriptions import Topics, Unfinished, bring_right
 from barbeque_py.yaml_tree import Tree
@@ -30,6 +30,8 @@ class Wish:
     """The state for which it was planned; None makes it whatever there is."""
     prune: bool = False
     """Whether jobs and subscriptions go that the file does not name, of apps that it names."""
+    still: Callable[[Tx], bool] | None = None
+    """Tells, while nobody else can change the apps, whether they are what the file was made of."""
     made_with: str = APPLY
     why: str = ""
 
@@ -59,7 +61,8 @@ class Applying:
         """
         manifest = self._read(wish)
         self._make_queues(wish, manifest)
-        making = Making(wish.who, self._pins(manifest), wish.planned, wish.made_with, wish.why)
+        pins, made_with = self._pins(manifest), wish.made_with
+        making = Making(wish.who, pins, wish.planned, wish.still, made_with, wish.why)
         changes = self.store.write(
             lambda tx: make(tx, manifest, wish.file, making, prune=wish.prune)
         )

@@ -1,7 +1,7 @@
 """What applying a file changes: compared with what there is, then done, in one transaction."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -63,6 +63,8 @@ class Making:
     """By the image's name."""
     planned: str | None = None
     """The state for which it was planned; None makes it whatever there is."""
+    still: Callable[[Tx], bool] | None = None
+    """Tells, while nobody else can change the apps, whether they are what the file was made of."""
     made_with: str = APPLY
     """How they do it: `apply` or `console`."""
     why: str = ""
@@ -77,6 +79,8 @@ def planned_for(changes: list[Change]) -> str:
 def make(tx: Tx, manifest: Manifest, tree: Tree, making: Making, *, prune: bool) -> list[Change]:
     """Make what the file says and return what that changed; raises what `compare` raises."""
     apps.lock(tx, [app.name for app in manifest.apps])
+    if making.still is not None and not making.still(tx):
+        raise Outrun("what there is has changed meanwhile")
     changes = plan(tx, making.who, manifest, tree, prune=prune)
     if making.planned not in (None, planned_for(changes)):
         raise Outrun("what there is has changed since this was planned: plan it again")

@@ -41,6 +41,7 @@ from barbeque_console.parts import Shown
 from barbeque_console.queues import QueuePages
 from barbeque_console.refusals import ChooseApp, LoginNeeded, Refusal
 from barbeque_console.releases import ReleasePages
+from barbeque_console.removals import RemovalPages
 from barbeque_console.rights import Router, door_of, routes_of
 from barbeque_console.schedules import SchedulePages
 from barbeque_console.search import SearchPages
@@ -100,6 +101,7 @@ PAGES: tuple[type[Routed], ...] = (
     AppPages,
     ReleasePages,
     DefinitionPages,
+    RemovalPages,
     StatsPages,
     TimelinePages,
     Actions,

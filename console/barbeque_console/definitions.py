@@ -10,14 +10,13 @@ from starlette.responses import Response
 
 from barbeque_console.diffs import Line, difference
 from barbeque_console.executions import READ
-from barbeque_console.forms import Form, require_typed
+from barbeque_console.forms import Form
 from barbeque_console.pages import Pages, redirect, segment
 from barbeque_console.paging import read_number
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, app_of_path, asker, needs
 from barbeque_console.tongue import gettext
 from barbeque_py.apply import Applying, Wish
-from barbeque_py.changes import planned_for
 from barbeque_py.editing import (
     Section,
     like,
@@ -27,7 +26,6 @@ from barbeque_py.editing import (
     section_in,
     section_of,
     with_part,
-    without_job,
 )
 from barbeque_py.errors import Outrun
 from barbeque_py.identity import Identity, Scope
@@ -110,10 +108,6 @@ class DefinitionPages:
             router.add_api_route(f"{one}/definition", self.show, methods=READ, **deploy)
             router.add_api_route(f"{one}/edit", self.edit, methods=READ, **deploy)
             router.add_api_route(f"{one}/edit", self.act, methods=["POST"], **deploy)
-        router.add_api_route("/jobs/{app}/{job}/remove", self.ask_away, methods=READ, **deploy)
-        router.add_api_route("/jobs/{app}/{job}/remove", self.remove, methods=["POST"], **deploy)
-        router.add_api_route("/apps/{app}/remove", self.ask_app_away, methods=READ, **admin)
-        router.add_api_route("/apps/{app}/remove", self.remove_app, methods=["POST"], **admin)
         for path, begin, declared in (
             ("/apps/{app}/new_job", self.begin_job, deploy),
             ("/new_app", self.begin_app, admin),
@@ -131,7 +125,7 @@ class DefinitionPages:
             lambda tx: _read_editions(tx, part, before, old, new)
         )
         if standing.text is None and not listed:
-            raise HTTPException(404, _NOT_THERE)
+            raise HTTPException(404, NOT_THERE)
         return self._pages.render(
             request.scope,
             "definition.html",
@@ -156,7 +150,7 @@ class DefinitionPages:
             note = gettext("as in edition %(number)s") % {"number": number}
             draft = Draft(found.text or "", standing.text, note)
         elif standing.text is None:
-            raise HTTPException(404, _NOT_THERE)
+            raise HTTPException(404, NOT_THERE)
         return self._ask(request, part, standing, draft)
 
     def begin_job(self, request: Request) -> Response:
@@ -164,7 +158,7 @@ class DefinitionPages:
         part = replace(_part(request), is_new=True)
         standing = self._stand(part)
         if standing.section is None:
-            raise HTTPException(404, _NOT_THERE)
+            raise HTTPException(404, NOT_THERE)
         text = like(standing.section, request.query_params.get("like", "")) or _NEW_JOB
         return self._ask(request, part, replace(standing, text=None), Draft(text, None))
 
@@ -205,7 +199,8 @@ class DefinitionPages:
             if standing.text != draft.base:
                 break
             try:
-                self._make(asker(request), _file(part, standing, draft), note=draft.note)
+                file = _file(part, standing, draft)
+                self._make(asker(request), file, part, standing.section, draft.note)
             except ManifestError as error:
                 return self._ask(request, part, standing, draft, error=error)
             except Outrun:
@@ -213,76 +208,17 @@ class DefinitionPages:
             return redirect(request.scope, f"{part.path}?notice=defined")
         return self._tell_conflict(request, part, self._stand(part), draft)
 
-    def _make(self, who: Identity, file: Tree, *, note: str = "", prune: bool = False) -> None:
-        """Change exactly what is planned now; raises `Outrun` when something else comes first."""
-        wish = Wish(who, file, prune=prune, made_with=CONSOLE, why=note)
-        planned = planned_for(self._applying.plan(wish))
-        self._applying.make(replace(wish, planned=planned))
+    def _make(
+        self, who: Identity, file: Tree, part: Part, section: Section | None, note: str
+    ) -> None:
+        """Apply the file; raises `Outrun` unless the app is still what the file was made of."""
+
+        def still(tx: Tx) -> bool:
+            return section_of(tx, part.app) == section
+
+        wish = Wish(who, file, still=still, made_with=CONSOLE, why=note)
+        self._applying.make(wish)
         self._parts.bell.ring()
-
-    def ask_away(self, request: Request) -> Response:
-        """Ask before the job is removed."""
-        part = _part(request)
-        if self._stand(part).text is None:
-            raise HTTPException(404, _NOT_THERE)
-        return self._pages.confirm(
-            request.scope,
-            title=gettext("Remove the job %(name)s?") % {"name": part.name},
-            question=gettext(
-                "Nobody can enqueue it any more, its schedules and subscriptions go, and what "
-                "waits of it can't be started. What it ran stays listed, and so do the editions "
-                "of its definition: it can be brought back."
-            ),
-            answer=gettext("Remove"),
-            action=f"{part.path}/remove",
-            typed=part.job,
-            cancel=part.path,
-        )
-
-    def remove(self, request: Request, form: Form) -> Response:
-        """Remove the job; what it ran stays."""
-        part = _part(request)
-        require_typed(form, part.job)
-        section, file = self._parts.store.read(
-            lambda tx: (
-                section_of(tx, part.app),
-                without_job(tx, part.app, part.job),
-            )
-        )
-        if part_of(section, part.job) is None:
-            raise HTTPException(404, _NOT_THERE)
-        try:
-            self._make(asker(request), file, prune=True)
-        except Outrun:
-            raise HTTPException(409, "The app has changed meanwhile: nothing is removed.") from None
-        except ManifestError as error:
-            raise HTTPException(422, f"Nothing is removed: {error}.") from None
-        return redirect(request.scope, f"/apps/{segment(part.app)}?notice=removed")
-
-    def ask_app_away(self, request: Request, app: str) -> Response:
-        """Ask before the app is removed."""
-        part = Part(app, "")
-        if self._stand(part).text is None:
-            raise HTTPException(404, _NOT_THERE)
-        return self._pages.confirm(
-            request.scope,
-            title=gettext("Remove the app %(name)s?") % {"name": app},
-            question=gettext(
-                "All its jobs go with it, their schedules and subscriptions, too; what waits of "
-                "them can't be started. What they ran stays listed."
-            ),
-            answer=gettext("Remove"),
-            action=f"{part.path}/remove",
-            typed=app,
-            cancel=part.path,
-        )
-
-    def remove_app(self, request: Request, app: str, form: Form) -> Response:
-        """Remove the app with its jobs; what they ran stays."""
-        require_typed(form, app)
-        self._applying.remove_app(asker(request), app)
-        self._parts.bell.ring()
-        return redirect(request.scope, "/apps?notice=app-removed")
 
     def _stand(self, part: Part) -> Standing:
         def read(tx: Tx) -> Standing:
@@ -334,7 +270,7 @@ class DefinitionPages:
         )
 
 
-_NOT_THERE = "There is no such definition."
+NOT_THERE = "There is no such definition."
 
 
 def _part(request: Request, form: Mapping[str, str] | None = None) -> Part:
