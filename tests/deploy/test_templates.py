@@ -368,10 +368,10 @@ def test_every_metric_of_ours_that_is_watched_is_told_by_workers() -> None:
 
 
 def test_one_worker_tells_and_once_a_minute(sqlite_store: Store) -> None:
-    told = sqlite_store.write(lambda tx: look(tx, "one", "prod01"))
+    told = sqlite_store.write(lambda tx: look(tx, "one"))
     assert told is not None
     assert json.loads(told)["NotStartedThisHour"] == 0
-    assert sqlite_store.write(lambda tx: look(tx, "other", "prod01")) is None
+    assert sqlite_store.write(lambda tx: look(tx, "other")) is None
 
 
 def gauges_of(lanes: dict[str, Lane]) -> Gauges:

@@ -230,7 +230,7 @@ def _loops_of_aws(parts: Parts, station: Station) -> list[Loop]:
     """Return what only CloudWatch reads, which takes the lines of workers on ECS."""
     if not isinstance(parts.settings.executor, EcsUrl):
         return []
-    return [Loop("pulse", Pulse(station, parts.installation).step)]
+    return [Loop("pulse", Pulse(station).step)]
 
 
 def _wait_for_place(parts: Parts, stop: threading.Event) -> bool:

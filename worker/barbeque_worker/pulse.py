@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from barbeque_py.executions import Stage
-from barbeque_py.store import Tx, gauges, rollups, workers
+from barbeque_py.store import Tx, apps, gauges, rollups, workers
 from barbeque_py.store.gauges import Gauges
 from barbeque_py.store.rollups import ALL, Span
 from barbeque_worker.station import Station
@@ -37,21 +37,20 @@ _REST = 20.0
 class Pulse:
     """Takes the duty when it is due and writes one line to standard output."""
 
-    def __init__(self, station: Station, installation: str) -> None:
+    def __init__(self, station: Station) -> None:
         self._station = station
-        self._installation = installation
 
     def step(self) -> float:
         """Tell once if the duty is ours; return how long to rest."""
-        owner, installation = self._station.owner, self._installation
-        told = self._station.store.write(lambda tx: look(tx, owner, installation))
+        owner = self._station.owner
+        told = self._station.store.write(lambda tx: look(tx, owner))
         if told is not None:
             sys.stdout.write(f"{told}\n")
             sys.stdout.flush()
         return _REST
 
 
-def look(tx: Tx, owner: str, installation: str) -> str | None:
+def look(tx: Tx, owner: str) -> str | None:
     """Return the line that is due, None while it is not, or not this worker's to tell."""
     if not workers.take_duty(tx, _DUTY, owner, every=_EVERY, lease=_LEASE):
         return None
@@ -60,7 +59,7 @@ def look(tx: Tx, owner: str, installation: str) -> str | None:
     sums = rollups.of_one(tx, ALL, ALL, Span.HOUR, hour, hour + timedelta(hours=1))
     not_started = sum(each.not_started for each in sums.values())
     at = int(tx.now.timestamp() * 1000)
-    return line(gauges.read(tx), installation, at, not_started=not_started)
+    return line(gauges.read(tx), apps.installation_name(tx), at, not_started=not_started)
 
 
 def line(seen: Gauges, installation: str, at: int, *, not_started: int = 0) -> str:
