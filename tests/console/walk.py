@@ -104,6 +104,7 @@ def _sort(tx: Tx, message_id: str, attempt: AttemptId) -> None:
         log_lines=41,
         log_error=_ERROR,
     )
+    failures.leave_unsorted(tx, [attempt])
     failures.sort(tx, [Failed(found, fingerprint_of("exited", 1, pattern_of(_ERROR)), _ERROR)])
 
 
