@@ -28,7 +28,7 @@ assets: $(READY) ## Build the console's styles and scripts, if their sources hav
 	@$(BIN)/python console/ui/assets.py
 
 test: check assets ## What CI runs: the checks and every test but the soak
-	$(BIN)/pytest -m "not soak" -n 3 --dist loadgroup --no-loadscope-reorder --durations=25 $(ARGS)
+	$(BIN)/pytest -m "not soak" -n 3 --dist loadfile --no-loadscope-reorder --durations=25 $(ARGS)
 
 check: $(READY) ## Format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -17,7 +17,7 @@ if [ -r "$trust" ]; then cp "$trust" "$context/ca.crt"; fi
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/pyproject.toml")
 commit=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)
-docker build --tag "$tag" --file "$context/deploy/Dockerfile" ${BASE:+--build-arg "BASE=$BASE"} \
+docker build --force-rm --tag "$tag" --file "$context/deploy/Dockerfile" ${BASE:+--build-arg "BASE=$BASE"} \
   --build-arg PIP_INDEX_URL \
   --build-arg "VERSION=$version" --build-arg "COMMIT=$commit" "$context"
 docker image inspect --format "$tag is ready, {{.Size}} bytes" "$tag"

@@ -1,6 +1,8 @@
 """Fixtures that every test may ask for, and which files share a process and so never a moment."""
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests.cloud.rig import aws_environment, calm_cloud, cloud
 from tests.stores import (
@@ -29,13 +31,19 @@ CROWDED = ("tests/conformance/", "tests/crash/")
 as they last longest. All other files go to whichever process is free."""
 
 
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Deals out files, but crowded folders whole."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        crowded = [each for each in CROWDED if nodeid.startswith(each)]
+        return crowded[0] if crowded else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Deal the files out to the processes of `-n`."""
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests for `--dist loadgroup`."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
+    """Put the crowded folders first."""
     items.sort(key=lambda item: not item.nodeid.startswith(CROWDED))
-
-
-def _group_of(item: pytest.Item) -> str:
-    crowded = [each for each in CROWDED if item.nodeid.startswith(each)]
-    return crowded[0] if crowded else item.nodeid.partition("::")[0]

@@ -26,6 +26,8 @@ def set_up_logging(*, form: str = "text", requests: bool = True) -> None:
     logging.getLogger("barbeque.api").setLevel(logging.INFO if requests else logging.WARNING)
     for library in ("alembic", "botocore", "httpx"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # It tells of each failure by a line of its own, and the relay tells of it already.
+    logging.getLogger("slack_sdk").setLevel(logging.CRITICAL)
 
 
 def _text() -> logging.Formatter:

@@ -17,6 +17,7 @@ from barbeque_py.setting_values import EnvironmentName
 from barbeque_py.store import Tx, apps, failures, notices, revisions
 from barbeque_py.store import executions as rows
 from barbeque_py.store.failures import Failed, Unsorted
+from barbeque_py.store.notices import Delivery
 from tests.console.history import fill_numbers
 from tests.console.looks import open_browser, open_viewer
 from tests.console.rigs import Place, open_place, serve_console, stored
@@ -123,6 +124,7 @@ def _tell(tx: Tx, message_id: str) -> str:
     )
     kept = notices.get(tx, name)
     assert kept is not None
+    notices.record(tx, kept.id, Delivery(tx.now, 0.18, "delivered", '{"channel":"#media"}', "ok"))
     notices.end(tx, kept.id, NoticeState.DELIVERED)
     return name
 
