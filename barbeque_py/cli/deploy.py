@@ -206,6 +206,7 @@ def destroy(
         str | None,
         typer.Option(metavar="INSTALLATION", help="The name once more, where nobody can type it."),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Delete the services and the cluster; database, logs, images and network stay.
 
@@ -217,7 +218,7 @@ def destroy(
     with _opened(context, installation) as (stacks, now):
         going = [part for part in reversed(now.parts) if part not in KEPT and now.look(part)]
         if not going:
-            print_line("there is nothing to delete")
+            _tell_of_deleted([], [], as_json=as_json)
             return
         running = count_jobs(now.values(), stacks.region)
         if running:
@@ -228,10 +229,22 @@ def destroy(
         names = ", ".join(map(stacks.name_of, going))
         _require_name(installation, confirm, f"{names} will be deleted")
         for part in going:
-            stacks.delete(part, print_line)
-    print_line(
-        f"deleted: {names}; {' and '.join(map(stacks.name_of, KEPT))} stay, and are paid for"
-    )
+            stacks.delete(part, _in_silence if as_json else print_line)
+        kept = [stacks.name_of(part) for part in KEPT if now.look(part)]
+        _tell_of_deleted([stacks.name_of(part) for part in going], kept, as_json=as_json)
+
+
+def _tell_of_deleted(deleted: "Sequence[str]", kept: "Sequence[str]", *, as_json: bool) -> None:
+    if as_json:
+        print_json({"deleted": deleted, "kept": kept})
+    elif not deleted:
+        print_line("there is nothing to delete")
+    else:
+        print_line(f"deleted: {', '.join(deleted)}; {' and '.join(kept)} stay, and are paid for")
+
+
+def _in_silence(_sentence: str) -> None:
+    """Tell nobody: what is printed is JSON alone."""
 
 
 _SHOWN = ("Url", "LoadBalancerName", "Repository", "JobRoles", "DashboardUrl")

@@ -23,6 +23,7 @@ VALUES: dict[str, Any] = {
     "attempt_id": f"{UNSEEN}-1",
     "number": 1,
     "token_id": "nothing",
+    "worker": "nothing",
     "app": "media",
     "name": "media",
     "user_id": "u1",

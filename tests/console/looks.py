@@ -70,14 +70,12 @@ class Viewer:
         self._resize(_WIDE)
         self.page.emulate_media(color_scheme="light")
         self.go(path)
-        self.settle(name, loading=True)
+        self.settle(name)
 
-    def settle(self, name: str, *, loading: bool = False) -> None:
-        """Look at the page as it stands now; while it is loaded nothing may move, either."""
+    def settle(self, name: str) -> None:
+        """Look at the page as it stands now."""
         self.page.evaluate(AXE.read_text())
         faults = self._judge(name, "light-wide")
-        if loading and (shift := self.page.evaluate(_SHIFT)) > _MOST_SHIFT:
-            faults.append(f"its layout shifts by {shift:.3f}")
         self.page.emulate_media(color_scheme="dark")
         faults += self._judge(name, "dark-wide", "color-contrast")
         self._resize(_NARROW)
@@ -114,14 +112,6 @@ class Viewer:
             self.page.screenshot(path=f"{PICTURES}/{name}-{way}.png")
 
 
-_MOST_SHIFT = 0.02
-_SHIFT = """() => new Promise((tell) => {
-  let sum = 0;
-  new PerformanceObserver((list) => {
-    for (const each of list.getEntries()) if (!each.hadRecentInput) sum += each.value;
-  }).observe({type: 'layout-shift', buffered: true});
-  setTimeout(() => tell(sum), 50);
-})"""
 _WIDEST = """() => [...document.querySelectorAll('body *')].filter(
   (each) => each.getBoundingClientRect().right > innerWidth + 1).map(
   (each) => each.tagName + '.' + each.className).slice(-3).join(', ')"""

@@ -167,9 +167,10 @@ def test_a_bundle_has_the_facts_the_message_and_every_log(
 
 def test_the_page_shows_who_was_told(place: Place, browser: httpx.Client) -> None:
     message_id = place.enqueue()
-    assert "Notices" not in browser.get(f"/job_executions/{message_id}").text
+    assert ">Notices</h2>" not in browser.get(f"/job_executions/{message_id}").text
     place.tell(message_id, "Slack says no_service: <b>make a new one</b>")
     text = browser.get(f"/job_executions/{message_id}").text
+    assert ">Notices</h2>" in text
     assert "email ann@example.com" in text
     assert "slack https://hooks.slack.com/***" in text
     assert "no_service: &lt;b&gt;make a new one" in text

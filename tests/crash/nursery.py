@@ -190,6 +190,7 @@ def _read_models() -> None:
 def _fork(work: Callable[[dict[str, Any]], None], order: dict[str, Any]) -> int:
     pid = os.fork()
     if pid == 0:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # which is the nurse's alone
         try:
             work(order)
         except BaseException:

@@ -31,6 +31,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH")  # smtps is enc
 FAIL = b'{"result": "fail", "message": "no such video"}'
 ROUTES_THAT_TELL = {"/v2/apps/{app}/signing_secrets", "/v2/export"}
 """For who may define the app: the webhook's secret, and the apply file with its Slack webhook."""
+PAGES_THAT_TELL = ("/definition", "/edit")
+"""How they end: for the same people, the definition as it is written."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ def pages_of(at: Site, message_id: str) -> dict[str, str]:
         while ahead:
             path = ahead.pop()
             found[path] = browser.get(path).text
-            ahead += [each for each in links_in(found[path], path) if each not in found]
+            linked = [each for each in links_in(found[path], path) if each not in found]
+            ahead += [each for each in linked if not each.endswith(PAGES_THAT_TELL)]
     return found
 
 
