@@ -202,7 +202,7 @@ def _queues(tx: Tx) -> list[Finding]:
 
 
 def _server(settings: Settings) -> Finding:
-    client = Client(settings.url, settings.token)
+    client = Client(settings.url, settings.token, retries=0)
     try:
         client.ready()
     except BarbequeError as error:

@@ -96,6 +96,7 @@ def test_parts_are_held_two_at_a_time(store: S3LogStore) -> None:
     assert (sent, max(ahead)) == (6, 8)
 
 
+@pytest.mark.soak
 def test_more_than_a_page_is_listed_and_removed_in_thousands(
     store: S3LogStore, client: Any, calls: list[str]
 ) -> None:

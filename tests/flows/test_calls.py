@@ -31,6 +31,7 @@ def test_a_job_under_load_costs_three_calls_and_nothing_for_running_a_second(fle
     assert bill.each("ecs.DescribeTasks") == 0
 
 
+@pytest.mark.soak
 def test_a_job_of_ten_minutes_costs_the_same_and_a_hundredth_of_each_look(fleet: Fleet) -> None:
     bill = bill_loaded(fleet, FEWER, long=True)
     assert_dear_at_most(bill, 3.5)  # so few leave the last batches of events half empty
@@ -43,6 +44,7 @@ def test_a_job_alone_costs_nine_calls(fleet: Fleet) -> None:
     assert bill.each("ecs.DescribeTasks") == 0
 
 
+@pytest.mark.soak
 def test_a_job_of_ten_minutes_alone_is_looked_at_twice_at_most(fleet: Fleet) -> None:
     bill = bill_idle(fleet, 1, long=True)
     assert_dear_at_most(bill, 9)

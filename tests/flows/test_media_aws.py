@@ -96,6 +96,7 @@ def test_a_demo_that_fails_names_its_logs_and_shows_the_end_of_the_one_that_tell
     assert str(log) in said.splitlines()[-1]
 
 
+@pytest.mark.soak
 def test_ctrl_c_ends_all_that_the_demo_started(tmp_path: Path) -> None:
     with demo(tmp_path) as (process, log):
         wait_until(lambda: "Spot takes" in said(process, log), "a task is interrupted", within=120)

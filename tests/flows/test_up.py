@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -183,9 +184,14 @@ def test_check_finds_attempts_at_a_place_without_a_worker_and_forgets_them_when_
     place = alone.until(message_id, "running")["attempts"][0]["place"]
     assert "a worker speaks to" in one_line(alone.call("check", "--forget-place", place))
     alone.down()
-    ended = alone.call("check", "--json")
-    findings = {each["subject"]: each for each in json.loads(ended.stdout)["findings"]}
-    assert ended.returncode == 1
+
+    def missed() -> Any:
+        """Return what is found: at once, or a minute later of a worker that could not say so."""
+        ended = alone.call("check", "--json")
+        return json.loads(ended.stdout) if ended.returncode == 1 else None
+
+    found = wait_until(missed, "the worker is missed", every=1)
+    findings = {each["subject"]: each for each in found["findings"]}
     assert place in findings["place"]["sentence"]
     assert findings["workers"]["level"] == "warning"
     forgotten = json.loads(alone.say("check", "--forget-place", place, "--json"))

@@ -18,7 +18,7 @@ from tests.ship.one_server import (
 )
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.soak, pytest.mark.docker, pytest.mark.timeout(1800)]
 
 LINES = 25
 NAP = f"""
