@@ -7,7 +7,6 @@ import io
 import re
 import signal
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -27,7 +26,7 @@ from tests.flows.pages import ROOT
 from tests.flows.place import Place, alone
 from tests.parts import need
 from tests.store.old_program import OldProgram, fill, rows_of, tables_of
-from tests.store.test_migrations import PROGRAM, empty_url
+from tests.store.test_migrations import empty_url, migrate_at_once
 from tests.stores import MariaDb
 from tests.waiting import wait_until
 
@@ -144,18 +143,7 @@ def test_four_migrate_at_once_twenty_times(empty_url: str) -> None:
         with closing(Store(empty_url, create=True)) as store:
             _empty(store)
             go_to(store, REVISIONS[turn % len(REVISIONS)])
-        working = [
-            subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, empty_url],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for _ in range(4)
-        ]
-        said = [each.communicate(timeout=300) for each in working]
-        assert [each.returncode for each in working] == [0] * 4, said
-        assert len({out for out, _ in said}) == 1, said
+        migrate_at_once(empty_url)
 
 
 def _empty(store: Store) -> None:
