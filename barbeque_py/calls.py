@@ -183,12 +183,14 @@ def log(
 
 
 class Reading:
-    """Reads one attempt's log page by page, to its present end or, followed, to its last line."""
+    """Reads one attempt's log page by page, to its present end or, followed, to its last line.
+
+    What has ended is read to its last line in any case: its log is stored a moment later.
+    """
 
     def __init__(self, message_id: str, attempt: int | None, *, follow: bool) -> None:
         self._id = message_id
         self._attempt = attempt
-        self._wait = _LOG_WAIT if follow else timedelta(0)
         self._follow = follow
         self._first = 0
         self._empty = 0
@@ -196,15 +198,15 @@ class Reading:
 
     def call(self) -> Call[Mapping[str, Any]]:
         """Return what is to be asked next."""
-        return log(
-            self._id, attempt=self._attempt, first=self._first, count=_LOG_PAGE, wait=self._wait
-        )
+        wait = _LOG_WAIT if self._follow else timedelta(0)
+        return log(self._id, attempt=self._attempt, first=self._first, count=_LOG_PAGE, wait=wait)
 
     def take(self, page: Mapping[str, Any]) -> list[LogLine]:
         """Return the answer's lines, and see whether there are more to come."""
         total, following = page.get("total"), page["next"]
         nothing_came = following == self._first
         at_end = total is not None and following >= total
+        self._follow = self._follow or bool(page.get("ended"))
         self._empty = self._empty + 1 if nothing_came and page.get("ended") else 0
         self.done = (
             (at_end or total is None) and bool(page["sealed"])

@@ -19,6 +19,9 @@ _PROGRESS_EVERY = 2.0
 _EMPTY_ROUNDS = 6
 """Empty waits after an attempt's end before its log is taken for complete without its seal."""
 
+_SEAL_PATIENCE = 60.0
+"""Seconds after an attempt's end in which its log should have been stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -42,15 +45,32 @@ class Tail:
         self._ticker = Ticker()
 
     def show(self, attempt: int | None) -> None:
-        """Print what is there of an attempt's log, the newest attempt's where None is named."""
-        first = self._first()
+        """Print what is there of an attempt's log, the newest attempt's where None is named.
+
+        Of an attempt that has ended all is printed: its log is stored a moment after its end.
+        """
+        attempt, first = self._await_seal(attempt), self._first()
         while True:
             page = self._page(attempt, first, wait=timedelta(0))
-            attempt = page["attempt"]
             self._print(page)
             if page["next"] == first or not self._goes_on(page):
                 return
             first = page["next"]
+
+    def _await_seal(self, attempt: int | None) -> int | None:
+        """Return which attempt is meant, once its log is complete, if nothing is to write to it."""
+        pause, until = Pause(), clock.monotonic() + _SEAL_PATIENCE
+        while True:
+            page = self._page(attempt, -1, wait=timedelta(0))
+            attempt = page["attempt"]
+            if page["sealed"] or not page.get("ended"):
+                return attempt
+            if clock.monotonic() >= until:
+                note(
+                    "the log is not stored yet (does a worker run?): its last lines may be missing"
+                )
+                return attempt
+            pause.sleep()
 
     def follow(self, attempt: int | None) -> dict[str, Any]:
         """Print attempt after attempt, from this one on, until the execution has ended.

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -49,9 +50,18 @@ class ClientRig(ABC):
 
     @abstractmethod
     def finish(
-        self, message_id: str, *, exit_code: int = 0, result: Any = None, log: Sequence[str] = ()
+        self,
+        message_id: str,
+        *,
+        exit_code: int = 0,
+        result: Any = None,
+        log: Sequence[str] = (),
+        late: bool = False,
     ) -> None:
-        """Let the running attempt end so; of the job AGAIN the first failure is not the end."""
+        """Let the running attempt end so; of the job AGAIN the first failure is not the end.
+
+        Its log is stored by then; when it is `late`, a moment after.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -112,7 +122,13 @@ class MemoryRig(ClientRig):
         self.memory.progress(message_id, percent, text)
 
     def finish(
-        self, message_id: str, *, exit_code: int = 0, result: Any = None, log: Sequence[str] = ()
+        self,
+        message_id: str,
+        *,
+        exit_code: int = 0,
+        result: Any = None,
+        log: Sequence[str] = (),
+        late: bool = False,
     ) -> None:
         job = self.memory.job(message_id)
         retrying = job.job == AGAIN and len(job.attempts) == 1
@@ -151,7 +167,13 @@ class HttpRig(ClientRig):
         self.api.store.write(lambda tx: report(tx, told))
 
     def finish(
-        self, message_id: str, *, exit_code: int = 0, result: Any = None, log: Sequence[str] = ()
+        self,
+        message_id: str,
+        *,
+        exit_code: int = 0,
+        result: Any = None,
+        log: Sequence[str] = (),
+        late: bool = False,
     ) -> None:
         attempt = self._attempt(message_id)
         if result is not None:
@@ -160,10 +182,16 @@ class HttpRig(ClientRig):
             told = {attempt: Report(result=json.dumps(result))}
             self.api.store.write(lambda tx: report(tx, told))
         self.api.end(attempt, Fate(Reason.EXITED, exit_code))
-        lines = [f"2026-11-21T20:00:00.000001Z out {text}\n".encode() for text in log]
         execution = self.client.execution(message_id).facts
         number = len(execution["attempts"])
         prefix = attempt_prefix("media", execution["job"], self._own(message_id), number)
+        if late:
+            threading.Timer(0.5, self._store_log, (attempt, prefix, log)).start()
+        else:
+            self._store_log(attempt, prefix, log)
+
+    def _store_log(self, attempt: AttemptId, prefix: str, log: Sequence[str]) -> None:
+        lines = [f"2026-11-21T20:00:00.000001Z out {text}\n".encode() for text in log]
         self.api.parts.logs.put(prefix + LOG, [gzip.compress(b"".join(lines))])
         facts = {"log_lines": len(lines), "log_bytes": 1, "log_error_lines": 0}
         self.api.store.write(

@@ -118,6 +118,12 @@ def test_logs_are_read_line_by_line_and_followed_to_the_end(rig: ClientRig, clie
         assert {(line.stream, line.newline) for line in lines} == {("out", True)}
 
 
+def test_the_log_of_what_has_just_ended_is_whole(rig: ClientRig, client: Asking) -> None:
+    message_id = begun(rig)
+    rig.finish(message_id, log=["one", "two"], late=True)
+    assert [line.text for line in client.logs(message_id)] == ["one", "two"]
+
+
 def test_an_empty_log_ends(rig: ClientRig, client: Asking) -> None:
     message_id = begun(rig)
     rig.finish(message_id)
