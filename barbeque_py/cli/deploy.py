@@ -1,20 +1,22 @@
 """`barbeque deploy aws`: an installation in an AWS account, by CloudFormation."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from barbeque_py.cli.aws_changes import TITLES, carry_out, facts_of, rows_of
+from barbeque_py.cli.aws_inputs import Folder, Image, Said, SaidInFile, pinned, read_said
 from barbeque_py.cli.exits import Code, Failure
 from barbeque_py.cli.options import Json
 from barbeque_py.cli.screen import print_json, print_line, print_table
 from barbeque_py.cli.session import session_of
 
 if TYPE_CHECKING:
-    from barbeque_py.cli.aws_deployment import Deployment, Step
+    from barbeque_py.cli.aws_deployment import Deployment
     from barbeque_py.cli.aws_stacks import Change, Stacks
 
 deploy = typer.Typer(name="deploy", no_args_is_help=True, help="Bring an installation to a cloud.")
@@ -24,22 +26,6 @@ deploy.add_typer(aws)
 Name = Annotated[
     str,
     typer.Argument(metavar="INSTALLATION", help="Six of a-z and 0-9, as in prod01; it names all."),
-]
-Said = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A parameter; repeat it. Others stay."),
-]
-SaidInFile = Annotated[
-    Path | None,
-    typer.Option("--parameters", metavar="FILE", help="Parameters as YAML; --set wins."),
-]
-Image = Annotated[
-    str | None,
-    typer.Option(help="The image of barbeque_py, by tag or digest; it is pinned by its digest."),
-]
-Folder = Annotated[
-    Path | None,
-    typer.Option("--templates", metavar="FOLDER", help="Templates of your own in place of ours."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing: carry every change out.")]
 
@@ -65,20 +51,20 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what `apply` would change, and change nothing."""
-    with _opened(context, installation, folder, _read_said(said, file), image) as (stacks, now):
+    with _opened(context, installation, folder, read_said(said, file), image) as (stacks, now):
         steps = []
         for step in now.steps():
             steps.append(step)
             if step.proposal is not None:
                 stacks.withdraw(step.proposal)
     if as_json:
-        print_json([each for step in steps for each in _facts(step)])
+        print_json([each for step in steps for each in facts_of(step)])
         return
-    rows = [row for step in steps for row in _rows(step)]
+    rows = [row for step in steps for row in rows_of(step)]
     if not rows:
         print_line("nothing would change")
         return
-    print_table(("stack", "action", "resource", "type", "because of"), rows)
+    print_table(TITLES, rows)
 
 
 @aws.command("apply")
@@ -99,8 +85,8 @@ def apply(
     brought up to date by one task; if that fails, they stay as they are. Without an image yet, it
     ends with the address that the image is to be pushed to.
     """
-    with _opened(context, installation, folder, _read_said(said, file), image) as (stacks, now):
-        changed = _carry_out(stacks, now, now.steps, migrates=True, yes=yes, quiet=as_json)
+    with _opened(context, installation, folder, read_said(said, file), image) as (stacks, now):
+        changed = carry_out(stacks, now, now.steps, migrates=True, yes=yes, quiet=as_json)
         _end(installation, now, changed, as_json=as_json)
 
 
@@ -125,7 +111,7 @@ def rollback(
         if not as_json:
             print_line(f"back to what was deployed at {former['at']}")
         steps = lambda: now.back_to(former)  # noqa: E731 - asked for one by one
-        changed = _carry_out(stacks, now, steps, migrates=False, yes=yes, quiet=as_json)
+        changed = carry_out(stacks, now, steps, migrates=False, yes=yes, quiet=as_json)
         _end(installation, now, changed, as_json=as_json)
 
 
@@ -270,119 +256,8 @@ def _opened(
     except ValueError as error:
         raise Failure(f"the installation is {installation!r}: {error}", Code.USAGE) from None
     with closing(Stacks(installation, settings.aws_region)) as stacks:
-        pinned = None if image is None else _pinned(image)
-        yield stacks, Deployment(installation, stacks, templates(folder), said, image=pinned)
-
-
-def _pinned(image: str) -> str:
-    from barbeque_py.images import is_pinned, with_digest
-    from barbeque_py.wiring import digest_of
-
-    if is_pinned(image):
-        return image
-    digest = digest_of(image)
-    if digest is None:
-        raise Failure(f"nobody tells what {image} is now: name it by its digest, NAME@sha256:...")
-    return with_digest(image, digest)
-
-
-def _read_said(said: Sequence[str] | None, file: Path | None) -> dict[str, str]:
-    found = {} if file is None else _read_file(file)
-    for each in said or ():
-        name, equals, value = each.partition("=")
-        if not equals:
-            raise Failure(f"--set {each}: write NAME=VALUE", Code.USAGE)
-        found[name] = value
-    return found
-
-
-def _read_file(file: Path) -> dict[str, str]:
-    import yaml
-
-    try:
-        read = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise Failure(f"{file} can't be read: {error}", Code.USAGE) from None
-    plain = (str, int, float, bool)
-    if not isinstance(read, dict) or not all(isinstance(each, plain) for each in read.values()):
-        raise Failure(f"{file} is no list of NAME: VALUE, one a line", Code.USAGE)
-    return {str(name): _text(value) for name, value in read.items()}
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _carry_out(
-    stacks: "Stacks",
-    now: "Deployment",
-    steps: "Callable[[], Iterator[Step]]",
-    *,
-    migrates: bool,
-    yes: bool,
-    quiet: bool,
-) -> "list[Change]":
-    """Show, ask and do, stack by stack; return what was changed."""
-    from barbeque_py.cli.aws_templates import KEPT
-
-    done: list[Change] = []
-    moved = False
-    tell: Callable[[str], None] = (lambda _: None) if quiet else print_line
-    for step in steps():
-        part, proposal = step.template.name, step.proposal
-        if proposal is None:
-            tell(f"{part:<9} is as it should be")
-            continue
-        try:
-            _show_and_ask(step, yes=yes, quiet=quiet)
-            if part == "services" and migrates:
-                _migrate(stacks, now, tell)
-        except (Failure, typer.Abort):
-            stacks.withdraw(proposal)
-            raise
-        stacks.carry_out(proposal, tell)
-        if part in KEPT:
-            stacks.protect(part)
-        now.look(part, anew=True)
-        moved = True
-        done += proposal.changes
-        if part == "data" and not now.has_image:
-            break
-    if moved and now.look("services") is not None:
-        now.record()
-    return done
-
-
-def _show_and_ask(step: "Step", *, yes: bool, quiet: bool) -> None:
-    from barbeque_py.cli.aws_templates import KEPT
-
-    assert step.proposal is not None
-    if not quiet:
-        print_table(("stack", "action", "resource", "type", "because of"), _rows(step))
-    lost = [each.name for each in step.proposal.changes if each.loses]
-    if step.template.name in KEPT and lost and not step.proposal.makes:
-        raise Failure(
-            f"{', '.join(lost)} would be replaced or removed, and hold data or are what it stands "
-            "on: take the parameter back, or carry that out by hand in CloudFormation"
-        )
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise Failure("nobody can be asked here: look at `plan`, then say --yes", Code.USAGE)
-    typer.confirm(f"Change {step.template.name}?", abort=True)
-
-
-def _migrate(stacks: "Stacks", now: "Deployment", tell: Callable[[str], None]) -> None:
-    from barbeque_py.cli.aws_one_off import run_once
-
-    values = now.values()
-    tell("the database is brought up to date")
-    code = run_once(values["Migrate"], values, stacks.region, tell)
-    if code:
-        raise Failure(
-            f"`migrate` ended with {code}, so the services stay as they are: what it wrote is in "
-            f"the log group {values['ServiceLogs']}"
-        )
+        digest = None if image is None else pinned(image)
+        yield stacks, Deployment(installation, stacks, templates(folder), said, image=digest)
 
 
 def _end(
@@ -411,26 +286,3 @@ def _require_name(installation: str, confirmed: str | None, what: str) -> None:
         confirmed = str(typer.prompt(f"{what}. Type the installation's name"))
     if confirmed != installation:
         raise Failure(f"{confirmed!r} is not {installation}: nothing was deleted", Code.USAGE)
-
-
-def _facts(step: "Step") -> list[dict[str, str]]:
-    if step.proposal is not None:
-        return [each.facts() for each in step.proposal.changes]
-    names = ("stack", "action", "name", "type", "because")
-    return [dict(zip(names, map(str, row), strict=True)) for row in _rows(step)]
-
-
-def _rows(step: "Step") -> list[tuple[str, ...]]:
-    """Return a row for each change; of a stack that waits for another, all that it may make."""
-    if step.proposal is not None:
-        return [
-            (each.stack, each.action, each.name, each.type, each.because)
-            for each in step.proposal.changes
-        ]
-    if not step.waits_for:
-        return []
-    part, after = step.template.name, f"known when {step.waits_for} is there"
-    return [
-        (part, "may add" if "Condition" in each else "add", name, each["Type"], after)
-        for name, each in step.template.resources.items()
-    ]
