@@ -18,7 +18,8 @@ import pytest
 
 from barbeque_py.store import Store
 from barbeque_py.store.schema import migrate
-from barbeque_py.store.tables import installation, metadata
+from barbeque_py.store.tables import metadata
+from barbeque_py.store.tables.definitions import installation
 from tests import mariadb as mariadb_server
 from tests.parts import missing
 

@@ -16,7 +16,7 @@ from barbeque_py.store import Store, Tx, attempts
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
-from barbeque_py.store.tables import attempts as table
+from barbeque_py.store.tables.runs import attempts as table
 from barbeque_py.task_log import log_of_task
 from barbeque_py.watched import Watching
 from tests.cloud.rig import REGION, CloudProcess

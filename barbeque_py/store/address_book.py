@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select, update
 
 from barbeque_py.notices import Hear, User
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import address_book
+from barbeque_py.store.tables.posts import address_book
 
 
 def get(tx: Tx, app: str, user_id: str) -> User | None:

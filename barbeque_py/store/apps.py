@@ -14,15 +14,15 @@ from barbeque_py.backoff import RetryPolicy
 from barbeque_py.store import limits
 from barbeque_py.store.database import Tx
 from barbeque_py.store.prepared import Prepared
-from barbeque_py.store.tables import (
-    Instant,
+from barbeque_py.store.tables.columns import Instant
+from barbeque_py.store.tables.definitions import (
     apps,
-    failing,
     installation,
     job_definitions,
     queues,
     revisions,
 )
+from barbeque_py.store.tables.posts import failing
 
 
 def installation_name(tx: Tx) -> str:

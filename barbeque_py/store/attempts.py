@@ -14,7 +14,8 @@ from barbeque_py.images import is_pinned
 from barbeque_py.outcomes import Reason
 from barbeque_py.store.bulk import insert_each
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import Instant, attempts
+from barbeque_py.store.tables.columns import Instant
+from barbeque_py.store.tables.runs import attempts
 
 LIVE = (AttemptState.STARTING, AttemptState.RUNNING)
 

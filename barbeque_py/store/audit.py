@@ -10,7 +10,7 @@ from sqlalchemy import Select, insert, select
 from barbeque_py import strict_json
 from barbeque_py.identity import Identity
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import audit
+from barbeque_py.store.tables.people import audit
 
 _LONGEST = 60_000
 """Characters of JSON that a row keeps of either side: what the smallest column holds."""

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, func, insert, select, update
 
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import bulk_changes, executions
+from barbeque_py.store.tables.runs import bulk_changes, executions
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from barbeque_py.store.attempts import NOBODY
 from barbeque_py.store.attempts import add as add_attempts
 from barbeque_py.store.attempts import new_row as new_attempt
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import executions, retries
+from barbeque_py.store.tables.runs import executions, retries
 
 
 @dataclass(frozen=True, slots=True)

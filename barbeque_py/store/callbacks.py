@@ -10,7 +10,7 @@ from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.ids import AttemptId
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import callback_lines, callbacks
+from barbeque_py.store.tables.runs import callback_lines, callbacks
 
 LOG_LIMIT = 16 * 1024 * 1024
 """Bytes that an attempt may write, in all."""

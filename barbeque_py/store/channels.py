@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from barbeque_py.notices import Channel, NoticeState
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import notices
+from barbeque_py.store.tables.posts import notices
 
 _LOOKED_AT = 200
 """The newest of each state are looked at."""

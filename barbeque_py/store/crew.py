@@ -14,7 +14,7 @@ from barbeque_py.store.database import Tx
 from barbeque_py.store.limits import Limit
 from barbeque_py.store.pauses import Pause
 from barbeque_py.store.quotas import Level
-from barbeque_py.store.tables import attempts
+from barbeque_py.store.tables.runs import attempts
 from barbeque_py.store.workers import Worker
 
 _PLACE = "place:"

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.broker import Delivery
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import dead_messages
+from barbeque_py.store.tables.posts import dead_messages
 
 
 @dataclass(frozen=True, slots=True)

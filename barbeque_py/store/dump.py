@@ -37,7 +37,9 @@ from barbeque_py.errors import NotEmpty
 from barbeque_py.store.database import Store, translated
 from barbeque_py.store.revision import known_revisions
 from barbeque_py.store.schema import alone, config
-from barbeque_py.store.tables import Instant, installation, metadata
+from barbeque_py.store.tables import metadata
+from barbeque_py.store.tables.columns import Instant
+from barbeque_py.store.tables.definitions import installation
 
 _BUFFER = 50
 """Rows that a MySQL server sends at once: one may have 16 MiB."""

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, func, insert, select
 
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import editions
+from barbeque_py.store.tables.definitions import editions
 
 APPLY, CONSOLE = "apply", "console"
 """How a definition is changed."""

@@ -18,7 +18,8 @@ from barbeque_py.store.bulk import insert_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.executions import Execution
 from barbeque_py.store.prepared import Prepared
-from barbeque_py.store.tables import attempts, endings
+from barbeque_py.store.tables.history import endings
+from barbeque_py.store.tables.runs import attempts
 
 
 @dataclass(frozen=True, slots=True)

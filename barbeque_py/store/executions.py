@@ -12,7 +12,8 @@ from barbeque_py.executions import MOVES, Stage, State
 from barbeque_py.store.bulk import insert_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.prepared import Prepared
-from barbeque_py.store.tables import Instant, executions, retries
+from barbeque_py.store.tables.columns import Instant
+from barbeque_py.store.tables.runs import executions, retries
 
 Columns = Mapping[str, Any]
 

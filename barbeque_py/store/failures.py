@@ -14,15 +14,14 @@ from barbeque_py.ids import AttemptId
 from barbeque_py.store.database import Tx
 from barbeque_py.store.lists import Page
 from barbeque_py.store.rollups import Span, start_of
-from barbeque_py.store.tables import (
-    attempts,
-    executions,
+from barbeque_py.store.tables.history import (
     failure_hours,
     failure_members,
     failure_users,
     failures,
     unsorted_failures,
 )
+from barbeque_py.store.tables.runs import attempts, executions
 
 UNSEALED = timedelta(minutes=10)
 """How long the log of a failure is waited for."""

@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from barbeque_py.ids import AttemptId
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import attempts
+from barbeque_py.store.tables.runs import attempts
 
 SHORTEST_HANDLE = 12
 """Characters: how short Docker writes the id of a container."""

@@ -15,14 +15,9 @@ from barbeque_py.notices import NoticeState
 from barbeque_py.store import pauses, quotas, workers
 from barbeque_py.store.database import Tx
 from barbeque_py.store.queries import WAITING, oldest_on
-from barbeque_py.store.tables import (
-    dead_messages,
-    executions,
-    messages,
-    notices,
-    outbox,
-    queues,
-)
+from barbeque_py.store.tables.definitions import queues
+from barbeque_py.store.tables.posts import dead_messages, messages, notices, outbox
+from barbeque_py.store.tables.runs import executions
 
 MOST = 100_000
 """Where counts end."""

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 
 from barbeque_py.broker import Delivery, Parcel
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import messages
+from barbeque_py.store.tables.posts import messages
 
 
 def put(tx: Tx, queue: str, parcels: Sequence[Parcel]) -> None:

@@ -17,7 +17,7 @@ from barbeque_py.store import executions as rows
 from barbeque_py.store.bulk import add_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.prepared import Prepared
-from barbeque_py.store.tables import limits
+from barbeque_py.store.tables.fleet import limits
 
 _OF_A_KEY = 1
 """Of the executions with the same key one runs at a time, until an operator says otherwise."""

@@ -17,7 +17,8 @@ from barbeque_py.errors import RequestError
 from barbeque_py.executions import Stage, State
 from barbeque_py.store import narrowing
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import executions, failure_members, tags
+from barbeque_py.store.tables.history import failure_members
+from barbeque_py.store.tables.runs import executions, tags
 
 MOST = 200
 """Rows on one page."""

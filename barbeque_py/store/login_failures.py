@@ -6,7 +6,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import login_failures as rows
+from barbeque_py.store.tables.people import login_failures as rows
 
 WINDOW = timedelta(minutes=15)
 

@@ -17,7 +17,8 @@ from barbeque_py.store.attempts import LIVE, NEVER, NOBODY, mark_running
 from barbeque_py.store.bulk import change_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.prepared import Prepared
-from barbeque_py.store.tables import Instant, attempts, executions
+from barbeque_py.store.tables.columns import Instant
+from barbeque_py.store.tables.runs import attempts, executions
 
 Columns = Mapping[str, Any]
 

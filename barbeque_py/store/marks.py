@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import marks
+from barbeque_py.store.tables.people import marks
 
 STAR = ""
 """The tag of a job that is starred."""

@@ -11,7 +11,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from barbeque_py.comparisons import Comparison, Sign
-from barbeque_py.store.tables import Instant, attempts, executions
+from barbeque_py.store.tables.columns import Instant
+from barbeque_py.store.tables.runs import attempts, executions
 
 Clause = ColumnElement[bool]
 

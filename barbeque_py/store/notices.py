@@ -20,7 +20,7 @@ from barbeque_py.notices import (
     Occasion,
 )
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import deliveries, failing, notices, outbox
+from barbeque_py.store.tables.posts import deliveries, failing, notices, outbox
 
 MOST = 200
 """How many notices a list has at most."""

@@ -21,7 +21,7 @@ from sqlalchemy.dialects import mysql, sqlite
 from barbeque_py.store.bulk import change_each, insert_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.prepared import Prepared
-from barbeque_py.store.tables import outbox
+from barbeque_py.store.tables.posts import outbox
 
 
 @dataclass(frozen=True, slots=True)

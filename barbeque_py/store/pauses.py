@@ -15,7 +15,7 @@ from sqlalchemy.dialects import mysql, sqlite
 from barbeque_py.store import executions as rows
 from barbeque_py.store import limits
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import pauses
+from barbeque_py.store.tables.fleet import pauses
 
 ROOM = "room:"
 """What the scopes that can be paused begin with: `room:PLACE/SIZE`."""

@@ -10,13 +10,9 @@ from sqlalchemy import Select, func, select
 from barbeque_py.executions import Stage, State
 from barbeque_py.store import limits, ready
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import (
-    dead_messages,
-    executions,
-    job_definitions,
-    messages,
-    queues,
-)
+from barbeque_py.store.tables.definitions import job_definitions, queues
+from barbeque_py.store.tables.posts import dead_messages, messages
+from barbeque_py.store.tables.runs import executions
 
 _GROUPS = 20
 """Priorities and apps whose first execution is looked at for the oldest of a queue."""

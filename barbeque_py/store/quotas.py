@@ -12,7 +12,7 @@ from barbeque_py.executor import Quota
 from barbeque_py.store.bulk import change_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.prepared import Prepared
-from barbeque_py.store.tables import quotas
+from barbeque_py.store.tables.fleet import quotas
 
 _PENALTY = 0.5
 """Seconds for which nobody draws after AWS said "not so fast": its bucket is emptier than ours."""

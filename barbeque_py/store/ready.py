@@ -11,7 +11,7 @@ from sqlalchemy import Integer, bindparam, select
 from barbeque_py.executions import Stage
 from barbeque_py.store.database import Tx
 from barbeque_py.store.prepared import Prepared
-from barbeque_py.store.tables import executions
+from barbeque_py.store.tables.runs import executions
 
 
 def waiting_groups(

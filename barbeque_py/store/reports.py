@@ -10,7 +10,7 @@ from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.ids import AttemptId
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import reports
+from barbeque_py.store.tables.runs import reports
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from sqlalchemy import delete, select
 from barbeque_py.executions import Stage
 from barbeque_py.store import failures, tags
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import attempts, dead_messages, executions, reports, retries
+from barbeque_py.store.tables.posts import dead_messages
+from barbeque_py.store.tables.runs import attempts, executions, reports, retries
 
 
 @dataclass(frozen=True, slots=True)

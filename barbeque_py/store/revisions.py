@@ -10,7 +10,8 @@ from barbeque_py.apps import Revision
 from barbeque_py.executions import AttemptState, State
 from barbeque_py.outcomes import Reason
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import apps, attempts, executions, revisions
+from barbeque_py.store.tables.definitions import apps, revisions
+from barbeque_py.store.tables.runs import attempts, executions
 from barbeque_py.verdicts import Outcomes
 
 _COLUMNS = [revisions.c[each.name] for each in fields(Revision)]

@@ -13,7 +13,7 @@ from barbeque_py import histogram
 from barbeque_py.histogram import Histogram
 from barbeque_py.store.database import Tx
 from barbeque_py.store.prepared import Prepared
-from barbeque_py.store.tables import rollups
+from barbeque_py.store.tables.history import rollups
 
 ALL = ""
 """In place of a job, all of its app; in place of an app, all of them."""

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 from barbeque_py.clock import rfc3339
 from barbeque_py.schedules import CatchUp, Clockwork, Overlap, Schedule, times_after
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import schedules
+from barbeque_py.store.tables.definitions import schedules
 
 LOOK_AGAIN = timedelta(seconds=1)
 """After what time it is looked again whether the run before has ended."""

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from barbeque_py.errors import ConfigurationError, StoreUnavailable
 from barbeque_py.store.database import Store, translated
 from barbeque_py.store.revision import MIGRATIONS
-from barbeque_py.store.tables import installation
+from barbeque_py.store.tables.definitions import installation
 
 _LOCK = "barbeque-migrate"
 _PATIENCE = 50

@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from barbeque_py.roles import Grants, read_grants, write_grants
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import login_links, sessions
+from barbeque_py.store.tables.people import login_links, sessions
 
 IDLE = timedelta(hours=8)
 LONGEST = timedelta(days=7)

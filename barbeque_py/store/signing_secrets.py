@@ -7,7 +7,8 @@ from sqlalchemy import delete, insert, or_, select, update
 
 from barbeque_py.signing import new_secret
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import apps, signing_secrets
+from barbeque_py.store.tables.definitions import apps
+from barbeque_py.store.tables.posts import signing_secrets
 
 
 @dataclass(frozen=True, slots=True)

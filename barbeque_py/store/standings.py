@@ -11,8 +11,8 @@ from barbeque_py.ids import attempt_id
 from barbeque_py.store import apps, attempts, dead, limits, pauses, quotas, ready, workers
 from barbeque_py.store.database import Tx
 from barbeque_py.store.executions import Execution
-from barbeque_py.store.tables import attempts as tries
-from barbeque_py.store.tables import executions
+from barbeque_py.store.tables.runs import attempts as tries
+from barbeque_py.store.tables.runs import executions
 from barbeque_py.store.workers import Worker
 from barbeque_py.waiting import (
     FullLimit,

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select, update
 
 from barbeque_py.apps import Subscription
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import subscriptions
+from barbeque_py.store.tables.definitions import subscriptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import executions, tags
+from barbeque_py.store.tables.runs import executions, tags
 
 
 def record(tx: Tx, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import task_definitions
+from barbeque_py.store.tables.fleet import task_definitions
 
 _rows = task_definitions
 

@@ -9,7 +9,7 @@ from sqlalchemy import insert, or_, select, update
 
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import tokens
+from barbeque_py.store.tables.people import tokens
 
 USE_KEPT = timedelta(minutes=1)
 """How exactly the time of a token's last use is kept."""

@@ -9,14 +9,9 @@ from sqlalchemy import func, select
 from barbeque_py.executions import State
 from barbeque_py.notices import NoticeState
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import (
-    attempts,
-    dead_messages,
-    executions,
-    metadata,
-    notices,
-    outbox,
-)
+from barbeque_py.store.tables import metadata
+from barbeque_py.store.tables.posts import dead_messages, notices, outbox
+from barbeque_py.store.tables.runs import attempts, executions
 
 _MOST = 50
 _LOOKED_AT = 1_000

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select, update
 from barbeque_py.executions import AttemptState
 from barbeque_py.store.attempts import Attempt, read
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import attempts
+from barbeque_py.store.tables.runs import attempts
 
 BATCH = 100
 """How many one look takes in: as many as one call tells of."""

@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, select, update
 
 from barbeque_py.roles import Grants, read_grants, write_grants
 from barbeque_py.store.database import Tx
-from barbeque_py.store.tables import users
+from barbeque_py.store.tables.people import users
 
 
 @dataclass(frozen=True, slots=True)

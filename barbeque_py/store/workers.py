@@ -11,7 +11,7 @@ from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store.database import Tx
 from barbeque_py.store.prepared import Prepared
-from barbeque_py.store.tables import duties, workers
+from barbeque_py.store.tables.fleet import duties, workers
 
 ALIVE = timedelta(seconds=60)
 """A worker that was not seen for this long is taken for dead in reports (never for starts)."""

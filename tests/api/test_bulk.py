@@ -12,7 +12,7 @@ from barbeque_py.apps import App
 from barbeque_py.identity import EVERYBODY, Scope
 from barbeque_py.issue import Wish, issue
 from barbeque_py.store import Store, Tx, apps
-from barbeque_py.store.tables import audit
+from barbeque_py.store.tables.people import audit
 from barbeque_py.wake import Bell
 from tests.api.served import (
     FAILURE,

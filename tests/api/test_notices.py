@@ -10,7 +10,8 @@ from barbeque_py.apps import App
 from barbeque_py.notices import Channel, NoticeState
 from barbeque_py.store import Tx, apps, notices
 from barbeque_py.store import outbox as errands
-from barbeque_py.store.tables import audit, outbox
+from barbeque_py.store.tables.people import audit
+from barbeque_py.store.tables.posts import outbox
 from barbeque_py.tell import Tail, put, tell
 from tests.api.served import FAILURE, Running, error_code, make_ready
 from tests.notices.samples import a_notice

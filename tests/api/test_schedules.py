@@ -139,7 +139,7 @@ def test_run_runs_it_now_whatever_the_clock_says(small_api: Running) -> None:
 
 
 def audited(store: Store) -> list[str]:
-    audit = tables.audit
+    audit = tables.people.audit
     query = select(audit.c.action).where(audit.c.app == "media", audit.c.action.like("schedule.%"))
     return [row.action for row in store.read(lambda tx: tx.execute(query).all())]
 

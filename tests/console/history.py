@@ -156,7 +156,7 @@ def _fail(tx: Tx, line: str, number: int) -> None:
         counted=True,
         log_error=line,
     )
-    tx.execute(insert(tables.attempts).values(ended))
+    tx.execute(insert(tables.runs.attempts).values(ended))
     failures.leave_unsorted(tx, [own])
     found = Unsorted(
         attempt=own,

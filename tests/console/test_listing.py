@@ -73,7 +73,7 @@ def test_what_matches_is_a_file_that_no_spreadsheet_runs(
     monkeypatch.setattr(lists, "MOST", 2)
     place.enqueue(queue="slow")
     made = [place.enqueue() for _ in range(5)]
-    naming = tables.executions.update().values(user_id='=1+1, "x"')
+    naming = tables.runs.executions.update().values(user_id='=1+1, "x"')
     place.store.write(lambda tx: tx.execute(naming))
     place.settle(place.start(), Fate(Reason.EXITED, 3))
     table = browser.get("/executions/export.csv?queue=default")

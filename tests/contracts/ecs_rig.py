@@ -190,7 +190,7 @@ class EcsRig:
         self.store.write(lambda tx: attempts.add(tx, [row]))
 
     def _change(self, launch: Launch, **values: Any) -> None:
-        change = tables.attempts.update().where(tables.attempts.c.id == launch.attempt)
+        change = tables.runs.attempts.update().where(tables.runs.attempts.c.id == launch.attempt)
         self.store.write(lambda tx: tx.execute(change.values(**values)))
 
 

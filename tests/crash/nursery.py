@@ -98,16 +98,16 @@ def _settle_then_tell(fuse: Fuse) -> Callable[..., bool]:
         rows = station.store.write(lambda tx: _take_away(tx, told))
         if rows:
             fuse.reach("between commit and effect")
-            station.store.write(lambda tx: tx.execute(insert(tables.outbox), rows))
+            station.store.write(lambda tx: tx.execute(insert(tables.posts.outbox), rows))
         return done
 
     return settle_all
 
 
 def _take_away(tx: Tx, subjects: Iterable[str]) -> list[dict[str, Any]]:
-    which = tables.outbox.c.subject.in_(list(subjects))
-    rows = [dict(row._mapping) for row in tx.execute(tables.outbox.select().where(which))]
-    tx.execute(delete(tables.outbox).where(which))
+    which = tables.posts.outbox.c.subject.in_(list(subjects))
+    rows = [dict(row._mapping) for row in tx.execute(tables.posts.outbox.select().where(which))]
+    tx.execute(delete(tables.posts.outbox).where(which))
     return rows
 
 

@@ -24,7 +24,8 @@ from barbeque_py.store import Store
 from barbeque_py.store.dump import LEFT_OUT, Shape, fill, snapshot
 from barbeque_py.store.revision import check_schema
 from barbeque_py.store.schema import config
-from barbeque_py.store.tables import Instant, metadata
+from barbeque_py.store.tables import metadata
+from barbeque_py.store.tables.columns import Instant
 from tests.flows.place import BARBEQUE
 from tests.stores import MariaDb, make_sqlite
 from tests.waiting import wait_until

@@ -347,10 +347,12 @@ class Seen:
     """All rows, as one transaction sees them."""
 
     def __init__(self, tx: Tx) -> None:
-        self.executions = [rows.read(row) for row in tx.execute(tables.executions.select())]
+        self.executions = [rows.read(row) for row in tx.execute(tables.runs.executions.select())]
         self.attempts = [
             attempts.read(row)
-            for row in tx.execute(tables.attempts.select().order_by(tables.attempts.c.number))
+            for row in tx.execute(
+                tables.runs.attempts.select().order_by(tables.runs.attempts.c.number)
+            )
         ]
         self.limits = {each.scope: each for each in limits.read_all(tx)}
 
@@ -385,7 +387,7 @@ def empty(store: Store) -> None:
 
     def forget(tx: Tx) -> None:
         for table in tables.metadata.tables.values():
-            if table is not tables.installation:
+            if table is not tables.definitions.installation:
                 tx.execute(table.delete())
 
     store.write(forget)

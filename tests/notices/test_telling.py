@@ -218,7 +218,7 @@ def test_one_that_nobody_took_for_a_day_is_given_up_and_can_be_sent_again(
 
 def age(office: Office, kept: Kept, by: timedelta) -> None:
     """Have the notice wait for so long already."""
-    made = update(tables.notices).where(tables.notices.c.id == kept.id)
+    made = update(tables.posts.notices).where(tables.posts.notices.c.id == kept.id)
     office.store.write(lambda tx: tx.execute(made.values(made_at=tx.now - by)))
 
 

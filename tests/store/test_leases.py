@@ -182,7 +182,7 @@ def test_of_eight_that_want_a_new_duty_one_has_it(store: Store, other_store: Sto
         with ThreadPoolExecutor(8) as pool:
             chosen = [store, other_store] * 4
             assert sum(pool.map(duty, chosen, "abcdefgh")) == 1
-        store.write(lambda tx: tx.execute(tables.duties.delete()))
+        store.write(lambda tx: tx.execute(tables.fleet.duties.delete()))
 
 
 def test_a_worker_is_alive_for_a_minute_after_it_was_seen(store: Store) -> None:

@@ -83,7 +83,9 @@ def test_the_history_is_taken_over_once(
     assert {each.imported for each in again.kinds.values()} == {0}
     assert counted(store, "attempts") == tries.imported
     assert former.ask("CHECKSUM TABLE barbeque_job_executions, barbeque_job_retries") == before
-    states = select(tables.executions.c.state, func.count()).group_by(tables.executions.c.state)
+    states = select(tables.runs.executions.c.state, func.count()).group_by(
+        tables.runs.executions.c.state
+    )
     found = dict(store.read(lambda tx: [tuple(row) for row in tx.execute(states)]))
     assert found == {"succeeded": 49 * share, "failed": 30 * share}
 

@@ -182,7 +182,9 @@ def test_what_is_done_is_forgotten_after_its_time_and_what_is_due_never(store: S
 
 def test_two_workers_never_have_the_same_thing(store: Store, other_store: Store) -> None:
     put(store, *[f"s{number:02}" for number in range(40)])
-    store.write(lambda tx: tx.execute(update(tables.outbox).values(owner=None, lease_until=None)))
+    store.write(
+        lambda tx: tx.execute(update(tables.posts.outbox).values(owner=None, lease_until=None))
+    )
 
     def work(number: int) -> list[str]:
         chosen = [store, other_store][number % 2]

@@ -84,7 +84,9 @@ def test_a_member_logs_in_is_known_and_leaves(store: Store) -> None:
     found = known(store, key)
     assert found.person.name == "ann@example.com"
     assert found.person.may(Scope.ENQUEUE)
-    digests = store.read(lambda tx: tx.execute(select(tables.sessions.c.digest)).scalars().all())
+    digests = store.read(
+        lambda tx: tx.execute(select(tables.people.sessions.c.digest)).scalars().all()
+    )
     assert key not in digests
     again = log_in(store, "ann@example.com", GOOD, Browser(HERE.origin, "", former=key))
     assert visit(store, key) is None, "the session of before goes on"
@@ -117,7 +119,9 @@ def test_a_session_ends_by_itself_and_with_its_owner(store: Store) -> None:
     store.write(lambda tx: sessions.see(tx, digest_))
     assert visit(store, key) is None, "older than 7 days"
     fresh = log_in(store, "ann@example.com", GOOD, HERE)
-    left = store.read(lambda tx: tx.execute(select(tables.sessions.c.digest)).scalars().all())
+    left = store.read(
+        lambda tx: tx.execute(select(tables.people.sessions.c.digest)).scalars().all()
+    )
     assert left == [members.digest_of(fresh)], "what is over is not forgotten"
     store.write(lambda tx: members.set_roles(tx, EVERYBODY, number, read_grants(["deployer"])))
     assert known(store, fresh).person.may(Scope.DEPLOY), "new roles wait for the next login"
@@ -151,13 +155,13 @@ def test_guessers_are_slowed_down_by_account_and_by_address(store: Store) -> Non
     assert log_in(store, "ann@example.com", GOOD, HERE), "four may fail"
     with pytest.raises(NotLetIn, match="is wrong"):
         log_in(store, "ann@example.com", "wrong", HERE)
-    rows = store.read(lambda tx: tx.execute(select(tables.login_failures)).all())
+    rows = store.read(lambda tx: tx.execute(select(tables.people.login_failures)).all())
     assert not any("ann" in row.scope for row in rows), "addresses that were typed are kept"
     origin = next(row.scope for row in rows if row.scope.startswith("origin"))
     store.write(
         lambda tx: tx.execute(
-            tables.login_failures.update()
-            .where(tables.login_failures.c.scope == origin)
+            tables.people.login_failures.update()
+            .where(tables.people.login_failures.c.scope == origin)
             .values(tries=50)
         )
     )

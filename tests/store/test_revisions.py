@@ -62,7 +62,7 @@ def run_once(store: Store, fate: Fate, prepare: Answering = ready) -> str:
 
 
 def audited(store: Store) -> list[str]:
-    query = select(tables.audit.c.action).order_by(tables.audit.c.id)
+    query = select(tables.people.audit.c.action).order_by(tables.people.audit.c.id)
     return [row.action for row in store.read(lambda tx: tx.execute(query).all())]
 
 

@@ -35,7 +35,7 @@ ASKED = [Reason.TIMED_OUT, Reason.CANCELLED]
 
 
 def outbox_of(store: Store) -> list[tuple[str, str]]:
-    query = select(tables.outbox.c.kind, tables.outbox.c.subject)
+    query = select(tables.posts.outbox.c.kind, tables.posts.outbox.c.subject)
     return store.read(lambda tx: [(row.kind, row.subject) for row in tx.execute(query)])
 
 
@@ -175,7 +175,7 @@ def test_a_job_whose_definition_is_gone_is_settled_by_the_defaults(store: Store)
     define(store)
     message_id = enqueue(store)
     attempt = claim_one(store)
-    store.write(lambda tx: tx.execute(tables.job_definitions.delete()))
+    store.write(lambda tx: tx.execute(tables.definitions.job_definitions.delete()))
     end(store, attempt, FAILURE)
     assert find(store, message_id).state is State.RETRYING
 

@@ -15,7 +15,8 @@ from barbeque_py.store import Store, Tx
 from barbeque_py.store import executions as rows
 from barbeque_py.store.bulk import change_each, insert_each
 from barbeque_py.store.prepared import Prepared
-from barbeque_py.store.tables import attempts, executions, limits
+from barbeque_py.store.tables.fleet import limits
+from barbeque_py.store.tables.runs import attempts, executions
 
 AT = datetime(2026, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 AWKWARD = [

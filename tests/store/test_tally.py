@@ -172,7 +172,7 @@ def test_two_that_count_and_are_killed_lose_nothing_and_count_nothing_twice(
         endings.add(tx, new)
 
     def left() -> int:
-        query = select(func.count()).select_from(tables.endings)
+        query = select(func.count()).select_from(tables.history.endings)
         return int(store.read(lambda tx: tx.execute(query).scalar_one()))
 
     store.write(leave)
@@ -269,7 +269,11 @@ def test_a_resolved_failure_that_comes_again_has_regressed_and_an_old_one_goes(
     assert groups(store) == []
     assert sums(store).ended == 0
     assert sums(store, span=Span.DAY).failed == 4, "days are kept twice as long"
-    tables_left = (tables.failure_members, tables.failure_users, tables.failure_hours)
+    tables_left = (
+        tables.history.failure_members,
+        tables.history.failure_users,
+        tables.history.failure_hours,
+    )
     for table in tables_left:
         query = select(func.count()).select_from(table)
         assert store.read(lambda tx, query=query: tx.execute(query).scalar_one()) == 0  # type: ignore[misc]

@@ -105,8 +105,8 @@ def an_execution(store: Store, **facts: Any) -> int:
 
 def set_columns(store: Store, number: int, **columns: Any) -> None:
     """Put an execution's row into a state that nothing else is asked about."""
-    one = tables.executions.c.id == number
-    store.write(lambda tx: tx.execute(update(tables.executions).where(one).values(**columns)))
+    one = tables.runs.executions.c.id == number
+    store.write(lambda tx: tx.execute(update(tables.runs.executions).where(one).values(**columns)))
 
 
 def row(store: Store, number: int) -> Execution:
@@ -125,7 +125,7 @@ def find(store: Store, message_id: str) -> Execution:
 
 def everything(store: Store) -> list[Execution]:
     """Return every execution, the oldest first."""
-    query = select(tables.executions).order_by(tables.executions.c.id)
+    query = select(tables.runs.executions).order_by(tables.runs.executions.c.id)
     return store.read(lambda tx: [rows.read(each) for each in tx.execute(query)])
 
 

@@ -86,7 +86,7 @@ class Hall:
 
     def end_all(self, state: State = State.SUCCEEDED) -> None:
         """Let every run have ended."""
-        change = update(tables.executions).values(state=state, stage="done")
+        change = update(tables.runs.executions).values(state=state, stage="done")
         self.store.write(lambda tx: tx.execute(change))
 
 
