@@ -5,7 +5,7 @@ from typing import Any
 
 from barbeque_py.executions import ENDED, Stage, State
 from barbeque_py.outcomes import Reason
-from barbeque_py.store import Tx, attempts, endings, limits, outbox
+from barbeque_py.store import Tx, endings, limits, outbox, stops
 from barbeque_py.store import executions as rows
 from barbeque_py.store.executions import Execution
 from barbeque_py.tell import errands_of_cancel
@@ -39,7 +39,7 @@ def cancel(tx: Tx, message_id: str, *, app: str = ANY_APP) -> Cancelled:
         return Cancelled.UNSEEN if execution.tombstone else Cancelled.TOO_LATE
     if execution.state is State.RUNNING:
         rows.request_cancel(tx, execution.id)
-        attempts.request_cancel(tx, execution.id)
+        stops.request_cancel(tx, execution.id)
         return Cancelled.REQUESTED
     _end_waiting(tx, execution)
     return Cancelled.AT_ONCE
@@ -57,7 +57,7 @@ def _end_waiting(tx: Tx, execution: Execution) -> None:
             "finished_at": tx.now,
         },
     )
-    attempts.call_off(tx, execution.id, Reason.CANCELLED)
+    stops.call_off(tx, execution.id, Reason.CANCELLED)
     outbox.put(tx, errands_of_cancel(tx, execution))
     endings.add(tx, [endings.of_cancel(tx, execution)])
     if execution.stage is Stage.READY:

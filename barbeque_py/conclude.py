@@ -15,7 +15,7 @@ from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason, Settlement
 from barbeque_py.reports import Report
 from barbeque_py.settle import Told, settle_all
-from barbeque_py.store import Tx, attempts, callbacks, lots
+from barbeque_py.store import Tx, attempts, callbacks, lots, stops
 from barbeque_py.store.attempts import Attempt
 
 
@@ -47,7 +47,7 @@ def hear_life(tx: Tx, attempt: AttemptId, text: str) -> Heard:
     if text:
         callbacks.write(tx, attempt, text)
     timeout = timedelta(seconds=_launch(found).timeout)
-    attempts.extend(tx, attempt, tx.now + timeout)
+    stops.extend(tx, attempt, tx.now + timeout)
     return Heard.TAKEN
 
 

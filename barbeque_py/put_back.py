@@ -2,7 +2,7 @@
 
 from barbeque_py.executions import Stage, State
 from barbeque_py.ids import AttemptId
-from barbeque_py.store import Tx, attempts, endings, limits, pauses
+from barbeque_py.store import Tx, attempts, endings, limits, pauses, stops
 from barbeque_py.store import executions as rows
 
 
@@ -24,7 +24,7 @@ def put_back(tx: Tx, attempt_id: AttemptId, *, owner: str, reason: str) -> bool:
             pauses.pause(tx, scope, reason)
     again = State.RETRYING if execution.counted else State.QUEUED
     if execution.cancel_requested_at is not None:
-        attempts.call_off(tx, execution.id, "cancelled")
+        stops.call_off(tx, execution.id, "cancelled")
         end = {"stage": Stage.DONE, "reason": "cancelled", "finished_at": tx.now}
         rows.move_from(tx, execution.id, [State.RUNNING], State.CANCELLED, set_=end)
         endings.add(tx, [endings.of_cancel(tx, execution)])

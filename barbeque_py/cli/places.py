@@ -6,7 +6,7 @@ from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.seal import seal
 from barbeque_py.settle import settle
-from barbeque_py.store import Tx, attempts, outbox, workers
+from barbeque_py.store import Tx, attempts, leases, outbox, workers
 from barbeque_py.wiring import Front
 
 
@@ -15,7 +15,7 @@ def abandoned(tx: Tx) -> dict[str, int]:
 
     None have where only logs wait to be sealed.
     """
-    places = {*attempts.live_places(tx), *outbox.places(tx)} - _served(tx)
+    places = {*leases.live_places(tx), *outbox.places(tx)} - _served(tx)
     return {place: len(attempts.live_at(tx, [place])) for place in sorted(places)}
 
 

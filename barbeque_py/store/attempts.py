@@ -1,12 +1,12 @@
-"""Attempts as rows: the claim on a launch, its lease, and how it ended."""
+"""Attempts as rows: claimed, seen running, waiting for capacity, and what their logs hold."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, case, or_, select, update
+from sqlalchemy import Row, bindparam, case, select, update
 
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
@@ -151,52 +151,6 @@ def live_at(tx: Tx, places: Sequence[str]) -> list[Attempt]:
     return [read(row) for row in tx.execute(query)]
 
 
-_JUST_CLAIMED = timedelta(seconds=5)
-"""How long a claim may take from its commit to the thread that starts it."""
-
-
-def unstarted_of(tx: Tx, owner: str) -> list[Attempt]:
-    """Return the owner's attempts that were claimed a while ago and not seen running since."""
-    query = select(attempts).where(
-        attempts.c.state == AttemptState.STARTING,
-        attempts.c.owner == owner,
-        attempts.c.claimed_at < tx.now - _JUST_CLAIMED,
-    )
-    return [read(row) for row in tx.execute(query)]
-
-
-def live_places(tx: Tx) -> list[str]:
-    """Return the places at which attempts have not ended."""
-    found = tx.execute(_LIVE_PLACES)
-    return sorted({row.place for row in found})
-
-
-_LIVE_PLACES = (
-    select(attempts.c.state, attempts.c.place).where(attempts.c.state.in_(LIVE)).distinct()
-)  # of each group in the index one row, where the place alone would take all of them
-
-
-def due_to_act(tx: Tx, places: Sequence[str], owner: str) -> list[Attempt]:
-    """Return running attempts, the owner's and nobody's, of which something is due now.
-
-    They are past their deadline, a cancel was asked for, or their grace is over.
-    """
-    asked = {"places": list(places), "now": tx.now, "owners": [owner, NOBODY]}
-    return [read(row) for row in tx.execute(_DUE_TO_ACT, asked)]
-
-
-_DUE_TO_ACT = (
-    select(attempts)
-    .where(
-        attempts.c.place.in_(bindparam("places", expanding=True)),
-        attempts.c.state == AttemptState.RUNNING,
-        attempts.c.act_at <= bindparam("now"),
-        attempts.c.owner.in_(bindparam("owners", expanding=True)),
-    )
-    .limit(100)
-)
-
-
 def mark_running(  # noqa: PLR0913 - what is known of a start
     tx: Tx,
     attempt: AttemptId,
@@ -233,66 +187,6 @@ _ACT_AT = case(
     else_=bindparam("deadline", type_=Instant()),
 )
 _MARK_RUNNING = _CHANGE_STARTING.values(act_at=_ACT_AT)
-
-
-def extend(tx: Tx, attempt: AttemptId, until: datetime) -> None:
-    """Give the running attempt time until then, unless it is being stopped."""
-    tx.execute(
-        update(attempts)
-        .where(
-            attempts.c.id == attempt,
-            attempts.c.state == AttemptState.RUNNING,
-            attempts.c.stop_requested_at.is_(None),
-            attempts.c.cancel_requested_at.is_(None),
-        )
-        .values(deadline_at=until, act_at=until)
-    )
-
-
-def request_stop(tx: Tx, attempt: AttemptId, reason: str, *, grace: timedelta) -> bool:
-    """Record why the attempt is being stopped, once; it is looked at again after the grace."""
-    recorded = tx.execute(
-        update(attempts)
-        .where(
-            attempts.c.id == attempt,
-            attempts.c.state.in_(LIVE),
-            attempts.c.stop_requested_at.is_(None),
-        )
-        .values(stop_reason=reason, stop_requested_at=tx.now, act_at=tx.now + grace)
-    )
-    return recorded.rowcount == 1
-
-
-def act_later(tx: Tx, attempt: Attempt, wait: timedelta) -> bool:
-    """Take the due action upon us and look again after `wait`; False when another was first."""
-    taken = tx.execute(
-        update(attempts)
-        .where(
-            attempts.c.id == attempt.id,
-            attempts.c.state == AttemptState.RUNNING,
-            attempts.c.act_at == attempt.act_at,
-        )
-        .values(act_at=tx.now + wait)
-    )
-    return taken.rowcount == 1
-
-
-def request_cancel(tx: Tx, execution: int) -> None:
-    """Tell the execution's live attempt that it is to end."""
-    tx.execute(
-        update(attempts)
-        .where(attempts.c.execution == execution, attempts.c.state.in_(LIVE))
-        .values(cancel_requested_at=tx.now, act_at=tx.now)
-    )
-
-
-def call_off(tx: Tx, execution: int, reason: str) -> None:
-    """End the execution's attempt that waits for capacity: nothing of it runs."""
-    tx.execute(
-        update(attempts)
-        .where(attempts.c.execution == execution, attempts.c.state == AttemptState.WAITING)
-        .values(state=AttemptState.ENDED, reason=reason, finished_at=tx.now, request=None)
-    )
 
 
 def set_waiting(tx: Tx, attempt: AttemptId, owner: str, detail: str) -> bool:
@@ -342,74 +236,6 @@ def take_up(tx: Tx, attempt: AttemptId, values: Mapping[str, Any]) -> bool:
         )
     )
     return taken.rowcount == 1
-
-
-def renew(tx: Tx, owner: str, lease: timedelta) -> int:
-    """Renew every lease of this owner in one statement."""
-    renewed = tx.execute(
-        update(attempts)
-        .where(attempts.c.owner == owner, attempts.c.state.in_(LIVE))
-        .values(lease_until=tx.now + lease)
-    )
-    return renewed.rowcount
-
-
-def release(tx: Tx, owner: str, *, but: Sequence[AttemptId]) -> int:
-    """Give this owner's leases up, so that another worker adopts the attempts at once."""
-    released = tx.execute(
-        update(attempts)
-        .where(attempts.c.owner == owner, attempts.c.state.in_(LIVE), attempts.c.id.not_in(but))
-        .values(lease_until=tx.now)
-    )
-    return released.rowcount
-
-
-def take_over(
-    tx: Tx,
-    places: Sequence[str],
-    owner: str,
-    lease: timedelta,
-    *,
-    dead_owners: Sequence[str] = (),
-    started: bool = False,
-) -> list[Attempt]:
-    """Take over up to 50 live attempts at these places whose lease has ended.
-
-    Of running ones, those of owners known to be dead too: nobody can start them any more, so only
-    their log waits for somebody. With `started` none that may still have to be started.
-    """
-    orphaned = and_(
-        attempts.c.state == AttemptState.RUNNING, attempts.c.owner.in_(list(dead_owners))
-    )
-    free = or_(attempts.c.lease_until <= tx.now, orphaned)
-    states = [AttemptState.RUNNING] if started else LIVE
-    query = (
-        select(attempts)
-        .where(attempts.c.place.in_(list(places)), attempts.c.state.in_(states), free)
-        .limit(50)
-        .with_for_update(skip_locked=True)
-    )
-    found = [read(row) for row in tx.execute(query)]
-    for attempt in found:
-        tx.execute(
-            update(attempts)
-            .where(attempts.c.id == attempt.id)
-            .values(owner=owner, epoch=attempt.epoch + 1, lease_until=tx.now + lease)
-        )
-    return found
-
-
-def owners_at(tx: Tx, places: Sequence[str]) -> list[str]:
-    """Return who owns live attempts at these places."""
-    found = tx.execute(_LIVE_OWNERS)
-    return sorted({row.owner for row in found if row.place in places})
-
-
-_LIVE_OWNERS = (
-    select(attempts.c.state, attempts.c.place, attempts.c.owner)
-    .where(attempts.c.state.in_(LIVE))
-    .distinct()
-)
 
 
 def record_seal(tx: Tx, attempt: AttemptId, facts: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ from barbeque_py.ids import AttemptId, new_message_id
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.retry import retry
 from barbeque_py.start import Claim, scopes_of
-from barbeque_py.store import Store, Tx, attempts, limits, tables
+from barbeque_py.store import Store, Tx, attempts, leases, limits, stops, tables
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
@@ -213,7 +213,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(attempt=claims, reason=st.sampled_from([Reason.TIMED_OUT, Reason.CANCELLED]))
     def stop(self, attempt: AttemptId, reason: Reason) -> None:
-        if self.store.write(lambda tx: attempts.request_stop(tx, attempt, reason, grace=LEASE)):
+        if self.store.write(lambda tx: stops.request_stop(tx, attempt, reason, grace=LEASE)):
             self.lives[attempt[:36]].stop = reason
 
     @rule(message_id=ids)
@@ -264,16 +264,16 @@ class Lives(RuleBasedStateMachine):
 
     @rule(owner=st.sampled_from("abc"))
     def take_over(self, owner: str) -> None:
-        found = self.store.write(lambda tx: attempts.take_over(tx, [PLACE], owner, LEASE))
+        found = self.store.write(lambda tx: leases.take_over(tx, [PLACE], owner, LEASE))
         for each in found:
             after = self._look(each.id)
             assert each.lease_until <= now() + self.store.shift < after.lease_until
             assert (after.owner, after.epoch) == (owner, each.epoch + 1)
-        assert self.store.write(lambda tx: attempts.take_over(tx, [PLACE], "d", LEASE)) == []
+        assert self.store.write(lambda tx: leases.take_over(tx, [PLACE], "d", LEASE)) == []
 
     @rule(owner=st.sampled_from("abc"))
     def renew(self, owner: str) -> None:
-        self.store.write(lambda tx: attempts.renew(tx, owner, LEASE))
+        self.store.write(lambda tx: leases.renew(tx, owner, LEASE))
 
     @rule(scope=SCOPES, most=st.sampled_from([None, 0, 1, 2, 5]))
     def limit(self, scope: str, most: int | None) -> None:

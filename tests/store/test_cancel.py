@@ -11,7 +11,7 @@ from barbeque_py.executions import Stage, State
 from barbeque_py.ids import new_message_id
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.retry import retry
-from barbeque_py.store import Store, Tx, attempts, dead
+from barbeque_py.store import Store, Tx, dead, stops
 from tests.store.world import (
     FAILURE,
     PLACE,
@@ -93,7 +93,7 @@ def test_a_running_execution_keeps_state_and_slot_until_its_fate_is_known(store:
     assert (found.state, found.stage) == (State.RUNNING, Stage.ACTIVE)
     assert found.cancel_requested_at is not None
     assert counters(store) == before
-    due = store.read(lambda tx: attempts.due_to_act(tx, [PLACE], "worker-1"))
+    due = store.read(lambda tx: stops.due_to_act(tx, [PLACE], "worker-1"))
     assert [each.id for each in due] == [attempt]
     end(store, attempt, Fate(Reason.EXITED, exit_code=143))
     assert find(store, message_id).state is State.CANCELLED

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
-from barbeque_py.store import Store, Tx, attempts, tables, workers
+from barbeque_py.store import Store, Tx, attempts, leases, stops, tables, workers
 from tests.store.world import (
     LEASE,
     PLACE,
@@ -32,7 +32,7 @@ def take_over(
     store: Store, owner: str = "worker-2", *, place: str = PLACE, dead: tuple[str, ...] = ()
 ) -> list[AttemptId]:
     def take(tx: Tx) -> list[AttemptId]:
-        found = attempts.take_over(tx, [place], owner, LEASE, dead_owners=dead)
+        found = leases.take_over(tx, [place], owner, LEASE, dead_owners=dead)
         return [each.id for each in found]
 
     return store.write(take)
@@ -44,7 +44,7 @@ def test_a_drained_worker_takes_over_only_what_nobody_can_have_to_start(store: S
     later(store, seconds=91)
 
     def take(tx: Tx) -> list[AttemptId]:
-        found = attempts.take_over(tx, [PLACE], "worker-2", LEASE, started=True)
+        found = leases.take_over(tx, [PLACE], "worker-2", LEASE, started=True)
         return [each.id for each in found]
 
     assert store.write(take) == [running]
@@ -58,7 +58,7 @@ def look(store: Store, attempt: AttemptId) -> attempts.Attempt:
 
 
 def renew(store: Store, owner: str = "worker-1") -> int:
-    return store.write(lambda tx: attempts.renew(tx, owner, LEASE))
+    return store.write(lambda tx: leases.renew(tx, owner, LEASE))
 
 
 def test_an_attempt_is_taken_over_only_after_its_lease(store: Store) -> None:
@@ -104,7 +104,7 @@ def test_an_ended_attempt_is_neither_renewed_nor_taken_over(store: Store) -> Non
 
 def test_a_released_attempt_is_adopted_at_once_but_for_those_under_way(store: Store) -> None:
     kept, given = claimed(store, 2)
-    released = store.write(lambda tx: attempts.release(tx, "worker-1", but=[kept]))
+    released = store.write(lambda tx: leases.release(tx, "worker-1", but=[kept]))
     assert released == 1
     assert take_over(store) == [given]
 
@@ -122,8 +122,8 @@ def test_nobody_takes_over_what_is_at_another_place(store: Store) -> None:
     (attempt,) = claimed(store)
     later(store, days=1)
     assert take_over(store, place="there") == []
-    assert store.read(attempts.live_places) == [PLACE]
-    assert store.read(lambda tx: attempts.owners_at(tx, [PLACE])) == ["worker-1"]
+    assert store.read(leases.live_places) == [PLACE]
+    assert store.read(lambda tx: leases.owners_at(tx, [PLACE])) == ["worker-1"]
     assert take_over(store) == [attempt]
 
 
@@ -146,7 +146,7 @@ def test_a_stop_is_asked_for_once_and_a_start_seen_once(store: Store) -> None:
     assert mark_running(store, attempt)
     assert not mark_running(store, attempt)
     assert look(store, attempt).state is AttemptState.RUNNING
-    ask = lambda tx: attempts.request_stop(tx, attempt, "timed out", grace=LEASE)  # noqa: E731 - twice
+    ask = lambda tx: stops.request_stop(tx, attempt, "timed out", grace=LEASE)  # noqa: E731 - twice
     assert store.write(ask)
     assert not store.write(ask)
     end(store, attempt, SUCCESS)

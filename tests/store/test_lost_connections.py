@@ -15,7 +15,7 @@ from barbeque_py.executions import AttemptState, State
 from barbeque_py.ids import AttemptId
 from barbeque_py.seal import seal_all
 from barbeque_py.settle import Told, settle_all
-from barbeque_py.store import Store, Tx, attempts, limits, lots, outbox
+from barbeque_py.store import Store, Tx, attempts, leases, limits, lots, outbox
 from barbeque_py.store.lots import Start
 from tests.store.world import (
     FAILURE,
@@ -120,7 +120,7 @@ def test_a_claim_whose_commit_was_cut_off_is_found_again(
         first = claim_some(store, 2)
     rest = claim_some(store, 4)
     later(store, seconds=6)
-    resumed = store.read(lambda tx: attempts.unstarted_of(tx, "worker-1"))
+    resumed = store.read(lambda tx: leases.unstarted_of(tx, "worker-1"))
     assert len(first) == 2
     assert len(rest) == (0 if after_it else 2)
     assert sorted(each.id[:36] for each in resumed) == sorted(ids), "each has one attempt"

@@ -27,6 +27,7 @@ from barbeque_py.store import (
     failures,
     gauges,
     lanes,
+    leases,
     limits,
     lists,
     lots,
@@ -41,6 +42,7 @@ from barbeque_py.store import (
     revisions,
     rollups,
     standings,
+    stops,
     tags,
     troubles,
     unchecked,
@@ -130,13 +132,13 @@ PLANS: list[tuple[str, Work]] = [
     ("outcomes, first", lambda tx: revisions.outcomes(tx, 1, most=100, newest=False)),
     ("outcomes, newest", lambda tx: revisions.outcomes(tx, 1, most=100, newest=True)),
     ("attempts known", lambda tx: attempts.known(tx, TRIES)),
-    ("live places", attempts.live_places),
-    ("owners at", lambda tx: attempts.owners_at(tx, [PLACE])),
-    ("unstarted of", lambda tx: attempts.unstarted_of(tx, OWNER)),
-    ("renew", lambda tx: attempts.renew(tx, OWNER, MINUTE)),
-    ("release", lambda tx: attempts.release(tx, OWNER, but=TRIES)),
-    ("take over", lambda tx: attempts.take_over(tx, [PLACE], "b", MINUTE, dead_owners=["c"])),
-    ("due to act", lambda tx: attempts.due_to_act(tx, [PLACE], OWNER)),
+    ("live places", leases.live_places),
+    ("owners at", lambda tx: leases.owners_at(tx, [PLACE])),
+    ("unstarted of", lambda tx: leases.unstarted_of(tx, OWNER)),
+    ("renew", lambda tx: leases.renew(tx, OWNER, MINUTE)),
+    ("release", lambda tx: leases.release(tx, OWNER, but=TRIES)),
+    ("take over", lambda tx: leases.take_over(tx, [PLACE], "b", MINUTE, dead_owners=["c"])),
+    ("due to act", lambda tx: stops.due_to_act(tx, [PLACE], OWNER)),
     ("unchecked", lambda tx: unchecked.take(tx, [PLACE], age=MINUTE, at_latest=DAY)),
     ("live scopes", attempts.live_scopes),
     ("outbox any due", lambda tx: outbox.any_due(tx, but=["log/1"])),
@@ -414,8 +416,8 @@ def test_a_statement_walks_its_index(large: Store, name: str) -> None:
 
 def test_renewing_touches_no_attempt_that_nobody_attends_to(large: Store) -> None:
     def renew(tx: Tx) -> None:
-        assert attempts.renew(tx, OWNER, MINUTE) == 50
-        assert len(attempts.due_to_act(tx, [PLACE], OWNER)) == 10
+        assert leases.renew(tx, OWNER, MINUTE) == 50
+        assert len(stops.due_to_act(tx, [PLACE], OWNER)) == 10
         raise Undone
 
     with pytest.raises(Undone):

@@ -11,7 +11,7 @@ from barbeque_py.executions import AttemptState, Stage, State
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.settle import SEAL, settle
-from barbeque_py.store import Store, attempts, tables
+from barbeque_py.store import Store, attempts, stops, tables
 from tests.store.world import (
     FAILURE,
     LEASE,
@@ -40,7 +40,7 @@ def outbox_of(store: Store) -> list[tuple[str, str]]:
 
 
 def stop(store: Store, attempt: AttemptId, reason: Reason) -> bool:
-    return store.write(lambda tx: attempts.request_stop(tx, attempt, reason, grace=LEASE))
+    return store.write(lambda tx: stops.request_stop(tx, attempt, reason, grace=LEASE))
 
 
 def test_a_success_ends_everything_at_once(store: Store) -> None:
@@ -197,7 +197,7 @@ def test_a_deadline_and_a_cancel_make_an_attempt_due_to_stop(store: Store) -> No
     assert not mark_running(store, long), "it is known to be running"
     for seconds, due in ((0, set()), (61, {short}), (3600, {short, long})):
         store.shift = timedelta(seconds=seconds)
-        found = store.read(lambda tx: attempts.due_to_act(tx, [PLACE], "worker-1"))
+        found = store.read(lambda tx: stops.due_to_act(tx, [PLACE], "worker-1"))
         assert {each.id for each in found} == due
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from barbeque_py import clock
-from barbeque_py.store import Tx, attempts, workers
+from barbeque_py.store import Tx, leases, workers
 from barbeque_worker.relay import Relay
 from barbeque_worker.station import Station
 
@@ -25,7 +25,7 @@ class Heartbeat:
         asked_at = clock.monotonic()
 
         def renew(tx: Tx) -> None:
-            attempts.renew(tx, station.owner, station.lease.length)
+            leases.renew(tx, station.owner, station.lease.length)
             workers.see(tx, station.owner, place, self._queues, version=self._version)
 
         station.store.write(renew)

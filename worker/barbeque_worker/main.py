@@ -13,7 +13,7 @@ from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.errors import OutsideError
 from barbeque_py.intake import Intake
 from barbeque_py.shipment import Shipping
-from barbeque_py.store import Tx, attempts, limits, outbox, workers
+from barbeque_py.store import Tx, leases, limits, outbox, workers
 from barbeque_py.wake import Ear
 from barbeque_py.wiring import Parts
 from barbeque_worker.capacity import Capacity
@@ -175,7 +175,7 @@ class Worker:
         under_way = [each for section in self._sections for each in section.launcher.under_way]
 
         def resign(tx: Tx) -> None:
-            attempts.release(tx, owner, but=under_way)
+            leases.release(tx, owner, but=under_way)
             outbox.release(tx, owner)
             workers.leave(tx, owner)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from barbeque_py import clock, metrics
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
-from barbeque_py.store import Tx, attempts, limits, outbox, workers
+from barbeque_py.store import Tx, attempts, leases, limits, outbox, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_worker.launching import Launcher
@@ -65,7 +65,7 @@ class Rescue:
         because the heartbeat renews it, so nobody else may take it up.
         """
         station = self._station
-        live = station.store.read(lambda tx: attempts.unstarted_of(tx, station.owner))
+        live = station.store.read(lambda tx: leases.unstarted_of(tx, station.owner))
         for attempt in live:
             if station.executor.serves(attempt.place):
                 self._launcher.resume(attempt)
@@ -109,8 +109,8 @@ class Rescue:
 
 
 def _take_over(tx: Tx, station: Station, places: Sequence[str]) -> list[Attempt]:
-    dead = [owner for owner in attempts.owners_at(tx, places) if is_dead(owner)]
-    return attempts.take_over(
+    dead = [owner for owner in leases.owners_at(tx, places) if is_dead(owner)]
+    return leases.take_over(
         tx,
         places,
         station.owner,

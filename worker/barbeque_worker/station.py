@@ -16,7 +16,7 @@ from barbeque_py.logstore import LogStore
 from barbeque_py.settle import Told, settle_all
 from barbeque_py.shipment import Shipping
 from barbeque_py.start import Claimant
-from barbeque_py.store import Store, Tx, attempts, outbox
+from barbeque_py.store import Store, Tx, leases, outbox
 from barbeque_worker.capacity import Capacity
 
 _FRESH = 5.0
@@ -63,7 +63,7 @@ class Places:
 
     def _served(self) -> list[str]:
         if clock.monotonic() - self._read_at >= _FRESH:
-            known = self._store.read(lambda tx: {*attempts.live_places(tx), *outbox.places(tx)})
+            known = self._store.read(lambda tx: {*leases.live_places(tx), *outbox.places(tx)})
             known.discard(self._executor.place())
             self._others = sorted(place for place in known if self._executor.serves(place))
             self._read_at = clock.monotonic()

@@ -13,7 +13,7 @@ from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.report import report
 from barbeque_py.reports import Report
 from barbeque_py.settle import Told
-from barbeque_py.store import Tx, attempts, lots, quotas, unchecked
+from barbeque_py.store import Tx, attempts, lots, quotas, stops, unchecked
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.lots import Begun
 from barbeque_worker.launching import Launcher
@@ -94,9 +94,7 @@ class Watch:
         """Stop what is past its deadline or was cancelled; return how long to rest."""
         station = self._station
         places = station.places.current()
-        for attempt in station.store.read(
-            lambda tx: attempts.due_to_act(tx, places, station.owner)
-        ):
+        for attempt in station.store.read(lambda tx: stops.due_to_act(tx, places, station.owner)):
             self._stop(attempt)
         return _ENFORCE
 
@@ -205,14 +203,14 @@ class Watch:
         if attempt.stop_requested_at is None:
             if store.write(lambda tx: _request_stop(tx, attempt, reason)):
                 executor.stop(attempt.id, kill=False)
-        elif store.write(lambda tx: attempts.act_later(tx, attempt, _KILL_AGAIN)):
+        elif store.write(lambda tx: stops.act_later(tx, attempt, _KILL_AGAIN)):
             executor.stop(attempt.id, kill=True)
 
 
 def _request_stop(tx: Tx, attempt: Attempt, reason: Reason) -> bool:
     launch = _launch(attempt)
     grace = timedelta(seconds=launch.grace)
-    asked = attempts.request_stop(tx, attempt.id, reason, grace=grace)
+    asked = stops.request_stop(tx, attempt.id, reason, grace=grace)
     if asked:
         quotas.spend(tx, [each for each in launch.quotas if each.stops], 1)
     return asked
