@@ -15,7 +15,9 @@ from barbeque_py.logstore import LogStore
 from barbeque_py.retry import retry
 from barbeque_py.store import Store, Tx, audit, bulk_changes, lists, retention
 from barbeque_py.store.bulk_changes import BulkChange
-from barbeque_py.store.lists import Entry, Filter
+from barbeque_py.store.entries import Entry
+from barbeque_py.store.filters import Filter
+from barbeque_py.store.pages import Page
 
 MOST = 100_000
 """Executions that one request may change."""
@@ -73,11 +75,11 @@ def step(store: Store, logs: LogStore, number: int, wanted: Filter) -> BulkChang
     return store.write(lambda tx: _change(tx, change, batch.rows, top=batch.next))
 
 
-def _look(tx: Tx, number: int, wanted: Filter) -> tuple[BulkChange, lists.Page[Entry]]:
+def _look(tx: Tx, number: int, wanted: Filter) -> tuple[BulkChange, Page[Entry]]:
     change = bulk_changes.get(tx, number)
     assert change is not None, "bulk changes are never deleted"
     if change.top is None:
-        return change, lists.Page([], None)
+        return change, Page([], None)
     asked = subject_to(Action(change.action), wanted)
     return change, lists.newest(tx, asked, before=change.top, most=_BATCH)
 

@@ -9,7 +9,8 @@ from typing import Any
 import re2
 
 from barbeque_py.errors import BadPattern
-from barbeque_py.log_reading import Block, Log
+from barbeque_py.found_logs import Block
+from barbeque_py.log_reading import Log
 from barbeque_py.log_text import bare
 from barbeque_py.logs import Line, read_line, split_line, stream_of
 

@@ -20,7 +20,7 @@ from barbeque_py.bulk import MOST, Action, begin, step, subject_to
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.store import bulk_changes, lists
 from barbeque_py.store.bulk_changes import BulkChange
-from barbeque_py.store.lists import Filter
+from barbeque_py.store.filters import Filter
 
 _PATH = "/v2/job_executions/bulk"
 _TURN = 5.0

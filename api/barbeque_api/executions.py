@@ -28,8 +28,10 @@ from barbeque_py.identity import Identity, Scope
 from barbeque_py.ids import AttemptId
 from barbeque_py.store import Tx, attempts, lists, notices, reports
 from barbeque_py.store.attempts import Attempt
+from barbeque_py.store.entries import Entry
 from barbeque_py.store.executions import Execution
-from barbeque_py.store.lists import Entry, Filter, Page
+from barbeque_py.store.filters import Filter
+from barbeque_py.store.pages import Page
 from barbeque_py.store.reports import Reported
 from barbeque_py.waiting import Waiting
 

@@ -18,7 +18,7 @@ from barbeque_py.executions import State
 from barbeque_py.identity import Identity
 from barbeque_py.options import read_instant
 from barbeque_py.store import lists
-from barbeque_py.store.lists import Filter
+from barbeque_py.store.filters import SHORTEST_PREFIX, Filter
 
 # Left to itself pydantic takes a number for seconds since 1970.
 _Instant = Annotated[AwareDatetime, BeforeValidator(read_instant)]
@@ -65,7 +65,7 @@ class Asked(BaseModel):
     id: (
         Annotated[
             str,
-            StringConstraints(pattern=f"^[0-9a-f-]{{{lists.SHORTEST_PREFIX},36}}$"),
+            StringConstraints(pattern=f"^[0-9a-f-]{{{SHORTEST_PREFIX},36}}$"),
         ]
         | None
     ) = None

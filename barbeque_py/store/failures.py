@@ -12,7 +12,7 @@ from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.ids import AttemptId
 from barbeque_py.store.database import Tx
-from barbeque_py.store.lists import Page
+from barbeque_py.store.pages import Page
 from barbeque_py.store.rollups import Span, start_of
 from barbeque_py.store.tables.history import (
     failure_hours,

@@ -21,7 +21,7 @@ from barbeque_py.clock import rfc3339
 from barbeque_py.identity import Scope
 from barbeque_py.store import Tx, audit
 from barbeque_py.store.audit import Entry, Wanted
-from barbeque_py.store.lists import Page
+from barbeque_py.store.pages import Page
 
 MOST_EXPORTED = 100_000
 """Rows of one export; the newest."""

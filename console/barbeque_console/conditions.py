@@ -16,8 +16,7 @@ from barbeque_console.tongue import gettext
 from barbeque_py.comparisons import Comparison, compare_duration, compare_whole
 from barbeque_py.durations import parse_duration
 from barbeque_py.executions import State
-from barbeque_py.store import lists
-from barbeque_py.store.lists import Filter
+from barbeque_py.store.filters import SHORTEST_PREFIX, Filter
 
 NAMES = (
     *("state", "app", "job", "queue", "user", "tag", "since", "until", "id", "status"),
@@ -171,7 +170,7 @@ def _prefix(value: str, now: datetime) -> str:
     del now
     if not _PREFIX.fullmatch(value):
         sentence = gettext("An id begins with at least %s characters of 0-9, a-f and -.")
-        raise Misread(sentence % lists.SHORTEST_PREFIX, 0, value)
+        raise Misread(sentence % SHORTEST_PREFIX, 0, value)
     return value
 
 

@@ -20,7 +20,8 @@ from barbeque_py.identity import Scope
 from barbeque_py.ids import attempt_id
 from barbeque_py.store import Tx, attempts, lists
 from barbeque_py.store.attempts import Attempt
-from barbeque_py.store.lists import Entry, Filter
+from barbeque_py.store.entries import Entry
+from barbeque_py.store.filters import Filter
 
 MOST = 100_000
 """Executions in one file."""

@@ -24,8 +24,9 @@ from barbeque_py.executions import State
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.store import Tx, audit, bulk_changes, failures, lists
 from barbeque_py.store import attempts as tries
+from barbeque_py.store.entries import Entry
 from barbeque_py.store.failures import Group, Standing
-from barbeque_py.store.lists import Entry, Filter
+from barbeque_py.store.filters import Filter
 from barbeque_py.store.rollups import Span, start_of
 
 _HOURS = 48

@@ -39,8 +39,9 @@ from barbeque_py.ids import new_message_id
 from barbeque_py.messages import JobMessage, Options
 from barbeque_py.schedules import times_after
 from barbeque_py.store import Tx, apps, audit, failures, lists, marks, rollups, schedules
+from barbeque_py.store.entries import Entry
 from barbeque_py.store.failures import Group, Standing
-from barbeque_py.store.lists import Entry, Filter
+from barbeque_py.store.filters import Filter
 from barbeque_py.store.marks import STAR
 from barbeque_py.store.rollups import Span, Sums, start_of
 from barbeque_py.store.schedules import Scheduled

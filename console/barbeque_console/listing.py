@@ -20,7 +20,10 @@ from barbeque_py.identity import Scope
 from barbeque_py.ids import AttemptId, attempt_id
 from barbeque_py.store import Tx, apps, attempts, lists, queries, workers
 from barbeque_py.store.attempts import Attempt
-from barbeque_py.store.lists import Counted, Entry, Filter
+from barbeque_py.store.entries import Entry
+from barbeque_py.store.filters import Filter
+from barbeque_py.store.lists import Counted
+from barbeque_py.store.pages import Page
 from barbeque_py.store.queries import Counts
 
 MOST_COUNTED = 10_000
@@ -177,7 +180,7 @@ def _read_list(tx: Tx, asked: _Asked, own: frozenset[str] | None) -> _List:
 
 
 def _read_stretch(tx: Tx, wanted: Filter, asked: _Asked) -> Stretch[Entry]:
-    def older(before: int | None, most: int) -> lists.Page[Entry]:
+    def older(before: int | None, most: int) -> Page[Entry]:
         if before is None and asked.top is not None:
             before = asked.top + 1
         return lists.newest(tx, wanted, before=before, most=most)

@@ -35,8 +35,8 @@ from barbeque_py.errors import NoAddress, UnknownApp, UnknownNotice
 from barbeque_py.identity import Scope
 from barbeque_py.notices import Channel, Event, NoticeState
 from barbeque_py.store import Tx, channels, notices
-from barbeque_py.store.lists import Page
 from barbeque_py.store.notices import Kept
+from barbeque_py.store.pages import Page
 
 _ONCE_MORE = (NoticeState.DELIVERED, NoticeState.REFUSED, NoticeState.GIVEN_UP)
 """What can be sent again; of the others one waits already, and some have no address."""

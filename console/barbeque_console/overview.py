@@ -31,7 +31,7 @@ from barbeque_py.store import (
 )
 from barbeque_py.store.channels import Health
 from barbeque_py.store.failures import Group, Standing
-from barbeque_py.store.lists import Filter
+from barbeque_py.store.filters import Filter
 from barbeque_py.store.lots import Origin
 from barbeque_py.store.queries import Counts
 from barbeque_py.store.rollups import ALL, Span, Sums, start_of

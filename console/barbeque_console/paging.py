@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
-from barbeque_py.store.lists import Page
+from barbeque_py.store.pages import Page
 
 ROWS = 50
 """On one page."""

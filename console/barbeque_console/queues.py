@@ -13,7 +13,7 @@ from barbeque_py.identity import Scope
 from barbeque_py.resend import can_be_sent
 from barbeque_py.store import Tx, dead, queries
 from barbeque_py.store.dead import DeadMessage
-from barbeque_py.store.lists import Page
+from barbeque_py.store.pages import Page
 
 _BODY_SHOWN = 2_000
 """Characters of a dead message's body on the page."""

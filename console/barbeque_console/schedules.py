@@ -20,7 +20,8 @@ from barbeque_py.identity import Scope
 from barbeque_py.schedules import times_after
 from barbeque_py.store import Tx, lists
 from barbeque_py.store import schedules as rows
-from barbeque_py.store.lists import Entry, Filter
+from barbeque_py.store.entries import Entry
+from barbeque_py.store.filters import Filter
 from barbeque_py.store.schedules import Scheduled
 
 _LISTED, _SHOWN = 3, 10

@@ -16,6 +16,7 @@ from barbeque_py.ids import message_id_of
 from barbeque_py.roles import Person
 from barbeque_py.store import Tx, apps, finding, lists, queries
 from barbeque_py.store import executions as rows
+from barbeque_py.store.filters import Filter
 
 _MOST = 200
 """Characters that are looked for."""
@@ -81,7 +82,7 @@ def _by_id(tx: Tx, text: str, who: Person) -> str | None:
         return f"/job_executions/{numbered.message_id}"
     if not _PREFIX.fullmatch(text):
         return None
-    begun = lists.newest(tx, lists.Filter(prefix=text), most=1).rows
+    begun = lists.newest(tx, Filter(prefix=text), most=1).rows
     if not begun or not who.may(Scope.READ, begun[0].app):
         return None
     return f"/job_executions/{begun[0].message_id}"

@@ -15,7 +15,8 @@ from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, chosen_app, jobs_seen, needs
 from barbeque_py.identity import Scope
 from barbeque_py.store import Tx, lists
-from barbeque_py.store.lists import Entry, Filter
+from barbeque_py.store.entries import Entry
+from barbeque_py.store.filters import Filter
 
 RANGES = {
     "1h": timedelta(hours=1),

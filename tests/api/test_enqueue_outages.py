@@ -13,7 +13,7 @@ import pytest
 from barbeque_py.identity import EVERYBODY, Scope
 from barbeque_py.issue import Wish, issue
 from barbeque_py.store import Store, lists
-from barbeque_py.store.lists import Filter
+from barbeque_py.store.filters import Filter
 from tests.api.served import JOB, Running, define, error_code, parts_of, serving
 from tests.contracts.sqs_rig import SqsRig, cloud_sqs
 from tests.stores import MariaDb, opened

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from barbeque_py.store import Store, Tx, lists
-from barbeque_py.store.lists import Filter
+from barbeque_py.store.filters import Filter
 from tests.api.served import FAILURE, JOB, Running, compact, error_code, make_ready
 
 LARGE = {"text": "x" * 200_000}

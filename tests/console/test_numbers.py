@@ -9,7 +9,7 @@ from barbeque_console.jobs import message_of, render
 from barbeque_py.executions import State
 from barbeque_py.store import audit, failures, lanes, lists
 from barbeque_py.store.failures import Standing
-from barbeque_py.store.lists import Filter
+from barbeque_py.store.filters import Filter
 from tests.console.history import SCHEMA, fill_numbers
 from tests.console.rigs import Place
 

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from barbeque_py.executions import State
 from barbeque_py.store import Store, Tx, lists, rollups
-from barbeque_py.store.lists import Filter
+from barbeque_py.store.filters import Filter
 from barbeque_py.store.rollups import Span, start_of
 from tests.asking import open_client
 from tests.console.rigs import place_on, serve_console

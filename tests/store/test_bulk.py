@@ -11,7 +11,7 @@ from barbeque_py.executions import State
 from barbeque_py.logstores.directory import DirectoryLogStore
 from barbeque_py.store import Store, attempts, bulk_changes, lists
 from barbeque_py.store.bulk_changes import BulkChange
-from barbeque_py.store.lists import Filter
+from barbeque_py.store.filters import Filter
 from tests.store.world import (
     SUCCESS,
     attempts_of,

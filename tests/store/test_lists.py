@@ -14,7 +14,8 @@ from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.prune import prune
 from barbeque_py.store import Store, lists
 from barbeque_py.store.executions import Execution
-from barbeque_py.store.lists import STATUSES, Counted, Filter
+from barbeque_py.store.filters import STATUSES, Filter
+from barbeque_py.store.lists import Counted
 from tests.store.world import SUCCESS as DONE
 from tests.store.world import (
     a_body,

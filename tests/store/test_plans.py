@@ -27,6 +27,7 @@ from barbeque_py.store import (
     failures,
     gauges,
     lanes,
+    leads,
     leases,
     limits,
     lists,
@@ -49,7 +50,7 @@ from barbeque_py.store import (
 )
 from barbeque_py.store import executions as rows
 from barbeque_py.store.failures import Failed, Standing, Unsorted
-from barbeque_py.store.lists import Filter
+from barbeque_py.store.filters import Filter
 from barbeque_py.store.notices import Kept
 from barbeque_py.store.outbox import Kind
 from barbeque_py.store.rollups import Span
@@ -243,15 +244,15 @@ PLANS: list[tuple[str, Work]] = [
 MANY = {
     **dict.fromkeys(
         ("list since", "list until", "list error", "list job everywhere", "list app and queue"),
-        2 * lists.WINDOW + FEW,  # one window, to find its end and to look through it
+        2 * leads.WINDOW + FEW,  # one window, to find its end and to look through it
     ),
-    "list retried": 4 * lists.WINDOW + FEW,  # a window of the queued and one of the running
-    "list exit": 3 * lists.WINDOW + FEW,  # and the last attempt of each
-    "list long": 2 * lists.WINDOW + FEW,
-    "list text": lists.WINDOW + FEW,  # a shorter window, for its messages are read
-    "count near": 6 * lists.WINDOW + FEW,
-    "list tags": 3 * lists.WINDOW + FEW,  # and the other tag of each
-    "count": 2 * lists.WINDOW + FEW,
+    "list retried": 4 * leads.WINDOW + FEW,  # a window of the queued and one of the running
+    "list exit": 3 * leads.WINDOW + FEW,  # and the last attempt of each
+    "list long": 2 * leads.WINDOW + FEW,
+    "list text": leads.WINDOW + FEW,  # a shorter window, for its messages are read
+    "count near": 6 * leads.WINDOW + FEW,
+    "list tags": 3 * leads.WINDOW + FEW,  # and the other tag of each
+    "count": 2 * leads.WINDOW + FEW,
     "why: ready": 21_000,  # counts what comes first, up to 10,000 of each kind
     "why: held": 11_000,
     "why: who holds it": 10_300,  # every live attempt, when somebody asks

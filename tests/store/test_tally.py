@@ -36,7 +36,7 @@ from barbeque_py.store import (
     workers,
 )
 from barbeque_py.store.failures import Group, Standing
-from barbeque_py.store.lists import Filter
+from barbeque_py.store.filters import Filter
 from barbeque_py.store.rollups import ALL, Span, Sums, start_of
 from barbeque_py.tally import FAILURES, count, look_at
 from tests.store.world import (

@@ -140,7 +140,7 @@ def test_a_download_is_the_jobs_own_bytes_in_bounded_chunks(million: MemoryLogSt
 def test_an_index_of_many_blocks_finds_every_line(
     monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr("barbeque_py.log_reading._BLOCK", block)
+    monkeypatch.setattr("barbeque_py.found_logs._BLOCK", block)
     store = sealed_log([stored(number) for number in range(27_500)])
     for first in range(0, 27_500, 499):
         page = read_lines(store, PREFIX, first=first, count=1500)

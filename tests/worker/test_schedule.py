@@ -26,7 +26,8 @@ from barbeque_py.logstores.directory import DirectoryLogStore
 from barbeque_py.schedules import CatchUp, Overlap, Schedule
 from barbeque_py.store import Store, Tx, apps, lists, schedules, tables
 from barbeque_py.store import executions as rows
-from barbeque_py.store.lists import Entry, Filter
+from barbeque_py.store.entries import Entry
+from barbeque_py.store.filters import Filter
 from barbeque_py.store.schedules import Scheduled
 from barbeque_py.wake import Bell
 from barbeque_worker.schedule import Schedules
