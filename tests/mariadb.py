@@ -37,6 +37,8 @@ class MariaDb:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._data = folder / "data"
+        # A server that starts deletes every other's temporary tables where they share a folder.
+        self._temporary = f"--tmpdir={folder}"
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -111,6 +113,7 @@ class MariaDb:
             _program("mariadb-install-db"),
             "--no-defaults",
             f"--datadir={self._data}",
+            self._temporary,
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             *_as_root(),
@@ -130,6 +133,7 @@ class MariaDb:
             _program("mariadbd"),
             "--no-defaults",
             f"--datadir={self._data}",
+            self._temporary,
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             f"--socket={self._folder / 's'}",
