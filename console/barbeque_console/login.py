@@ -1,20 +1,19 @@
 """Coming in and leaving: the login page and its ways, and the page about oneself."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from barbeque_console.door import VIEWER, cookie_path
 from barbeque_console.forms import Form
-from barbeque_console.oidc import UNDER_WAY, OpenIdConnect
 from barbeque_console.pages import NOTICES, Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_console.refusals import Closed, Refusal
 from barbeque_console.rights import Router, asker, door_of, known, open_to_all, visitor_of
 from barbeque_py import members
-from barbeque_py.entrance import LINK, OIDC, PROXY, USERS
+from barbeque_py.entrance import LINK, OIDC, PROXY, USERS, Provider
 from barbeque_py.errors import RequestError
 from barbeque_py.passwords import is_right
 from barbeque_py.store import sessions
@@ -27,6 +26,9 @@ from barbeque_py.visits import (
     log_in,
     welcome,
 )
+
+if TYPE_CHECKING:
+    from barbeque_console.oidc import OpenIdConnect
 
 READ = ["GET", "HEAD"]
 _CALLBACK = "/login/oidc/callback"
@@ -43,7 +45,7 @@ class LoginPages:
         self._ways = frozenset() if parts.entrance is None else parts.entrance.ways
         provider = parts.entrance.provider if parts.entrance else None
         callback = (parts.host_url or "").rstrip("/") + _CALLBACK
-        self._oidc = None if provider is None else OpenIdConnect(provider, callback=callback)
+        self._oidc = None if provider is None else _ask_of(provider, callback)
 
     def router(self) -> Router:
         """Return the routes."""
@@ -110,7 +112,7 @@ class LoginPages:
         except NotLetIn as error:
             return self._page(request, following, str(error), status=503)
         response = RedirectResponse(begun.url, 303)
-        self._keep(request, response, begun.kept, UNDER_WAY)
+        self._keep(request, response, begun.kept, begun.lasts)
         return response
 
     def hear_provider(self, request: Request) -> Response:
@@ -244,6 +246,12 @@ class LoginPages:
             httponly=True,
             samesite="lax",
         )
+
+
+def _ask_of(provider: Provider, callback: str) -> "OpenIdConnect":
+    from barbeque_console.oidc import OpenIdConnect  # noqa: PLC0415 - most have no provider
+
+    return OpenIdConnect(provider, callback=callback)
 
 
 def local(path: str | None) -> str:

@@ -47,6 +47,8 @@ class Begun:
 
     url: str
     kept: str
+    lasts: int = UNDER_WAY
+    """Seconds."""
 
 
 @dataclass(slots=True)
