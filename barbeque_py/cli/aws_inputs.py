@@ -1,6 +1,6 @@
 """What people say of an installation in AWS: parameters, the image, templates of their own."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,33 +8,57 @@ import typer
 
 from barbeque_py.cli.exits import Code, Failure
 
-Said = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A parameter; repeat it. Others stay."),
-]
-SaidInFile = Annotated[
-    Path | None,
-    typer.Option("--parameters", metavar="FILE", help="Parameters as YAML; --set wins."),
-]
-Image = Annotated[
-    str | None,
-    typer.Option(help="The image of barbeque_py, by tag or digest; it is pinned by its digest."),
-]
 Folder = Annotated[
     Path | None,
     typer.Option("--templates", metavar="FOLDER", help="Templates of your own in place of ours."),
 ]
 
 
-def read_said(said: Sequence[str] | None, file: Path | None) -> dict[str, str]:
-    """Return the parameters that are said; raise `Failure` for what is no parameter."""
-    found = {} if file is None else _read_file(file)
-    for each in said or ():
-        name, equals, value = each.partition("=")
-        if not equals:
-            raise Failure(f"--set {each}: write NAME=VALUE", Code.USAGE)
-        found[name] = value
-    return found
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a call says of how an installation is to be; what it does not say stays."""
+
+    image: Annotated[
+        str | None,
+        typer.Option(
+            help="The image of barbeque_py, by tag or digest; it is pinned by its digest."
+        ),
+    ] = None
+    said: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A parameter; repeat it. Others stay."),
+    ] = None
+    file: Annotated[
+        Path | None,
+        typer.Option("--parameters", metavar="FILE", help="Parameters as YAML; --set wins."),
+    ] = None
+    folder: Folder = None
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters that are said. Raises `Failure` for what is no parameter."""
+        found = {} if self.file is None else _read_file(self.file)
+        for each in self.said or ():
+            name, equals, value = each.partition("=")
+            if not equals:
+                raise Failure(f"--set {each}: write NAME=VALUE", Code.USAGE)
+            found[name] = value
+        return found
+
+    @property
+    def pinned(self) -> str | None:
+        """The image by its digest. Raises `Failure` where nobody knows the digest."""
+        from barbeque_py.images import is_pinned, with_digest
+        from barbeque_py.wiring import digest_of
+
+        if self.image is None or is_pinned(self.image):
+            return self.image
+        digest = digest_of(self.image)
+        if digest is None:
+            raise Failure(
+                f"nobody tells what {self.image} is now: name it by its digest, NAME@sha256:..."
+            )
+        return with_digest(self.image, digest)
 
 
 def _read_file(file: Path) -> dict[str, str]:
@@ -52,16 +76,3 @@ def _read_file(file: Path) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def pinned(image: str) -> str:
-    """Return the image by its digest. Raises `Failure` where nobody knows the digest."""
-    from barbeque_py.images import is_pinned, with_digest
-    from barbeque_py.wiring import digest_of
-
-    if is_pinned(image):
-        return image
-    digest = digest_of(image)
-    if digest is None:
-        raise Failure(f"nobody tells what {image} is now: name it by its digest, NAME@sha256:...")
-    return with_digest(image, digest)

@@ -1,17 +1,16 @@
 """`barbeque deploy aws`: an installation in an AWS account, by CloudFormation."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from barbeque_py.cli.aws_changes import TITLES, carry_out, facts_of, rows_of
-from barbeque_py.cli.aws_inputs import Folder, Image, Said, SaidInFile, pinned, read_said
+from barbeque_py.cli.aws_inputs import Folder, Wish
 from barbeque_py.cli.exits import Code, Failure
-from barbeque_py.cli.options import Json
+from barbeque_py.cli.options import Json, spread
 from barbeque_py.cli.screen import print_json, print_line, print_table
 from barbeque_py.cli.session import session_of
 
@@ -40,18 +39,16 @@ def in_aws() -> None:
 
 
 @aws.command("plan")
+@spread
 def plan(
     context: typer.Context,
     installation: Name,
     *,
-    image: Image = None,
-    said: Said = None,
-    file: SaidInFile = None,
-    folder: Folder = None,
+    wish: Wish,
     as_json: Json = False,
 ) -> None:
     """Show what `apply` would change, and change nothing."""
-    with _opened(context, installation, folder, read_said(said, file), image) as (stacks, now):
+    with _opened(context, installation, wish) as (stacks, now):
         steps = []
         for step in now.steps():
             steps.append(step)
@@ -68,14 +65,12 @@ def plan(
 
 
 @aws.command("apply")
+@spread
 def apply(
     context: typer.Context,
     installation: Name,
     *,
-    image: Image = None,
-    said: Said = None,
-    file: SaidInFile = None,
-    folder: Folder = None,
+    wish: Wish,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -85,7 +80,7 @@ def apply(
     brought up to date by one task; if that fails, they stay as they are. Without an image yet, it
     ends with the address that the image is to be pushed to.
     """
-    with _opened(context, installation, folder, read_said(said, file), image) as (stacks, now):
+    with _opened(context, installation, wish) as (stacks, now):
         changed = carry_out(stacks, now, now.steps, migrates=True, yes=yes, quiet=as_json)
         _end(installation, now, changed, as_json=as_json)
 
@@ -106,7 +101,7 @@ def rollback(
 
     The database stays as it is: the version before works with it, too.
     """
-    with _opened(context, installation, folder) as (stacks, now):
+    with _opened(context, installation, Wish(folder=folder)) as (stacks, now):
         former = now.former(to)
         if not as_json:
             print_line(f"back to what was deployed at {former['at']}")
@@ -122,7 +117,7 @@ def status(
     """Tell how the stacks, the services and the alarms are."""
     from barbeque_py.cli.aws_standing import alarms_of, services_of
 
-    with _opened(context, installation, folder) as (stacks, now):
+    with _opened(context, installation, Wish(folder=folder)) as (stacks, now):
         parts = [(part, stacks.look(part)) for part in now.parts]
         values = now.values()
         running = services_of(values, stacks.region)
@@ -236,14 +231,12 @@ def _in_silence(_sentence: str) -> None:
 _SHOWN = ("Url", "LoadBalancerName", "Repository", "JobRoles", "DashboardUrl")
 """Outputs that people need."""
 
+_NO_WISH = Wish()
+
 
 @contextmanager
 def _opened(
-    context: typer.Context,
-    installation: str,
-    folder: Path | None = None,
-    said: Mapping[str, str] | None = None,
-    image: str | None = None,
+    context: typer.Context, installation: str, wish: Wish = _NO_WISH
 ) -> "Iterator[tuple[Stacks, Deployment]]":
     from barbeque_py.cli.aws_deployment import Deployment
     from barbeque_py.cli.aws_stacks import Stacks
@@ -256,8 +249,8 @@ def _opened(
     except ValueError as error:
         raise Failure(f"the installation is {installation!r}: {error}", Code.USAGE) from None
     with closing(Stacks(installation, settings.aws_region)) as stacks:
-        digest = None if image is None else pinned(image)
-        yield stacks, Deployment(installation, stacks, templates(folder), said, image=digest)
+        said, image = wish.parameters, wish.pinned
+        yield stacks, Deployment(installation, stacks, templates(wish.folder), said, image=image)
 
 
 def _end(
