@@ -295,7 +295,7 @@ def test_each_process_runs_under_its_own_role_with_the_same_settings() -> None:
         assert left["Environment"] == right["Environment"]
         assert left["Secrets"] == right["Secrets"]
     known = {row.variable for row in describe()}
-    for each in found.values():
+    for name, each in found.items():
         said = [one["Name"] for one in [*each["Environment"], *each["Secrets"]]]
         assert len(said) == len(set(said))
         assert set(said) <= known
@@ -304,6 +304,9 @@ def test_each_process_runs_under_its_own_role_with_the_same_settings() -> None:
         assert each["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
         assert "Privileged" not in each
         assert each["Command"][0] == each["Name"]
+        # `migrate` ends by itself; ECS replaces a service's task that is alive no more.
+        asked = each.get("HealthCheck", {}).get("Command")
+        assert asked == (None if name == "migrate" else ["CMD", "barbeque", "alive"])
 
 
 def test_the_events_rule_is_the_one_of_the_docs() -> None:
