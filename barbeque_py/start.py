@@ -2,30 +2,23 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from barbeque_py import clock, ecs_settings, tracing
 from barbeque_py.apps import App, JobDefinition
 from barbeque_py.errors import LaunchRefused
 from barbeque_py.executions import AttemptState
-from barbeque_py.executor import Blueprint, Launch, Preparation, Quota
+from barbeque_py.executor import Launch, Preparation
 from barbeque_py.ids import AttemptId, attempt_id
-from barbeque_py.store import Tx, apps, attempts, limits, quotas, ready
+from barbeque_py.launches import launch_of
+from barbeque_py.plans import Plan, Plans, Prepare, Prepared, quotas_of
+from barbeque_py.store import Tx, attempts, limits, quotas, ready
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
-from barbeque_py.store.executions import Execution
 from barbeque_py.store.limits import Limit
 from barbeque_py.store.ready import Ready
-
-Answer = Preparation | LaunchRefused
-Prepared = Mapping[str, Mapping[str, Answer]]
-"""By app, then by job: what is ready for a launch, or why it can't be. An app comes as a whole."""
-
-Prepare = Callable[[Blueprint], Answer | None]
-"""Returns what is ready for launches of the blueprint; begins to prepare it where nothing is."""
 
 _LANE_WIDE = ("place:", "queue:")
 """Limits that stop a whole lane: nothing is set aside for them, claiming just ends."""
@@ -44,34 +37,6 @@ class Claimant:
     owner: str
     place: str
     lease: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What an execution would be launched as; `answer` is None while it is not prepared."""
-
-    app: App | None
-    job: JobDefinition | None
-    answer: Answer | None
-
-    @property
-    def place(self) -> str | None:
-        return self.answer.place if isinstance(self.answer, Preparation) else None
-
-    @property
-    def quotas(self) -> tuple[Quota, ...]:
-        return self.answer.quotas if isinstance(self.answer, Preparation) else ()
-
-    def size_of(self, launch: Launch) -> tuple[int, int]:
-        """Return the CPU and MiB that the attempt takes up."""
-        if isinstance(self.answer, Preparation):
-            return self.answer.size_of(launch.cpu, launch.memory)
-        return launch.cpu, launch.memory
-
-    @property
-    def size(self) -> str | None:
-        """Name what a place may lack the capacity for, where places have no fixed size."""
-        return size_of(self.job.cpu, self.job.memory) if self.job and self.quotas else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +66,8 @@ def claim(
     attempt's row, its launch request and its slots are written in this transaction, before anything
     is started, and what its start draws from the quotas is taken.
     """
-    claiming = _Claiming(tx, claimant, prepared, prepare)
+    plans = Plans(tx, claimant.place, prepared, prepare)
+    claiming = _Claiming(tx, claimant, plans)
     drawn = quotas.lock(tx, quotas_of(prepared))
     most = drawn.allow(most)
     claims: list[Claim] = []
@@ -110,10 +76,10 @@ def claim(
         if room <= 0:
             break
         look_at = max(room, min(room << number, _FARTHEST))
-        found = _choose(tx, queue, look_at, leave_out=claiming.unprepared)
-        claiming.look_up(found)
-        chosen = [each for each in found if claiming.is_prepared(each)]
-        taken, lane_full = _take_slots(tx, claiming, chosen, most=room)
+        found = _choose(tx, queue, look_at, leave_out=plans.unprepared)
+        plans.look_up(found)
+        chosen = [each for each in found if plans.is_prepared(each)]
+        taken, lane_full = _take_slots(tx, plans, chosen, most=room)
         claims += claiming.record(taken)
         # What is held by one limit may have woken what another held, so that is looked for again.
         seen_all = len(found) < look_at and len(taken) == len(chosen)
@@ -125,73 +91,13 @@ def claim(
     return claims
 
 
-def size_of(cpu: int, memory: int) -> str:
-    """Name the size of a container, as the limits of capacity do."""
-    return f"{cpu}x{memory}"
-
-
-def quotas_of(prepared: Prepared) -> set[Quota]:
-    """Return every quota from which starts of these draw."""
-    return {
-        quota
-        for of_app in prepared.values()
-        for answer in of_app.values()
-        if isinstance(answer, Preparation)
-        for quota in answer.quotas
-    }
-
-
 class _Claiming:
-    """What one claim knows: definitions, what is prepared, and who claims."""
+    """What one claim is about to record: who claims, and what would be launched."""
 
-    def __init__(self, tx: Tx, claimant: Claimant, prepared: Prepared, prepare: Prepare) -> None:
+    def __init__(self, tx: Tx, claimant: Claimant, plans: Plans) -> None:
         self._tx = tx
         self._claimant = claimant
-        self._prepared = prepared
-        self._prepare = prepare
-        self._apps = {app.name: app for app in apps.all_apps(tx)}
-        self._plans: dict[tuple[str, str], _Plan] = {}
-        # By app and job: on the app's image of today.
-        self._own: dict[int, _Plan] = {}
-        # By execution, of those that go on with an earlier image.
-        self.unprepared = self._apps.keys() - prepared.keys()
-
-    def look_up(self, found: Sequence[Ready]) -> None:
-        """Learn what the executions would be launched as."""
-        new = {(each.app, each.job) for each in found} - self._plans.keys()
-        defined = apps.get_jobs(self._tx, new)
-        for app, job in new:
-            answer = self._prepared.get(app, {}).get(job)
-            self._plans[app, job] = _Plan(self._apps.get(app), defined.get((app, job)), answer)
-        since = {each.id: each.image_from for each in found if each.attempts >= each.image_from}
-        images = attempts.images_of(self._tx, since)
-        self._own |= {
-            each.id: self._on_earlier(self._plans[each.app, each.job], *images[each.id])
-            for each in found
-            if each.id in images
-        }
-
-    def _on_earlier(self, plan: _Plan, image: str, revision: int | None) -> _Plan:
-        """Return the plan on the image that the execution's first attempt ran."""
-        today = plan.answer.image if isinstance(plan.answer, Preparation) else None
-        if plan.app is None or plan.job is None or image in (today, "") or plan.job.callback:
-            return plan
-        app = replace(plan.app, image=image, pinned=image, revision=revision)
-        return replace(plan, app=app, answer=self._prepare(blueprint_of(app, plan.job)))
-
-    def plan(self, execution: Ready) -> _Plan:
-        """Return what the execution would be launched as; it was looked up."""
-        return self._own.get(execution.id) or self._plans[execution.app, execution.job]
-
-    def is_prepared(self, execution: Ready) -> bool:
-        """Tell whether it can be claimed: one that is defined no more can, to be refused."""
-        plan = self.plan(execution)
-        return plan.answer is not None or plan.app is None or plan.job is None
-
-    def scopes(self, execution: Ready) -> list[str]:
-        """Return the limits under which the execution's attempt would count."""
-        plan = self.plan(execution)
-        return scopes_of(execution, plan.place or self._claimant.place, size=plan.size)
+        self._plans = plans
 
     def record(self, taken: Sequence[Ready]) -> list[Claim]:
         """Write the attempts of executions that have their slots, and say what to launch."""
@@ -221,7 +127,7 @@ class _Claiming:
         assert moved == len(taken), "ready executions are locked, so nobody else can have moved one"
 
     def _claim(self, execution: Ready, waiting: Attempt | None) -> Claim:
-        plan = self.plan(execution)
+        plan = self._plans.of(execution)
         refused = plan.answer if isinstance(plan.answer, LaunchRefused) else None
         if plan.app is None or plan.job is None:
             refused = _undefined(execution)
@@ -235,7 +141,7 @@ class _Claiming:
         return Claim(launch.attempt, execution, launch, refused)
 
     def _row(self, execution: Ready, launch: Launch) -> dict[str, Any]:
-        plan = self.plan(execution)
+        plan = self._plans.of(execution)
         now, claimant = self._tx.now, self._claimant
         cpu, memory = plan.size_of(launch)
         return {
@@ -249,7 +155,7 @@ class _Claiming:
             "epoch": 1,
             "lease_until": now + claimant.lease,
             "request": launch.to_json(),
-            "scopes": self.scopes(execution),
+            "scopes": self._plans.scopes(execution),
             "image": launch.image,
             "command": json.dumps(launch.command),
             "revision": self._revision_of(plan),
@@ -261,7 +167,7 @@ class _Claiming:
             "memory": memory,
         }
 
-    def _revision_of(self, plan: _Plan) -> int | None:
+    def _revision_of(self, plan: Plan) -> int | None:
         if isinstance(plan.answer, Preparation):
             return plan.answer.revision
         return plan.app.revision if plan.app is not None else None
@@ -297,13 +203,13 @@ def _in_fair_order(
 
 
 def _take_slots(
-    tx: Tx, claiming: _Claiming, chosen: Sequence[Ready], *, most: int
+    tx: Tx, plans: Plans, chosen: Sequence[Ready], *, most: int
 ) -> tuple[list[Ready], bool]:
     """Take the slots of up to `most` that fit and set aside those that don't.
 
     Returns those that fit, and whether a limit of the whole lane is full.
     """
-    scopes = {each.id: claiming.scopes(each) for each in chosen}
+    scopes = {each.id: plans.scopes(each) for each in chosen}
     found = limits.lock(tx, [scope for each in scopes.values() for scope in each])
     taken: list[Ready] = []
     left_behind: set[str] = set()
@@ -325,14 +231,6 @@ def _take_slots(
     return taken, full is not None and full.startswith(_LANE_WIDE)
 
 
-def scopes_of(execution: Execution | Ready, place: str, *, size: str | None = None) -> list[str]:
-    """Return the limits under which the execution's attempt counts at this place."""
-    key = execution.options.get("concurrency_key")
-    return limits.scope_names(
-        execution.app, execution.job, execution.queue, place, key=key, size=size
-    )
-
-
 def _first_full(found: Sequence[Limit]) -> str | None:
     full = [limit.scope for limit in found if limit.full]
     return min(full, key=lambda scope: (not scope.startswith(_LANE_WIDE), scope), default=None)
@@ -344,72 +242,3 @@ def _undefined(execution: Ready) -> LaunchRefused:
         "apply a file that defines it, then retry",
         blame_definition=True,
     )
-
-
-def blueprint_of(app: App, job: JobDefinition) -> Blueprint:
-    """Return what must be ready before an attempt at the job can be launched."""
-    if job.callback:
-        grace = job.grace.total_seconds()
-        return Blueprint(app.name, image="", grace=grace, callback=job.callback)
-    return Blueprint(
-        app.name,
-        app.pinned or app.image,
-        grace=job.grace.total_seconds(),
-        ecs=ecs_settings.merged(app, job),
-        revision=app.revision,
-    )
-
-
-def launch_of(
-    execution: Ready,
-    app: App,
-    job: JobDefinition,
-    *,
-    number: int,
-    prepared: Preparation | None,
-) -> Launch:
-    """Return what starts the execution's attempt of this number; the same for the same rows."""
-    own = execution.options.get("timeout")
-    timeout = job.timeout.total_seconds()
-    return Launch(
-        attempt=attempt_id(execution.message_id, number),
-        message_id=execution.message_id,
-        number=number,
-        app=execution.app,
-        job=execution.job,
-        image=prepared.image if prepared else app.image,
-        command=job.command,
-        environment={**app.env, **job.env, **_environment(execution, number)},
-        timeout=timeout if own is None else min(timeout, float(own)),
-        grace=job.grace.total_seconds(),
-        cpu=job.cpu,
-        memory=job.memory,
-        pids=job.pids,
-        capabilities=job.capabilities,
-        network=job.network,
-        path=app.process_path,
-        message_file=job.message_file,
-        report_files=job.report_files,
-        place=prepared.place if prepared else "",
-        details=prepared.details if prepared else {},
-        quotas=prepared.quotas if prepared else (),
-    )
-
-
-def _environment(execution: Ready, number: int) -> dict[str, str]:
-    """Return what every job is given (DESIGN 5.2), the message apart."""
-    given = {
-        "BARBEQUE_APP": execution.app,
-        "BARBEQUE_ATTEMPT_ID": attempt_id(execution.message_id, number),
-        "BARBEQUE_JOB": execution.job,
-        "BARBEQUE_MESSAGE_ID": execution.message_id,
-        "BARBEQUE_QUEUE_NAME": execution.queue,
-        "BARBEQUE_RETRY_COUNT": str(execution.counted_before),
-        "BARBEQUE_SENT_TIMESTAMP": str(clock.milliseconds(execution.sent_at)),
-    }
-    trace = execution.options.get("traceparent")
-    if trace is None:
-        return given
-    if tracing.on():
-        trace = tracing.of_attempt(trace, given["BARBEQUE_ATTEMPT_ID"])
-    return {**given, "TRACEPARENT": trace}

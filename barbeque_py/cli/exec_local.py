@@ -77,7 +77,7 @@ def _launch(client: "Client", execution: dict[str, Any], number: int | None) -> 
     """Return what a worker would launch as the attempt after the last one, with that image."""
     from dataclasses import replace
 
-    from barbeque_py.start import launch_of
+    from barbeque_py.launches import launch_of
     from barbeque_py.store.ready import Ready
 
     app, job = _definition(client, execution["app"], execution["job"])

@@ -30,8 +30,9 @@ from barbeque_py.errors import StillOpen, UnknownExecution
 from barbeque_py.executions import ENDED, AttemptState, Stage, State
 from barbeque_py.ids import AttemptId, new_message_id
 from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.plans import scopes_of
 from barbeque_py.retry import retry
-from barbeque_py.start import Claim, scopes_of
+from barbeque_py.start import Claim
 from barbeque_py.store import Store, Tx, attempts, leases, limits, stops, tables
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt

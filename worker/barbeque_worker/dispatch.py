@@ -11,7 +11,9 @@ from barbeque_py.callbacks import PLACE
 from barbeque_py.errors import LaunchRefused, OutsideError
 from barbeque_py.executor import Blueprint, Executor, Preparation
 from barbeque_py.images import is_pinned, with_registry
-from barbeque_py.start import Answer, Claim, Prepared, blueprint_of, claim, quotas_of
+from barbeque_py.launches import blueprint_of
+from barbeque_py.plans import Answer, Prepared, quotas_of
+from barbeque_py.start import Claim, claim
 from barbeque_py.store import Tx, apps, limits, ready, revisions, workers
 from barbeque_py.store import executions as rows
 from barbeque_worker.crew import Crew

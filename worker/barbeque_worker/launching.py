@@ -22,9 +22,10 @@ from barbeque_py.executions import AttemptState
 from barbeque_py.executor import Launch, Quota, Sighting, Standing
 from barbeque_py.ids import AttemptId
 from barbeque_py.outcomes import Fate, Reason
+from barbeque_py.plans import size_of
 from barbeque_py.put_back import put_back
 from barbeque_py.settle import Told
-from barbeque_py.start import Claim, size_of
+from barbeque_py.start import Claim
 from barbeque_py.store import Tx, lots, quotas
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.lots import Poised
