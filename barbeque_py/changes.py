@@ -22,7 +22,7 @@ from barbeque_py.manifest import (
 )
 from barbeque_py.release import Sources, release
 from barbeque_py.schedules import Schedule
-from barbeque_py.setting_values import nearest
+from barbeque_py.spelling import nearest
 from barbeque_py.store import Tx, apps, schedules, subscriptions
 from barbeque_py.store.editions import APPLY
 from barbeque_py.subscriptions import NO_TOPICS

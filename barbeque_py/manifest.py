@@ -20,7 +20,7 @@ from barbeque_py.errors import RequestError
 from barbeque_py.manifest_fields import describe_kind
 from barbeque_py.manifest_form import FORMS, AppForm, FileForm, JobForm
 from barbeque_py.schedules import CatchUp, Overlap, Schedule
-from barbeque_py.setting_values import nearest
+from barbeque_py.spelling import nearest
 from barbeque_py.yaml_text import write_yaml
 from barbeque_py.yaml_tree import Path as KeyPath
 from barbeque_py.yaml_tree import Tree, read_yaml

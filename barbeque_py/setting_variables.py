@@ -1,8 +1,11 @@
 """What a setting is: a variable of the environment, what it means, and how its text is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from barbeque_py.errors import ConfigurationError
+from barbeque_py.spelling import nearest
 
 GIVEN_TO_JOBS = frozenset(
     {
@@ -48,16 +51,23 @@ class Variable:
     instead: str = ""
     """Another variable, which is read where this one is unset."""
 
+    def text(self, given: Mapping[str, str], *, home: str) -> str:
+        """Return its text: what was given, else the default."""
+        said = given.get(self.name) or given.get(self.instead)
+        return said or self.default.replace("{home}", home)
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One setting as people are shown it; the value is None when nothing was read."""
-
-    variable: str
-    default: str
-    meaning: str
-    example: str
-    value: str | None = None
+    def value(self, given: Mapping[str, str], *, home: str) -> Any:
+        """Return what its text says, None where there is none. Raises `ConfigurationError`."""
+        text = self.text(given, home=home)
+        if not text:
+            return None
+        try:
+            if not text.isprintable():
+                raise ValueError("it has control characters or is not UTF-8; type it again")  # noqa: TRY301
+            return self.read(text)
+        except ValueError as error:
+            shown = ascii(self.show(text))
+            raise ConfigurationError(f"{self.name} is {shown}: {error}") from None
 
 
 def hide(_: str) -> str:
@@ -70,3 +80,39 @@ def setting(
 ) -> Any:
     """Return a dataclass's field that is read from the variable."""
     return field(metadata={"variable": Variable(name, default, meaning, example, read, **show)})
+
+
+def read_all(variables: Mapping[str, Variable], given: Mapping[str, str]) -> dict[str, Any]:
+    """Return what every variable says, by its field, and as `shown` their texts without secrets."""
+    home = str(variables["home"].value(given, home=""))
+    texts = {name: each.text(given, home=home) for name, each in variables.items()}
+    read = {name: each.value(given, home=home) for name, each in variables.items()}
+    in_force = {name: each for name, each in variables.items() if texts[name]}
+    read["shown"] = tuple((each.name, each.show(texts[name])) for name, each in in_force.items())
+    return read
+
+
+def warn_of(variables: Mapping[str, Variable], given: Mapping[str, str]) -> tuple[str, ...]:
+    """Name what looks like a setting and is none."""
+    known = {each.name for each in variables.values()}
+    strange = sorted(
+        n for n in given if n.startswith("BARBEQUE_") and n not in known | GIVEN_TO_JOBS
+    )
+    return tuple(_warning(name, known) for name in strange)
+
+
+def warn_of_aws(variables: Mapping[str, Variable], of_file: Mapping[str, str]) -> tuple[str, ...]:
+    """Name what stands in a file of settings in vain: AWS's SDK reads the environment itself."""
+    region = variables["aws_region"]
+    known = {region.name, region.instead}
+    strange = sorted(n for n in of_file if n.startswith("AWS_") and n not in known)
+    return tuple(f"{name} does nothing in a file: set it in the environment" for name in strange)
+
+
+def _warning(name: str, known: set[str]) -> str:
+    if name in FORMER:
+        return f"{name} is not used any more: {FORMER[name]}"
+    meant = nearest(
+        name.removeprefix("BARBEQUE_"), (each.removeprefix("BARBEQUE_") for each in known)
+    )
+    return f"{name} is not a setting" + (f"; did you mean BARBEQUE_{meant}?" if meant else "")

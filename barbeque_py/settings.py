@@ -1,39 +1,21 @@
-"""The settings: environment in, one frozen value out; nothing else reads the environment."""
+"""The settings: environment in, one frozen value out."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
+from barbeque_py import environment as process
+from barbeque_py import setting_addresses as addresses
+from barbeque_py import setting_channels as channels
+from barbeque_py import setting_entrance as entrance
+from barbeque_py import setting_urls as urls
 from barbeque_py import setting_values as values
 from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.env_file import read_env_file
-from barbeque_py.errors import ConfigurationError
 from barbeque_py.roles import Rule
-from barbeque_py.setting_values import (
-    Address,
-    BrokerUrl,
-    EnvironmentName,
-    ExecutorUrl,
-    LogsUrl,
-    MailUrl,
-    Sender,
-    SlackAccess,
-    redact_url,
-)
-from barbeque_py.setting_variables import (
-    FORMER,
-    GIVEN_TO_JOBS,
-    Row,
-    Variable,
-    hide,
-    setting,
-)
+from barbeque_py.setting_variables import Variable, hide, read_all, setting, warn_of, warn_of_aws
 from barbeque_py.targets import Allowed, Network, read_allowed
-
-_FOR_OTHERS = 0o077
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -45,25 +27,25 @@ class Settings:
         "./.barbeque",
         "The directory that holds what the defaults below keep; made absolute at start.",
         example="/var/lib/barbeque",
-        read=values.read_home,
+        read=urls.read_home,
     )
     database: str = setting(
         "BARBEQUE_DATABASE",
         "sqlite:///{home}/barbeque.db",
         "The database; `mysql://` is read as `mysql+pymysql://`.",
         example="mysql+pymysql://barbeque:PASSWORD@db.example.com:3306/barbeque",
-        read=values.read_database,
-        show=redact_url,
+        read=urls.read_database,
+        show=urls.redact_url,
     )
-    broker: BrokerUrl = setting(
+    broker: urls.BrokerUrl = setting(
         "BARBEQUE_BROKER",
         "database:",
         "What carries messages: `database:`, queue tables in the same database, or `sqs:` with "
         "`prefix` (what its queues' names begin with, `Barbeque-`) and `region`.",
         example="sqs:?prefix=Barbeque-&region=eu-west-1",
-        read=values.read_broker,
+        read=urls.read_broker,
     )
-    executor: ExecutorUrl | EcsUrl | None = setting(
+    executor: urls.ExecutorUrl | EcsUrl | None = setting(
         "BARBEQUE_EXECUTOR",
         "",
         "What runs attempts: `docker:`, `process:` or `ecs:CLUSTER`; `slots` is how many at once "
@@ -71,15 +53,15 @@ class Settings:
         "of `ecs:`](ecs.md). Unset: `docker:` if an engine answers when `up` first makes the "
         "database, else `process:`.",
         example="docker:?slots=8",
-        read=values.read_executor,
+        read=urls.read_executor,
     )
-    logs: LogsUrl = setting(
+    logs: urls.LogsUrl = setting(
         "BARBEQUE_LOGS",
         "directory:{home}/logs",
         "Where the logs of attempts are kept: `directory:PATH`, or `s3://BUCKET/PREFIX` with "
         "`region` where the AWS settings don't say it.",
         example="s3://example-barbeque/logs",
-        read=values.read_logs,
+        read=urls.read_logs,
     )
     default_queue: str = setting(
         "BARBEQUE_DEFAULT_QUEUE",
@@ -107,9 +89,9 @@ class Settings:
         "",
         "The console's address as people reach it; `html_url` and notices begin with it.",
         example="https://barbeque.example.com",
-        read=values.read_http_url,
+        read=addresses.read_http_url,
     )
-    environment: EnvironmentName | None = setting(
+    environment: values.EnvironmentName | None = setting(
         "BARBEQUE_ENVIRONMENT",
         "",
         "What the console calls this installation on every page: a name, and behind a colon its "
@@ -122,25 +104,25 @@ class Settings:
         "",
         "The API's address as jobs reach it, on ECS: where they fetch their message.",
         example="http://barbeque.internal:3003",
-        read=values.read_http_url,
+        read=addresses.read_http_url,
     )
-    job_listen: Address | None = setting(
+    job_listen: addresses.Address | None = setting(
         "BARBEQUE_JOB_LISTEN",
         "",
         "An address of their own for the routes that jobs use, which `api` and `up` then serve "
         "beside the API's; nothing else answers there, and each job is known by its own token. "
         "Unset: they are at the API's address.",
         example="0.0.0.0:3004",
-        read=values.read_address,
+        read=addresses.read_address,
     )
-    worker_listen: Address | None = setting(
+    worker_listen: addresses.Address | None = setting(
         "BARBEQUE_WORKER_LISTEN",
         "",
         "Where `worker` answers `/metrics`, `/livez` and `/readyz`, whoever asks: let your own "
         "network alone reach it. Unset: nowhere. The API answers the same at [its own "
         "address](observability.md).",
         example="127.0.0.1:9464",
-        read=values.read_address,
+        read=addresses.read_address,
     )
     webhook_allow: Allowed | None = setting(
         "BARBEQUE_WEBHOOK_ALLOW",
@@ -156,14 +138,14 @@ class Settings:
         "http://127.0.0.1:3003",
         "The API that the command line speaks to.",
         example="https://barbeque.example.com",
-        read=values.read_http_url,
+        read=addresses.read_http_url,
     )
     token: str | None = setting(
         "BARBEQUE_TOKEN",
         "",
         "The token that the command line shows to the API; never printed.",
         example="bq_x1y2z3x1y2z3_...",
-        read=values.read_token,
+        read=entrance.read_token,
         show=hide,
     )
     auth: bool = setting(
@@ -172,7 +154,7 @@ class Settings:
         "Whom the API answers: `none` asks nobody who he is and listens on loopback only; with "
         "`tokens` each request needs [one](tokens.md).",
         example="tokens",
-        read=values.read_auth,
+        read=entrance.read_auth,
     )
     login: frozenset[str] = setting(
         "BARBEQUE_LOGIN",
@@ -182,7 +164,7 @@ class Settings:
         "others vouch for them; more than one are joined by commas. `none` asks nobody, on "
         "loopback only.",
         example="users,oidc",
-        read=values.read_login,
+        read=entrance.read_login,
     )
     roles: tuple[Rule, ...] | None = setting(
         "BARBEQUE_ROLES",
@@ -190,14 +172,14 @@ class Settings:
         "What people get for whom a provider or a proxy vouches, by their address, the end of it, "
         "or a group: `WHOM=ROLE`, joined by commas; a role to one app is `ROLE@APP`.",
         example="group:ops=admin, @example.com=viewer, ann@example.com=deployer@media",
-        read=values.read_roles,
+        read=entrance.read_roles,
     )
     oidc: str | None = setting(
         "BARBEQUE_OIDC",
         "",
         "The issuer of BARBEQUE_LOGIN's `oidc`, as its discovery document names it.",
         example="https://accounts.example.com",
-        read=values.read_issuer,
+        read=entrance.read_issuer,
     )
     oidc_client: str | None = setting(
         "BARBEQUE_OIDC_CLIENT",
@@ -212,7 +194,7 @@ class Settings:
         "",
         "What the console shows the issuer; never printed.",
         example="as the issuer shows it",
-        read=values.read_token,
+        read=entrance.read_token,
         show=hide,
     )
     proxies: tuple[Network, ...] | None = setting(
@@ -222,7 +204,7 @@ class Settings:
         "`X-Forwarded-Proto` is believed, and with BARBEQUE_LOGIN's `proxy` whom they vouch for. "
         "Unset: a proxy on this machine is believed about the former.",
         example="10.0.0.0/24, 10.0.7.9",
-        read=values.read_networks,
+        read=entrance.read_networks,
     )
     proxy_secret: str | None = setting(
         "BARBEQUE_PROXY_SECRET",
@@ -230,7 +212,7 @@ class Settings:
         "What the proxy shows in `X-Barbeque-Proxy-Secret` when it vouches for somebody in "
         "`X-Forwarded-Email` and `X-Forwarded-Groups`; never printed.",
         example="at least 32 random characters",
-        read=values.read_proxy_secret,
+        read=entrance.read_proxy_secret,
         show=hide,
     )
     read_only: bool = setting(
@@ -301,31 +283,31 @@ class Settings:
         example="123456789012.dkr.ecr.eu-west-1.amazonaws.com,docker.io/library",
         read=values.read_registries,
     )
-    mail: MailUrl | None = setting(
+    mail: channels.MailUrl | None = setting(
         "BARBEQUE_MAIL",
         "",
         "What takes email: `smtps://USER:PASSWORD@HOST:465`, `starttls://USER:PASSWORD@HOST:587`, "
         "`smtp://HOST` (not encrypted, so without a password) or `ses:` (with `region`). Never "
         "shown with its password. Unset: no email is sent.",
         example="smtps://barbeque:PASSWORD@mail.example.com",
-        read=values.read_mail,
-        show=redact_url,
+        read=channels.read_mail,
+        show=urls.redact_url,
     )
-    mail_from: Sender | None = setting(
+    mail_from: channels.Sender | None = setting(
         "BARBEQUE_MAIL_FROM",
         "",
         "In whose name email is sent, and where bounces go; needed beside BARBEQUE_MAIL.",
         example="Barbeque <jobs@example.com>",
-        read=values.read_sender,
+        read=channels.read_sender,
     )
-    slack: SlackAccess | None = setting(
+    slack: channels.SlackAccess | None = setting(
         "BARBEQUE_SLACK",
         "",
         "What posts to Slack: a bot's token with the scope `chat:write`, or an incoming webhook's "
         "address, which needs no bot but knows no threads and, today, one channel only. Never "
         "printed. Unset: nothing is posted.",
         example="xoxb-... as Slack shows it",
-        read=values.read_slack,
+        read=channels.read_slack,
         show=hide,
     )
     slack_api: str = setting(
@@ -333,7 +315,7 @@ class Settings:
         "https://slack.com/api",
         "Where Slack's API is; another one for GovSlack.",
         example="https://slack-gov.com/api",
-        read=values.read_http_url,
+        read=addresses.read_http_url,
     )
     admin_email: tuple[str, ...] | None = setting(
         "BARBEQUE_ADMIN_EMAIL",
@@ -341,7 +323,7 @@ class Settings:
         "Who is told, beside the people a job names, of every job that has failed for good; "
         "addresses joined by commas.",
         example="operations@example.com",
-        read=values.read_emails,
+        read=channels.read_emails,
     )
     log_format: str = setting(
         "BARBEQUE_LOG_FORMAT",
@@ -356,7 +338,7 @@ class Settings:
         "What collects [traces](observability.md#traces): its address for OTLP over HTTP. Needs "
         "`barbeque-py[tracing]`. Unset: nothing is traced.",
         example="http://collector.internal:4318",
-        read=values.read_http_url,
+        read=addresses.read_http_url,
     )
     sentry: str | None = setting(
         "BARBEQUE_SENTRY",
@@ -364,7 +346,7 @@ class Settings:
         "The DSN of what collects [errors](observability.md#errors) as Sentry does; never printed. "
         "Needs `barbeque-py[sentry]`. Unset: errors are in the log alone.",
         example="https://KEY@sentry.example.com/1",
-        read=values.read_dsn,
+        read=addresses.read_dsn,
         show=hide,
     )
     aws_region: str | None = setting(
@@ -395,103 +377,18 @@ class Settings:
         own URL only. Raises `ConfigurationError` naming the variable, its
         value unless that is a secret, and the cure.
         """
-        read_from_file = {} if env_file is None else read_env_file(env_file)
-        given = read_from_file | dict(os.environ if mapping is None else mapping)
+        of_file = {} if env_file is None else read_env_file(env_file)
+        given = of_file | (process.inherited() if mapping is None else dict(mapping))
         if login is not None and not given.get("BARBEQUE_URL"):
-            said = {name: text for name, text in given.items() if text}
-            given = _read_login(login) | said
-        home: Path = _value(_VARIABLES["home"], given, home="")
-        texts = {name: _text(each, given, home=str(home)) for name, each in _VARIABLES.items()}
-        read = {name: _value(each, given, home=str(home)) for name, each in _VARIABLES.items()}
-        given_or_default = {name: each for name, each in _VARIABLES.items() if texts[name]}
-        read["shown"] = tuple(
-            (each.name, each.show(texts[name])) for name, each in given_or_default.items()
-        )
-        read["warnings"] = _warnings(given) + _warnings_of_aws(read_from_file)
-        return cls(**read)
+            given = process.read_login(login) | {name: text for name, text in given.items() if text}
+        warnings = warn_of(VARIABLES, given) + warn_of_aws(VARIABLES, of_file)
+        return cls(**read_all(VARIABLES, given), warnings=warnings)
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={text!r}' for name, text in self.shown)})"
 
 
-_VARIABLES: dict[str, Variable] = {
+VARIABLES: dict[str, Variable] = {
     each.name: each.metadata["variable"] for each in fields(Settings) if each.metadata
 }
 """By the name of their field."""
-
-
-def login_file() -> Path:
-    """Return where `barbeque login` keeps this user's server and token."""
-    configuration = os.environ.get("XDG_CONFIG_HOME", "")
-    folder = Path(configuration) if configuration.startswith("/") else Path.home() / ".config"
-    return folder / "barbeque" / "login"
-
-
-def _read_login(path: Path) -> dict[str, str]:
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return {}
-    if mode & _FOR_OTHERS:
-        raise ConfigurationError(
-            f"{path} holds a token and others may read it: `chmod 600 {path}`, and make a new token"
-        )
-    return read_env_file(path)
-
-
-def environment_of_jobs() -> dict[str, str]:
-    """Return this process's environment, for those it starts: of it jobs get a few variables."""
-    return dict(os.environ)
-
-
-def describe(settings: Settings | None = None) -> list[Row]:
-    """Return every setting for people, with the values of `settings` where given, no secret."""
-    shown = dict(settings.shown) if settings is not None else {}
-    return [
-        Row(each.name, _shown_default(each), each.meaning, each.example, shown.get(each.name))
-        for each in _VARIABLES.values()
-    ]
-
-
-def _shown_default(variable: Variable) -> str:
-    return variable.default.replace("{home}", "<BARBEQUE_HOME>")
-
-
-def _text(variable: Variable, given: Mapping[str, str], *, home: str) -> str:
-    said = given.get(variable.name) or given.get(variable.instead)
-    return said or variable.default.replace("{home}", home)
-
-
-def _value(variable: Variable, given: Mapping[str, str], *, home: str) -> Any:
-    text = _text(variable, given, home=home)
-    if not text:
-        return None
-    try:
-        if not text.isprintable():
-            raise ValueError("it has control characters or is not UTF-8; type it again")  # noqa: TRY301
-        return variable.read(text)
-    except ValueError as error:
-        shown = ascii(variable.show(text))
-        raise ConfigurationError(f"{variable.name} is {shown}: {error}") from None
-
-
-def _warnings(given: Mapping[str, str]) -> tuple[str, ...]:
-    known = {each.name for each in _VARIABLES.values()} | GIVEN_TO_JOBS
-    strange = sorted(n for n in given if n.startswith("BARBEQUE_") and n not in known)
-    return tuple(_warning(name) for name in strange)
-
-
-def _warnings_of_aws(read_from_file: Mapping[str, str]) -> tuple[str, ...]:
-    """Name what stands in a file of settings in vain: AWS's SDK reads the environment itself."""
-    region = _VARIABLES["aws_region"]
-    known = {region.name, region.instead}
-    strange = sorted(n for n in read_from_file if n.startswith("AWS_") and n not in known)
-    return tuple(f"{name} does nothing in a file: set it in the environment" for name in strange)
-
-
-def _warning(name: str) -> str:
-    if name in FORMER:
-        return f"{name} is not used any more: {FORMER[name]}"
-    known = (each.name.removeprefix("BARBEQUE_") for each in _VARIABLES.values())
-    meant = values.nearest(name.removeprefix("BARBEQUE_"), known)
-    return f"{name} is not a setting" + (f"; did you mean BARBEQUE_{meant}?" if meant else "")

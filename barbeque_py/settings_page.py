@@ -1,9 +1,13 @@
-"""docs/configuration.md, of the settings as they are: `python -m barbeque_py.settings_page`."""
+"""The settings as people are shown them: a row each, and docs/configuration.md of all of them.
+
+`python -m barbeque_py.settings_page` prints the page.
+"""
 
 import sys
+from dataclasses import dataclass
 
 from barbeque_py.setting_variables import FORMER
-from barbeque_py.settings import describe
+from barbeque_py.settings import VARIABLES, Settings
 
 _PAGE = """# Configuration
 
@@ -41,6 +45,32 @@ Credentials, endpoints and the rest of AWS's own variables (`AWS_PROFILE`, `AWS_
 |---|---|
 {former}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting as people are shown it; the value is None when nothing was read."""
+
+    variable: str
+    default: str
+    meaning: str
+    example: str
+    value: str | None = None
+
+
+def describe(settings: Settings | None = None) -> list[Row]:
+    """Return every setting for people, with the values of `settings` where given, no secret."""
+    shown = dict(settings.shown) if settings is not None else {}
+    return [
+        Row(
+            each.name,
+            each.default.replace("{home}", "<BARBEQUE_HOME>"),
+            each.meaning,
+            each.example,
+            shown.get(each.name),
+        )
+        for each in VARIABLES.values()
+    ]
 
 
 def configuration_page() -> str:

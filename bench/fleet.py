@@ -21,7 +21,7 @@ from barbeque_py.messages import JobMessage
 from barbeque_py.settings import Settings
 from barbeque_py.store import Store, Tx, apps
 from barbeque_py.store.schema import migrate
-from barbeque_py.wiring import Front, open_front
+from barbeque_py.wiring.front import Front, open_front
 from bench.site import address_said_by, running
 from tests.cloud.rig import CloudProcess
 from tests.stores import MariaDb

@@ -47,7 +47,8 @@ from barbeque_py.settle import Told, settle_all
 from barbeque_py.start import Claimant, claim
 from barbeque_py.store import Store, Tx, apps, lots, outbox
 from barbeque_py.store.lots import Start
-from barbeque_py.wiring import open_front, open_parts
+from barbeque_py.wiring.front import open_front
+from barbeque_py.wiring.parts import open_parts
 from barbeque_worker.main import Worker
 
 WARM, LOAD = "warm", "load"

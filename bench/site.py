@@ -22,7 +22,7 @@ from barbeque_py.ids import new_message_id
 from barbeque_py.messages import JobMessage
 from barbeque_py.settings import Settings
 from barbeque_py.store import Tx, apps
-from barbeque_py.wiring import Front, open_front
+from barbeque_py.wiring.front import Front, open_front
 from bench.raw import containers_of, remove
 from tests.images import make_test_image
 

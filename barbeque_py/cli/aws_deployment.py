@@ -12,7 +12,7 @@ from barbeque_py.cli.aws_asking import ask
 from barbeque_py.cli.aws_stacks import Proposal, Stack, Stacks
 from barbeque_py.cli.aws_templates import Template, read_template
 from barbeque_py.cli.exits import Code, Failure
-from barbeque_py.setting_values import nearest
+from barbeque_py.spelling import nearest
 
 _RECORDS = "deployments/"
 _MOVING = ("cluster", "services")

@@ -49,7 +49,7 @@ class Wish:
     def pinned(self) -> str | None:
         """The image by its digest. Raises `Failure` where nobody knows the digest."""
         from barbeque_py.images import is_pinned, with_digest
-        from barbeque_py.wiring import digest_of
+        from barbeque_py.wiring.sources import digest_of
 
         if self.image is None or is_pinned(self.image):
             return self.image

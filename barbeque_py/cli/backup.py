@@ -100,7 +100,7 @@ def restore(
     from barbeque_py.cli.folders import make_folder
     from barbeque_py.restore import restore as read_back
     from barbeque_py.store import Store
-    from barbeque_py.wiring import open_logs
+    from barbeque_py.wiring.logs import open_logs
 
     settings = session_of(context).settings()
     store = Store(settings.database, create=True)
@@ -149,7 +149,7 @@ def _maker(
 def _write(settings: "Settings", file: IO[bytes], *, logs: bool | None) -> "Manifest":
     from barbeque_py.backup import back_up
     from barbeque_py.store import Store
-    from barbeque_py.wiring import open_logs
+    from barbeque_py.wiring.logs import open_logs
 
     wanted = settings.logs.kind == "directory" if logs is None else logs
     store = Store(settings.database)

@@ -58,7 +58,7 @@ def check(
             print_finding(each.level, each.subject, each.sentence)
     tell_part("")
     if as_json:
-        from barbeque_py.settings import describe
+        from barbeque_py.settings_page import describe
 
         shown = {row.variable: row.value for row in describe(settings)}
         print_json({"settings": shown, "findings": [each.facts() for each in findings]})
@@ -67,7 +67,7 @@ def check(
 
 
 def _print_settings(settings: "Settings") -> None:
-    from barbeque_py.settings import describe
+    from barbeque_py.settings_page import describe
 
     rows = [
         (row.variable, row.value or "not set", "" if row.value else row.default)
@@ -86,7 +86,7 @@ def tell_part(part: str) -> None:
 
 def _forget(settings: "Settings", place: str, *, as_json: bool) -> None:
     from barbeque_py.cli.places import forget
-    from barbeque_py.wiring import open_front
+    from barbeque_py.wiring.front import open_front
 
     front = open_front(settings)
     try:

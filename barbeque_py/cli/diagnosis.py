@@ -11,9 +11,11 @@ from typing import Any
 from barbeque_py import clock
 from barbeque_py.cli.findings import examine
 from barbeque_py.cli.observing import secrets_of
+from barbeque_py.environment import inherited
 from barbeque_py.errors import BarbequeError
 from barbeque_py.masks import compile_masks, secret_values
-from barbeque_py.settings import Settings, describe, environment_of_jobs
+from barbeque_py.settings import Settings
+from barbeque_py.settings_page import describe
 from barbeque_py.store import Store, Tx, apps, gauges, limits, pauses, troubles, workers
 from barbeque_py.store.revision import newest_revision, revision_of
 
@@ -40,7 +42,7 @@ def diagnose(settings: Settings, *, looking: Callable[[str], None]) -> Facts:
         "checks": _looked(lambda: [each.facts() for each in examine(settings, looking=looking)]),
     }
     looking("the database")
-    secret = [*secrets_of(settings), *secret_values(environment_of_jobs())]
+    secret = [*secrets_of(settings), *secret_values(inherited())]
     try:
         store = Store(settings.database)
     except BarbequeError as error:

@@ -112,7 +112,7 @@ def _queue_of(client: "Client", app: str, job: str) -> str:
 
 
 def _meant(name: str, known: dict[str, Any]) -> str:
-    from barbeque_py.setting_values import nearest
+    from barbeque_py.spelling import nearest
 
     close = nearest(name, known)
     if close:

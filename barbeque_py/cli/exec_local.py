@@ -41,7 +41,7 @@ def exec_local(
     what the job wrote is on standard error.
     """
     from barbeque_py.cli import local_runs
-    from barbeque_py.settings import environment_of_jobs
+    from barbeque_py.environment import inherited
 
     client = client_of(context)
     execution = dict(client.execution(message_id).facts)
@@ -49,7 +49,7 @@ def exec_local(
     if message is None:
         raise Failure("the message of this execution is no longer kept", Code.NOT_FOUND)
     launch = _launch(client, execution, attempt)
-    environment = environment_of_jobs()
+    environment = inherited()
     in_docker = local_runs.engine_answers(environment) if docker is None else docker
     where = f"in Docker, image {launch.image}" if in_docker else "as a process"
     _note(f"{launch.app}/{launch.job} {where}: {' '.join(launch.command)}")

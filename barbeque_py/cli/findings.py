@@ -16,17 +16,13 @@ from barbeque_py.cli.places import abandoned
 from barbeque_py.client import Client
 from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.errors import BarbequeError
-from barbeque_py.setting_values import ExecutorUrl
+from barbeque_py.setting_urls import ExecutorUrl
 from barbeque_py.settings import Settings
 from barbeque_py.store import Store, Tx, apps, attempts, lanes, limits, workers
 from barbeque_py.store.revision import check_schema, newest_revision
-from barbeque_py.wiring import (
-    check_installation,
-    choose_executor,
-    engine_version,
-    open_executor,
-    open_logs,
-)
+from barbeque_py.wiring.executors import choose_executor, engine_version, open_executor
+from barbeque_py.wiring.front import check_installation
+from barbeque_py.wiring.logs import open_logs
 
 _GIB = 1024**3
 _LITTLE_SPACE = _GIB

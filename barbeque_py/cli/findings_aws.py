@@ -14,7 +14,7 @@ from barbeque_py.ecs_url import EcsUrl
 from barbeque_py.errors import BarbequeError, ConfigurationError
 from barbeque_py.settings import Settings
 from barbeque_py.store import Store, apps, subscriptions
-from barbeque_py.wiring import open_logs
+from barbeque_py.wiring.logs import open_logs
 
 _WORRYING, _TOO_FAR = timedelta(seconds=10), timedelta(minutes=4)
 

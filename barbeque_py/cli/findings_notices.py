@@ -6,7 +6,7 @@ from barbeque_py.cli.finding import NOTE, OK, Finding
 from barbeque_py.ids import new_message_id
 from barbeque_py.notices import Audience, Channel, Event, Notice, Occasion, notice_id
 from barbeque_py.settings import Settings
-from barbeque_py.wiring import open_notifiers
+from barbeque_py.wiring.notifiers import open_notifiers
 
 _ABOUT = "barbeque"
 _SETTINGS = {Channel.EMAIL: "BARBEQUE_MAIL", Channel.SLACK: "BARBEQUE_SLACK"}

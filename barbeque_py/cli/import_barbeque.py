@@ -60,7 +60,7 @@ def import_barbeque(
 
 
 def _read_url(given: str) -> str:
-    from barbeque_py.setting_values import read_database
+    from barbeque_py.setting_urls import read_database
 
     text = sys.stdin.readline().strip() if given == "-" else given
     try:

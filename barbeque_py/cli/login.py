@@ -27,7 +27,7 @@ def login(
 
     barbeque login https://barbeque.example.com < token.txt
     """
-    from barbeque_py.settings import login_file
+    from barbeque_py.environment import login_file
 
     text = _read_token()
     address, shown = _checked(url, text)
@@ -41,7 +41,7 @@ def login(
 
 def logout(as_json: Json = False) -> None:
     """Forget the server's URL and token that `login` kept."""
-    from barbeque_py.settings import login_file
+    from barbeque_py.environment import login_file
 
     path = login_file()
     there = path.exists()

@@ -7,7 +7,7 @@ from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.seal import seal
 from barbeque_py.settle import settle
 from barbeque_py.store import Tx, attempts, leases, outbox, workers
-from barbeque_py.wiring import Front
+from barbeque_py.wiring.front import Front
 
 
 def abandoned(tx: Tx) -> dict[str, int]:

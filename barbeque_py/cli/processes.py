@@ -16,7 +16,7 @@ from barbeque_py.cli.session import session_of
 
 if TYPE_CHECKING:
     from barbeque_py.settings import Settings
-    from barbeque_py.wiring import Parts
+    from barbeque_py.wiring.parts import Parts
 
 Queues = Annotated[
     list[str] | None,
@@ -63,7 +63,8 @@ def worker(
 def _open_patiently(settings: "Settings") -> "Parts":
     """Open the parts, as soon as the database can be used."""
     from barbeque_py.errors import StoreUnavailable
-    from barbeque_py.wiring import may_come_back, open_parts
+    from barbeque_py.wiring.front import may_come_back
+    from barbeque_py.wiring.parts import open_parts
 
     pause = 1.0
     while True:
@@ -139,7 +140,7 @@ def _serve_alone(
     )
     from barbeque_py.cli.site import build_job_routes
     from barbeque_py.cli.way_in import print_way_in
-    from barbeque_py.wiring import open_front
+    from barbeque_py.wiring.front import open_front
 
     settings = session_of(context).settings()
     observe(settings, name)

@@ -19,7 +19,7 @@ from barbeque_console.door import PEER
 from barbeque_py.cli.exits import Code, Failure
 from barbeque_py.cli.leaving import Leaving
 from barbeque_py.entrance import entrance_of
-from barbeque_py.setting_values import Address
+from barbeque_py.setting_addresses import Address
 from barbeque_py.settings import Settings
 from barbeque_py.targets import Network
 

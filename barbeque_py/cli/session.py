@@ -35,7 +35,8 @@ class Session:
         sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
         from barbeque_py.client import Client
-        from barbeque_py.settings import Settings, login_file
+        from barbeque_py.environment import login_file
+        from barbeque_py.settings import Settings
 
         settings = Settings.from_environment(env_file=self.env_file, login=login_file())
         return Client(settings.url, settings.token, retries=0)

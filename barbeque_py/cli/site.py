@@ -8,7 +8,7 @@ from barbeque_api.job_routes import create_job_app
 from barbeque_api.parts import Served
 from barbeque_py.entrance import entrance_of
 from barbeque_py.settings import Settings
-from barbeque_py.wiring import Front
+from barbeque_py.wiring.front import Front
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 """Other names of this machine are refused: a page elsewhere could make one up (DNS rebinding)."""

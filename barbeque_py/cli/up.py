@@ -52,14 +52,14 @@ def _stay(
     from barbeque_py.cli.serving import make_server, serve, url_of
     from barbeque_py.cli.site import build_both, build_job_routes
     from barbeque_py.cli.way_in import print_way_in
-    from barbeque_py.settings import environment_of_jobs
-    from barbeque_py.wiring import open_front
+    from barbeque_py.environment import inherited
+    from barbeque_py.wiring.front import open_front
 
     front = open_front(settings)
     url = url_of(listening)
     # Where backends answer, unless BARBEQUE_JOB_URL says it.
     answers = {"BARBEQUE_URL": url if asking is None else url_of(asking)}
-    worker = Child(_worker_arguments(session), environment=environment_of_jobs() | answers)
+    worker = Child(_worker_arguments(session), environment=inherited() | answers)
     try:
         app = build_both(front, host=listening.getsockname()[0], url=url)
         server = make_server(app, settings.proxies)
@@ -81,7 +81,7 @@ def _stay(
 def prepare(settings: "Settings") -> str:
     """Make home and database where they are missing; return a sentence about where jobs run."""
     from barbeque_py.cli.migrate import make_tables
-    from barbeque_py.wiring import settle_executor
+    from barbeque_py.wiring.executors import settle_executor
 
     make_folder(settings.home, "BARBEQUE_HOME")
     store, _ = make_tables(settings)

@@ -15,7 +15,7 @@ from barbeque_py.cli.session import session_of
 if TYPE_CHECKING:
     from barbeque_py.identity import Identity
     from barbeque_py.store import Tx
-    from barbeque_py.wiring import Front
+    from barbeque_py.wiring.front import Front
 
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from barbeque_py.letter_forms import as_html, as_text
 from barbeque_py.letters import write
 from barbeque_py.notices import Notice
 from barbeque_py.notifier import TIMEOUT, Receipt
-from barbeque_py.setting_values import MailUrl, Sender
+from barbeque_py.setting_channels import MailUrl, Sender
 
 _NO, _FOR_GOOD = 400, 500
 """From where on SMTP's answers are a no, and a definite one."""

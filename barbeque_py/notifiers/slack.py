@@ -15,7 +15,7 @@ from barbeque_py.errors import NoticeRefused, Undelivered
 from barbeque_py.letters import write
 from barbeque_py.notices import Event, Notice
 from barbeque_py.notifier import TIMEOUT, Receipt
-from barbeque_py.setting_values import SlackAccess
+from barbeque_py.setting_channels import SlackAccess
 from barbeque_py.slack_form import as_message
 
 _INVITE = "invite the bot into the channel: /invite @NAME in Slack"

@@ -8,13 +8,7 @@ from sqlalchemy import Select, func, select
 from barbeque_py import callbacks
 from barbeque_py.executions import AttemptState, Stage, State
 from barbeque_py.ids import attempt_id
-from barbeque_py.store import apps, attempts, dead, limits, pauses, quotas, ready, workers
-from barbeque_py.store.database import Tx
-from barbeque_py.store.executions import Execution
-from barbeque_py.store.tables.runs import attempts as tries
-from barbeque_py.store.tables.runs import executions
-from barbeque_py.store.workers import Worker
-from barbeque_py.waiting import (
+from barbeque_py.standing import (
     FullLimit,
     Holder,
     LastTry,
@@ -25,6 +19,12 @@ from barbeque_py.waiting import (
     Standing,
     Unseen,
 )
+from barbeque_py.store import apps, attempts, dead, limits, pauses, quotas, ready, workers
+from barbeque_py.store.database import Tx
+from barbeque_py.store.executions import Execution
+from barbeque_py.store.tables.runs import attempts as tries
+from barbeque_py.store.tables.runs import executions
+from barbeque_py.store.workers import Worker
 
 _MOST_HOLDERS = 10
 _FARTHEST = 10_000

@@ -15,7 +15,7 @@ from barbeque_py.ids import AttemptId
 from barbeque_py.settings import Settings
 from barbeque_py.store import Store, apps
 from barbeque_py.store.schema import migrate
-from barbeque_py.wiring import open_front
+from barbeque_py.wiring.front import open_front
 from tests.api.served import SUCCESS, Running, define, parts_of, serving
 from tests.cloud.rig import CloudProcess
 from tests.task_logs import GROUP, TaskLog, await_rest, watching_of
@@ -204,7 +204,8 @@ def test_a_front_watches_and_loads_nothing_of_aws_before(
         front.close()
     opening = (
         "import sys; from barbeque_py.settings import Settings; "
-        "from barbeque_py.wiring import open_front; import barbeque_api.app, barbeque_console.app; "
+        "from barbeque_py.wiring.front import open_front; "
+        "import barbeque_api.app, barbeque_console.app; "
         f"open_front(Settings.from_environment({{'BARBEQUE_HOME': {str(tmp_path)!r}}})).close(); "
         "sys.exit('boto3' in sys.modules)"
     )

@@ -14,7 +14,7 @@ from barbeque_py.entrance import Entrance
 from barbeque_py.entrance import Provider as Wanted
 from barbeque_py.identity import EVERYBODY
 from barbeque_py.roles import write_grants
-from barbeque_py.setting_values import read_roles
+from barbeque_py.setting_entrance import read_roles
 from barbeque_py.store import users
 from tests.console import provider as providers
 from tests.console.inside import SITE, Inside

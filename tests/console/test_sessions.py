@@ -20,7 +20,7 @@ from barbeque_py.identity import EVERYBODY, Scope
 from barbeque_py.issue import Wish, issue
 from barbeque_py.passwords import digest
 from barbeque_py.roles import read_grants
-from barbeque_py.setting_values import read_networks, read_roles
+from barbeque_py.setting_entrance import read_networks, read_roles
 from barbeque_py.store import Tx, apps, audit
 from barbeque_py.store.audit import Wanted
 from tests.console.inside import SITE, Inside

@@ -22,7 +22,8 @@ from barbeque_py.messages import JobMessage
 from barbeque_py.settings import Settings
 from barbeque_py.store import Store, Tx, apps, outbox, schema
 from barbeque_py.store import executions as rows
-from barbeque_py.wiring import Front, open_front, open_parts
+from barbeque_py.wiring.front import Front, open_front
+from barbeque_py.wiring.parts import open_parts
 from tests.crash.grounds import Ground, OneMachine
 from tests.crash.judge import JOB_LIMIT, QUEUE_LIMIT, RETRIES, Report, judge
 from tests.crash.marks import Marks

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from barbeque_py.brokers.sqs_queues import SqsQueues
 from barbeque_py.store import Store, lanes
-from barbeque_py.wiring import Parts
+from barbeque_py.wiring.parts import Parts
 from tests.cloud.rig import CloudProcess
 
 CLUSTER, BUCKET = "drill", "drill-logs"

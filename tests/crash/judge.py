@@ -9,7 +9,7 @@ from barbeque_py.log_reading import raw_chunks
 from barbeque_py.logs import attempt_prefix
 from barbeque_py.store import Store, attempts, dead, limits, outbox
 from barbeque_py.store import executions as rows
-from barbeque_py.wiring import Parts
+from barbeque_py.wiring.parts import Parts
 from tests.crash.grounds import Ground
 
 QUEUE_LIMIT = 6

@@ -29,7 +29,7 @@ from barbeque_py.settings import Settings
 from barbeque_py.settle import Told
 from barbeque_py.store import Store, Tx, tables
 from barbeque_py.targets import Allowed
-from barbeque_py.wiring import Parts, open_parts
+from barbeque_py.wiring.parts import Parts, open_parts
 from barbeque_worker import main as worker
 from barbeque_worker.courier import Backoff
 from barbeque_worker.rescue import Rescue

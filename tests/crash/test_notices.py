@@ -36,7 +36,7 @@ from barbeque_py.store import (
 )
 from barbeque_py.store import executions as rows
 from barbeque_py.store.notices import Kept
-from barbeque_py.wiring import Front, open_front
+from barbeque_py.wiring.front import Front, open_front
 from tests.crash.workers import Workers
 from tests.flows.place import free_port
 from tests.notices.mailroom import CUT, OK, TAKEN_AND_CUT, Mailroom, MailServer

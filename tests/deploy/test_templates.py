@@ -13,7 +13,7 @@ import pytest
 
 from barbeque_py.cli.aws_templates import KEPT, Template, template_of, templates
 from barbeque_py.executions import Stage
-from barbeque_py.settings import describe
+from barbeque_py.settings_page import describe
 from barbeque_py.store import Store
 from barbeque_py.store.gauges import Gauges, Lane
 from barbeque_worker.pulse import UNITS, line, look

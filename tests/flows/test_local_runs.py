@@ -8,9 +8,9 @@ import pytest
 
 from barbeque_py.cli import local_runs
 from barbeque_py.cli.exits import Failure
+from barbeque_py.environment import inherited
 from barbeque_py.executor import Launch
 from barbeque_py.ids import AttemptId, new_message_id
-from barbeque_py.settings import environment_of_jobs
 from tests.flows.place import Place, shop
 from tests.images import make_test_image
 
@@ -99,7 +99,7 @@ def test_a_container_has_it_too_and_is_gone_afterwards(capfd: pytest.CaptureFixt
     image = make_test_image()
     script = 'echo "$OWN $BARBEQUE_MESSAGE"; cat /barbeque/message.json; echo 5 > /barbeque/result'
     launch = a_launch("sh", "-c", f"{script}; exit 4", image=image, memory=64)
-    environment = environment_of_jobs()
+    environment = inherited()
     assert local_runs.engine_answers(environment)
     ended = local_runs.run_in_docker(launch, MESSAGE, environment, quiet=False)
     assert (ended.exit_code, ended.result) == (4, "5")

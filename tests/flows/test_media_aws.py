@@ -16,7 +16,8 @@ from botocore.session import get_session
 import account
 import stage
 from barbeque_py.ecs_url import _READERS
-from barbeque_py.settings import Settings, environment_of_jobs
+from barbeque_py.environment import inherited
+from barbeque_py.settings import Settings
 from tests.cloud.rig import CloudProcess
 from tests.flows.pages import ROOT, blocks
 from tests.flows.test_media_example import path, run_with_message, shelf
@@ -62,7 +63,7 @@ def test_check_finds_no_fault_with_what_the_operator_makes(tmp_path: Path) -> No
     home = tmp_path / "home"
     home.mkdir()
     fleet = account.settings(f"sqlite:///{tmp_path}/barbeque.db", "http://127.0.0.1:3004")
-    environment = {**environment_of_jobs(), **fleet, "BARBEQUE_HOME": str(home)}
+    environment = {**inherited(), **fleet, "BARBEQUE_HOME": str(home)}
     for verb in ("migrate", "check"):
         ended = subprocess.run(
             [sys.executable, "-m", "barbeque_py.cli", verb],
@@ -163,7 +164,7 @@ def demo(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, ROOT / "deploy/examples/media/demo_aws.py"],
-            env={**environment_of_jobs(), **own},
+            env={**inherited(), **own},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

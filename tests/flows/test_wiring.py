@@ -13,7 +13,8 @@ from barbeque_py.brokers.sqs_queues import SqsQueues
 from barbeque_py.errors import ConfigurationError
 from barbeque_py.settings import Settings
 from barbeque_py.store import Store, schema
-from barbeque_py.wiring import Front, open_front, open_parts
+from barbeque_py.wiring.front import Front, open_front
+from barbeque_py.wiring.parts import open_parts
 from tests.cloud.rig import CloudProcess
 
 REGION = "eu-west-2"

@@ -15,7 +15,7 @@ from barbeque_py.letters import write
 from barbeque_py.notices import Event
 from barbeque_py.notifiers.email import EmailNotifier, SmtpPost
 from barbeque_py.phrases import phrases
-from barbeque_py.setting_values import MailUrl, Sender
+from barbeque_py.setting_channels import MailUrl, Sender
 from tests.flows.place import free_port
 from tests.notices.mailroom import (
     CUT,

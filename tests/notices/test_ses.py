@@ -5,7 +5,7 @@ import pytest
 from barbeque_py.errors import Undelivered
 from barbeque_py.notifiers.email import EmailNotifier
 from barbeque_py.notifiers.ses import SesPost
-from barbeque_py.setting_values import Sender
+from barbeque_py.setting_channels import Sender
 from tests.cloud.rig import REGION, CloudProcess
 from tests.notices.samples import a_notice
 

@@ -10,7 +10,7 @@ from barbeque_py.errors import NoticeRefused, Undelivered
 from barbeque_py.notices import Channel, Event, Notice
 from barbeque_py.notifiers import slack
 from barbeque_py.notifiers.slack import SlackNotifier
-from barbeque_py.setting_values import SlackAccess
+from barbeque_py.setting_channels import SlackAccess
 from tests.flows.place import free_port
 from tests.notices.samples import HOSTILE, a_notice
 from tests.notices.slack_place import (

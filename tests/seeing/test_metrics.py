@@ -27,7 +27,7 @@ from barbeque_py.identity import EVERYBODY, Scope
 from barbeque_py.intake import Intake
 from barbeque_py.issue import Wish, issue
 from barbeque_py.outcomes import Fate, Reason
-from barbeque_py.setting_values import Address
+from barbeque_py.setting_addresses import Address
 from barbeque_py.settle import settle
 from barbeque_py.store import Store, Tx, apps, pauses, quotas
 from barbeque_worker.loop import Loop

@@ -4,9 +4,9 @@ import pytest
 
 from barbeque_py.errors import ConfigurationError
 from barbeque_py.notices import Channel
-from barbeque_py.setting_values import MailUrl, Sender, SlackAccess
+from barbeque_py.setting_channels import MailUrl, Sender, SlackAccess
 from barbeque_py.settings import Settings
-from barbeque_py.wiring import open_notifiers
+from barbeque_py.wiring.notifiers import open_notifiers
 
 
 def read(**given: str) -> Settings:

@@ -7,9 +7,10 @@ import pytest
 
 from barbeque_py.env_file import read_env_file
 from barbeque_py.errors import ConfigurationError
-from barbeque_py.setting_values import Address, BrokerUrl, ExecutorUrl, LogsUrl, redact_url
-from barbeque_py.settings import Settings, describe
-from barbeque_py.settings_page import configuration_page
+from barbeque_py.setting_addresses import Address
+from barbeque_py.setting_urls import BrokerUrl, ExecutorUrl, LogsUrl, redact_url
+from barbeque_py.settings import Settings
+from barbeque_py.settings_page import configuration_page, describe
 
 DOCS = Path(__file__).parents[2] / "docs"
 

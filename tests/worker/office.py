@@ -26,7 +26,7 @@ from barbeque_py.store import Store, apps, attempts, schema
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
-from barbeque_py.wiring import Parts, open_parts
+from barbeque_py.wiring.parts import Parts, open_parts
 from barbeque_worker import main
 from barbeque_worker.courier import Backoff
 from barbeque_worker.vitals import Vitals

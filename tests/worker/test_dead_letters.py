@@ -23,7 +23,7 @@ from barbeque_py.store import Store, Tx, apps, dead
 from barbeque_py.store import executions as rows
 from barbeque_py.store.dead import DeadMessage
 from barbeque_py.store.schema import migrate
-from barbeque_py.wiring import open_parts
+from barbeque_py.wiring.parts import open_parts
 from barbeque_worker import main
 from barbeque_worker.dead_letters import DeadLetters
 from tests.cloud.rig import REGION, CloudProcess

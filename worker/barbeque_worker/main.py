@@ -15,7 +15,7 @@ from barbeque_py.intake import Intake
 from barbeque_py.shipment import Shipping
 from barbeque_py.store import Tx, leases, limits, outbox, workers
 from barbeque_py.wake import Ear
-from barbeque_py.wiring import Parts
+from barbeque_py.wiring.parts import Parts
 from barbeque_worker.capacity import Capacity
 from barbeque_worker.courier import Backoff, Courier
 from barbeque_worker.dead_letters import DeadLetters

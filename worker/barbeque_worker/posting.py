@@ -21,7 +21,7 @@ from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.callbacks import Callback
 from barbeque_py.store.executions import Execution
 from barbeque_py.targets import read_target
-from barbeque_py.wiring import Parts
+from barbeque_py.wiring.parts import Parts
 
 log = logging.getLogger(__name__)
 

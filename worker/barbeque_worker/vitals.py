@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 
 from barbeque_py import metrics
 from barbeque_py.errors import ConfigurationError
-from barbeque_py.setting_values import Address
+from barbeque_py.setting_addresses import Address
 from barbeque_worker.loop import Loop
 from barbeque_worker.station import Lease
 

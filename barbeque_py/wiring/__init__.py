@@ -1,0 +1,1 @@
+"""Puts the parts together: the only place that picks adapters, by the settings' URLs."""
