@@ -1,8 +1,11 @@
 """`barbeque backup | restore`: everything in one file, and back."""
 
+import fcntl
+import glob
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +29,7 @@ _PIPE = "-"
 _AGAIN = 60.0
 """Seconds after which a backup that failed is tried again, where they are made by the clock."""
 _OFTEN = 0.5
+_UNFINISHED = ".unfinished"
 
 
 def backup(
@@ -123,7 +127,6 @@ def _given(file: str) -> Iterator[Path]:
         yield Path(file)
         return
     import shutil
-    import tempfile
 
     with tempfile.NamedTemporaryFile(prefix="barbeque-restore-", suffix=".tar") as kept:
         shutil.copyfileobj(sys.stdin.buffer, kept)
@@ -172,8 +175,8 @@ def _new_file(where: Path) -> Iterator[tuple[IO[bytes], Callable[["Manifest"], P
     if where.exists() and not where.is_dir():
         raise Failure(f"{where} is there already: name a new file, or a folder", Code.USAGE)
     folder = where if where.is_dir() else where.parent
-    unfinished = folder / f".{where.name}.{os.getpid()}.unfinished"
     name = where
+    unfinished = None
 
     def path_of(found: "Manifest") -> Path:
         nonlocal name
@@ -183,8 +186,11 @@ def _new_file(where: Path) -> Iterator[tuple[IO[bytes], Callable[["Manifest"], P
         return name
 
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        _sweep(folder, where.name)
+        descriptor, path = tempfile.mkstemp(_UNFINISHED, f".{where.name}.", folder)
+        unfinished = Path(path)
         with os.fdopen(descriptor, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             yield file, path_of
             file.flush()
             os.fsync(file.fileno())
@@ -192,7 +198,16 @@ def _new_file(where: Path) -> Iterator[tuple[IO[bytes], Callable[["Manifest"], P
     except OSError as error:
         raise Failure(f"{name} can't be written: {error.strerror}") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path, name: str) -> None:
+    """Remove what backups have left that were killed: who writes one has it locked."""
+    for left in folder.glob(f".{glob.escape(name)}.*{_UNFINISHED}"):
+        with left.open("rb") as file, suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink(missing_ok=True)
 
 
 @contextmanager

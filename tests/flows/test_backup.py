@@ -1,5 +1,6 @@
 """`barbeque backup | restore`: every row and log goes from one kind of database to the other."""
 
+import fcntl
 import io
 import json
 import subprocess
@@ -273,6 +274,22 @@ def test_the_command_writes_a_file_for_its_owner_keeps_the_newest_and_reads_it_b
     assert json.loads(capfd.readouterr().out)["tables"] == made["tables"]
     assert root.run(["restore", str(tmp_path / "bare.tar")]) == 1
     assert "nothing was changed" in capfd.readouterr().err
+
+
+def test_what_a_killed_one_left_is_removed_but_not_what_is_being_written(
+    full: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BARBEQUE_DATABASE", str(full.url))
+    monkeypatch.setenv("BARBEQUE_HOME", str(tmp_path))
+    folder = tmp_path / "daily"
+    folder.mkdir()
+    (folder / ".daily.7.unfinished").touch()
+    beside = folder / ".daily.8.unfinished"
+    with beside.open("wb") as written_by_another:
+        fcntl.flock(written_by_another, fcntl.LOCK_EX)
+        assert root.run(["backup", str(folder)]) == 0
+    (made,) = folder.glob("barbeque-*.tar")
+    assert sorted(folder.iterdir()) == sorted([beside, made])
 
 
 def test_one_by_the_clock_makes_the_first_at_once_and_ends_when_told(

@@ -1,5 +1,6 @@
 """One server by its compose file: jobs through it, each part killed, a backup that comes back."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,16 +92,29 @@ def a_job_survives_each_part(server: OneServer) -> str:
     server.say("apply", "-f", "-", given=NAP)
     nap = server.say("enqueue", "drill", "Nap")
     server.until(nap, "running")
-    for service in ("worker", "database", "api", "console"):
+    for service in ("worker", "database", "api", "console", "backup"):
         server.crash(service)
     # An operator's `docker kill` is no crash: the engine leaves what he ended to him.
-    docker("kill", server.container("worker"))
-    server.compose("up", "--detach")
+    for service in ("worker", "database", "api", "console", "backup"):
+        docker("kill", server.container(service))
+    server.up()
     wait_until(server.is_ready, "the API is ready", within=PATIENCE, every=0.5)
+    a_backup_is_there(server)
     found = server.until(nap, "succeeded", "failed")
     assert (found["state"], len(found["attempts"])) == ("succeeded", 1)
     assert server.say("logs", nap).split("\n") == [f"line {n}" for n in range(1, LINES + 1)]
     return nap
+
+
+def a_backup_is_there(server: OneServer) -> None:
+    """One is made at the first start; what was killed left nothing behind."""
+
+    def made() -> list[str]:
+        listing = "import os; print(*os.listdir('/var/backups/barbeque'))"
+        return server.compose("exec", "-T", "backup", "python3", "-c", listing).split()
+
+    (name,) = wait_until(made, "a backup is made", within=PATIENCE, every=0.5)
+    assert re.fullmatch(r"barbeque-[a-z0-9]{6}-\d{8}T\d{6}Z\.tar", name)
 
 
 def told_of(server: OneServer, made: list[str]) -> dict[str, tuple[Any, str]]:
