@@ -10,7 +10,7 @@ ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-aws up assets test check fix bench soak docs lock clean
+.PHONY: help demo demo-aws up assets test check fix bench soak docs checkov lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ docs: $(READY) ## Build docs/ as a site that needs no network: build/site/index.
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
 	@echo "build/site/index.html"
 
+checkov: .cache/checkov/bin/checkov ## Ask checkov, which has an environment of its own, about the templates
+	@$< --directory deploy/cloudformation --framework cloudformation --compact --quiet --skip-download $(ARGS)
+
 lock: $(READY) ## Write requirements/*.txt anew from pyproject.toml
 	@sh .ci/lock $(ARGS)
 
@@ -57,6 +60,11 @@ clean: ## Remove the environment, caches and what the demo left
 	rm -rf $(VENV) .barbeque .cache build dist console/ui/node_modules console/barbeque_console/static
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# It wants other versions of what we have, and nothing of ours needs it.
+.cache/checkov/bin/checkov:
+	@$(PYTHON) -m venv .cache/checkov
+	@.cache/checkov/bin/pip install --quiet --disable-pip-version-check checkov
 
 $(READY): requirements/dev.txt pyproject.toml .ci/venv
 	@sh .ci/venv "$(PYTHON)" "$(VENV)"
