@@ -1,5 +1,6 @@
 """`/metrics` tells the truth: each metric of the docs is there, and moves with its cause."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -258,10 +259,13 @@ def said_by(address: str, path: str) -> int:
 
 
 def test_a_loop_that_has_ended_is_no_life() -> None:
-    vitals, loop = Vitals(), Loop("brief", lambda: 0)
+    vitals, loop = Vitals(), Loop("brief", sys.exit)
     lease = Lease(timedelta(minutes=1))
     lease.renewed(clock.monotonic())
     vitals.begin(lease, lambda: [loop])
+    assert vitals.faults() == [], "it is about to begin"
+    loop.start()
+    loop.join(60)
     assert vitals.faults() == vitals.hindrances() == ["brief has ended"]
     with watched_at(Address("127.0.0.1", port := free_port()), vitals):
         assert said_by(f"127.0.0.1:{port}", "/livez") == 503

@@ -1,5 +1,6 @@
-"""A drained worker takes nothing new, and finishes what it has."""
+"""A drained worker takes nothing new, and finishes what it has; so does one that stops."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import pytest
 
 from barbeque_py.acts import drain_worker
 from barbeque_py.identity import EVERYBODY
-from barbeque_py.store import crew
+from barbeque_py.store import crew, notices
 from barbeque_py.store.crew import Standing
+from tests.receiver import Received, Receiver, Reply
 from tests.waiting import wait_until
 from tests.worker.office import Office
 
@@ -48,6 +50,29 @@ def test_a_drained_worker_starts_nothing_and_finishes_what_it_has(office: Office
     office.store.write(lambda tx: drain_worker(tx, EVERYBODY, drained, draining=False))
     assert office.end_of(waiting).state == "succeeded", "it takes again"
     assert office.attempts(waiting)[0].owner.endswith(drained)
+
+
+def test_a_worker_that_stops_ends_what_it_is_saying(office: Office) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def answer(_: Received) -> Reply:
+        asked.set()
+        go_on.wait(60)
+        return Reply()
+
+    office.set(BARBEQUE_WEBHOOK_ALLOW="127.0.0.0/8")
+    office.define("job", "true")
+    with Receiver(answer) as hook:
+        stop = office.work()
+        message_id = office.enqueue("job", notify={"webhook": hook.url})
+        assert asked.wait(120)
+        threading.Timer(1.0, go_on.set).start()
+        stop()
+        execution = office.execution(message_id)
+        assert execution is not None
+        [told] = office.store.read(lambda tx: notices.of_execution(tx, execution.id))
+        assert told.state == "delivered", "given up, the next worker would say it again"
+        assert len(hook.received) == 1
 
 
 def stand(office: Office) -> list[tuple[str, Standing]]:

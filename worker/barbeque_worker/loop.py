@@ -34,7 +34,8 @@ class Loop:
     @property
     def dead(self) -> bool:
         """Whether it has ended, though nobody told it to."""
-        return not self._stop.is_set() and not self._thread.is_alive()
+        begun = self._thread.ident is not None
+        return begun and not self._stop.is_set() and not self._thread.is_alive()
 
     def start(self) -> None:
         """Begin to repeat the step."""

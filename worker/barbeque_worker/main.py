@@ -163,6 +163,7 @@ class Worker:
             section.shippers.stop(max(0.0, until - clock.monotonic()))
         for loop in self._loops:
             loop.join(max(0.0, until - clock.monotonic()))
+        self._relay.join(max(0.0, until - clock.monotonic()))
         self._resign()
         # A message that a broken-off long poll was answered with stays hidden for a minute, so
         # polls are waited for: last, as others want what we have given up.

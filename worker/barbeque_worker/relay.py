@@ -56,7 +56,10 @@ class Relay:
         self._ailing = Ailing()
         self._ailing_at = 0.0
         self._more_due = False
+        self._stopped = False
+        self._at_work = 0
         self._guard = threading.Lock()
+        self._landed = threading.Condition(self._guard)
         self.on_free: Callable[[], None] = lambda: None
 
     def step(self) -> float:
@@ -115,10 +118,37 @@ class Relay:
             self._station.store.write(lambda tx: outbox.keep(tx, numbers, owner, lease))
 
     def stop(self) -> None:
-        """Take no more; what is under way is done again by another worker."""
+        """Take no more, and begin with nothing more of what was taken."""
+        self._stopped = True
         self._crew.stop()
 
+    def join(self, timeout: float) -> None:
+        """Wait so many seconds for what is being said: whoever takes it up would say it again."""
+        until = clock.monotonic() + timeout
+        with self._guard:
+            while self._at_work and clock.monotonic() < until:
+                self._landed.wait(until - clock.monotonic())
+
     def _work(self, item: Item) -> None:
+        if not self._begin(item):
+            return
+        try:
+            self._try(item)
+        finally:
+            self._end(item)
+
+    def _begin(self, item: Item) -> bool:
+        """Begin with the item, unless all is to end; a log is sealed again without harm."""
+        with self._guard:
+            self._at_work += not self._stopped and item.kind != SEAL
+            return not self._stopped
+
+    def _end(self, item: Item) -> None:
+        with self._guard:
+            self._at_work -= item.kind != SEAL
+            self._landed.notify_all()
+
+    def _try(self, item: Item) -> None:
         began = clock.monotonic()
         recording = False
         try:
