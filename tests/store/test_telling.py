@@ -9,9 +9,11 @@ import pytest
 from barbeque_py.apps import App
 from barbeque_py.backoff import RetryPolicy
 from barbeque_py.cancel import cancel
-from barbeque_py.notices import Event, Hear, User
+from barbeque_py.ids import new_message_id
+from barbeque_py.notices import Audience, Channel, Event, Hear, Notice, NoticeState, Occasion, User
 from barbeque_py.outcomes import Fate, Reason
-from barbeque_py.store import Store, address_book, apps, notices, outbox, reports
+from barbeque_py.store import Store, address_book, apps, channels, notices, outbox, reports
+from barbeque_py.store.database import Tx
 from barbeque_py.store.notices import Kept
 from barbeque_py.tell import Tail, errands_of_late, tell
 from tests.store.world import (
@@ -193,3 +195,35 @@ def test_notices_are_forgotten_with_their_deliveries_once_they_are_over(store: S
     assert store.write(lambda tx: notices.forget(tx, timedelta(days=90), 10)) == 1
     (left,) = store.read(notices.newest)
     assert left.state == "waiting"
+
+
+def test_an_address_that_was_reached_since_is_not_dead_however_much_others_are_told(
+    store: Store,
+) -> None:
+    tell_each(store, {"mended": NoticeState.REFUSED, "dead": NoticeState.REFUSED})
+    tell_each(store, {"mended": NoticeState.DELIVERED})
+    tell_each(store, dict.fromkeys(("busy0", "busy1"), NoticeState.DELIVERED), times=100)
+    found = {each.target: each.dead for each in store.read(channels.read)}
+    assert found == {"busy0": False, "busy1": False, "mended": False, "dead": True}
+    assert store.read(channels.read)[0].target == "dead"
+    assert store.read(lambda tx: channels.read(tx, app="other")) == []
+
+
+def tell_each(store: Store, told: dict[str, NoticeState], *, times: int = 1) -> None:
+    """Have a notice to each of these addresses end so, as often as that."""
+
+    def record(tx: Tx) -> None:
+        made = [
+            Notice(new_message_id(), Channel.SLACK, target, Audience.ADMINS, OCCASION)
+            for target in list(told) * times
+        ]
+        notices.add(tx, None, made)
+        for each in made:
+            kept = notices.get(tx, each.id)
+            assert kept is not None
+            notices.end(tx, kept.id, told[each.target])
+
+    store.write(record)
+
+
+OCCASION = Occasion(Event.SUCCEEDED, "media", "Thumbnail", "")
