@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import update
 
 from barbeque_py.attempt_log import mask_of, prefix_of
@@ -91,7 +92,13 @@ def _both(tx: Tx, attempt: AttemptId) -> tuple[Execution, Attempt]:
 @contextmanager
 def watching_of(linger: timedelta = timedelta(seconds=1)) -> Iterator[Watching]:
     """Hand out what watches CloudWatch, and stops soon after the last reader."""
-    with closing(CloudWatch()) as opened, closing(Watching(opened.open_log, linger=linger)) as made:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        closing(CloudWatch()) as opened,
+        closing(Watching(opened.open_log, linger=linger)) as made,
+    ):
+        # Who comes first sees all there is, also where CloudWatch takes its time.
+        patch.setattr("barbeque_py.watched._FIRST_LOOK", 60.0)
         yield made
 
 

@@ -73,7 +73,7 @@ class Gated:
 
     def send(self, queue: str, parcels: Sequence[Parcel]) -> None:
         self.began.set()
-        assert self.leave.wait(20)
+        assert self.leave.wait(60)
         self.sizes.append(len(parcels))
         if queue == "slow":
             raise StoreUnavailable("mysql://root:secret@db is away")
@@ -104,7 +104,7 @@ def test_requests_that_come_while_one_is_sent_share_the_next_sending(
     api, broker = gated
     with ThreadPoolExecutor(32) as clients:
         first = clients.submit(api.enqueue)
-        assert broker.began.wait(20)
+        assert broker.began.wait(60)
         others = [clients.submit(api.enqueue) for _ in range(20)]
         assert not first.done()
         wait_until(lambda: api.client.get("/livez"), "the loop is free")
@@ -146,7 +146,7 @@ def test_what_was_accepted_is_sent_before_the_api_ends(sqlite_store: Store, tmp_
     parts = parts_of(sqlite_store, tmp_path)
     with ThreadPoolExecutor(2) as clients, serving(parts, broker=broker) as api:
         waiting = clients.submit(api.enqueue)
-        assert broker.began.wait(20)
+        assert broker.began.wait(60)
         clients.submit(leave_once_nobody_is_let_in, api.client.base_url.port or 0)
         api.stop()
         assert waiting.result()

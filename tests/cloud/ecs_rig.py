@@ -105,7 +105,7 @@ class EcsRig:
             task = self.look(arn)
             return task if task["lastStatus"] == status else None
 
-        return wait_until(look, f"{arn} is {status}", within=30)
+        return wait_until(look, f"{arn} is {status}")
 
     def events(self, arn: str) -> list[Json]:
         """Return the details of the events sent about a task."""

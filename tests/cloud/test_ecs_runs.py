@@ -94,7 +94,7 @@ def test_both_streams_come_in_their_order_without_empty_lines_or_a_last_newline(
 def test_lines_can_be_read_while_the_task_runs(rig: LogRig) -> None:
     arn = rig.begin(command="echo early; sleep 60")
     rig.reach(arn, "RUNNING")
-    wait_until(lambda: rig.lines(arn) == ["early"], "the line is there", within=10)
+    wait_until(lambda: rig.lines(arn) == ["early"], "the line is there")
     rig.ask("StopTask", cluster="c", task=arn)
 
 
@@ -108,7 +108,7 @@ def test_a_line_longer_than_an_event_becomes_several(rig: LogRig) -> None:
 
 def test_sigterm_is_heard_and_answered(rig: LogRig) -> None:
     arn = rig.begin(command="trap 'echo bye; exit 5' TERM; echo up; while :; do sleep 0.05; done")
-    wait_until(lambda: _lines_or_none(rig, arn) == ["up"], "it is up", within=10)
+    wait_until(lambda: _lines_or_none(rig, arn) == ["up"], "it is up")
     rig.ask("StopTask", cluster="c", task=arn)
     assert rig.reach(arn)["containers"][0]["exitCode"] == 5
     assert rig.lines(arn) == ["up", "bye"]
@@ -117,7 +117,7 @@ def test_sigterm_is_heard_and_answered(rig: LogRig) -> None:
 def test_who_does_not_hear_sigterm_is_killed_after_the_stop_timeout(rig: LogRig) -> None:
     rig.wish("configure", stop_timeout=0.3)
     arn = rig.begin(command="trap '' TERM; echo up; while :; do sleep 0.05; done")
-    wait_until(lambda: _lines_or_none(rig, arn) == ["up"], "it is up", within=10)
+    wait_until(lambda: _lines_or_none(rig, arn) == ["up"], "it is up")
     rig.wish("interrupt", task=arn)
     assert rig.reach(arn)["containers"][0]["exitCode"] == 137
 
@@ -150,7 +150,7 @@ def test_the_last_lines_may_come_after_the_end(rig: LogRig) -> None:
     arn = rig.begin(command="for i in 1 2 3 4 5; do echo $i; done")
     rig.reach(arn)
     assert rig.lines(arn) == ["1", "2"]
-    wait_until(lambda: rig.lines(arn) == list("12345"), "all are there", within=10)
+    wait_until(lambda: rig.lines(arn) == list("12345"), "all are there")
 
 
 def test_nothing_is_left_running_when_the_simulator_closes(moto_endpoint: str) -> None:

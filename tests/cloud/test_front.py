@@ -226,7 +226,7 @@ def test_the_cloud_ends_with_a_session_that_is_killed() -> None:
         cloud = int(cast("IO[bytes]", session.stdout).readline())
         assert is_running(cloud)
         session.kill()
-    wait_until(lambda: not is_running(cloud), "the cloud has ended", within=30)
+    wait_until(lambda: not is_running(cloud), "the cloud has ended")
 
 
 def is_running(pid: int) -> bool:
@@ -240,6 +240,6 @@ def is_running(pid: int) -> bool:
 def test_the_cloud_ends_at_sigterm() -> None:
     cloud = CloudProcess()
     os.kill(cloud.pid, signal.SIGTERM)
-    wait_until(lambda: not is_running(cloud.pid), "the cloud has ended", within=30)
+    wait_until(lambda: not is_running(cloud.pid), "the cloud has ended")
     assert cloud.wrote() == ""
     cloud.stop()

@@ -178,7 +178,7 @@ def test_a_delayed_message_wakes_a_receiver_that_waits(lane: Lane) -> None:
     assert lane.counts() == [0, 0, 1]
     begun = clock.monotonic()
     assert lane.bodies(WaitTimeSeconds=20) == ["later"]
-    assert 0.9 < clock.monotonic() - begun < 10
+    assert 0.9 < clock.monotonic() - begun < 60
 
 
 def test_a_message_wakes_a_receiver_that_waits_at_once(lane: Lane) -> None:
@@ -186,14 +186,14 @@ def test_a_message_wakes_a_receiver_that_waits_at_once(lane: Lane) -> None:
         waiting = pool.submit(lane.bodies, WaitTimeSeconds=20)
         begun = clock.monotonic()
         lane.send("now")
-        assert waiting.result(10) == ["now"]
-    assert clock.monotonic() - begun < 10
+        assert waiting.result(60) == ["now"]
+    assert clock.monotonic() - begun < 18
 
 
 def test_a_receiver_waits_no_longer_than_it_said(lane: Lane) -> None:
     begun = clock.monotonic()
     assert not lane.receive(WaitTimeSeconds=1)
-    assert 0.9 < clock.monotonic() - begun < 10
+    assert 0.9 < clock.monotonic() - begun < 60
 
 
 def test_a_message_given_up_reaches_one_who_waits(lane: Lane) -> None:
@@ -202,7 +202,7 @@ def test_a_message_given_up_reaches_one_who_waits(lane: Lane) -> None:
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(lane.bodies, WaitTimeSeconds=20)
         lane.hide(message, 0)
-        assert waiting.result(10) == ["shared"]
+        assert waiting.result(60) == ["shared"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests.parts import missing
 
@@ -23,6 +30,8 @@ _ARGUMENTS = [
     "--disable-background-networking",
     "--no-first-run",
 ]
+_PATIENCE = 60_000
+"""Milliseconds that a page may take on a machine that is busy."""
 _WIDE, _NARROW = (1280, 900), (360, 740)
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 _JUDGE = """async ([tags, only]) => {
@@ -40,6 +49,7 @@ def open_browser() -> Iterator[Browser]:
     """Start the browser that this machine has."""
     if not CHROMIUM.exists():
         missing("Chromium", f"no {CHROMIUM} on this machine (Debian: chromium)")
+    expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
         yield browser
@@ -130,6 +140,7 @@ def open_viewer(browser: Browser, address: str, *, scripts: bool = True) -> Iter
         locale="en",
         reduced_motion="reduce",
     )
+    context.set_default_timeout(_PATIENCE)
     page = context.new_page()
     viewer = Viewer(context, page, address)
     origin = "/".join(address.split("/")[:3])

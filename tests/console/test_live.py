@@ -38,7 +38,7 @@ def test_a_page_is_told_of_changes_and_survives_a_cut(place: Place) -> None:
         expect(cut).to_be_visible()
         place.enqueue()
         with serve(create_app(place.parts), port):
-            expect(cut).to_be_hidden(timeout=15_000)
+            expect(cut).to_be_hidden()
             expect(cell).to_have_text("2")
             viewer.page.get_by_label("Display").click()
             viewer.page.get_by_text("Paused", exact=True).click()

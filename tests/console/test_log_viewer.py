@@ -213,7 +213,7 @@ def test_a_growing_log_is_followed_through_cuts_to_its_end(site: Site) -> None:
             door.close()
             door.open()
             job.source.write(*(f"line {n}" for n in range(301, 401)))
-            expect(page.locator(row(page, 400))).to_be_in_viewport(timeout=10_000)
+            expect(page.locator(row(page, 400))).to_be_in_viewport()
             _follows_only_at_the_end(page, job.source)
         expect(page.locator(".log-facts")).to_contain_text("complete")
         texts = _read_all(page)

@@ -53,7 +53,7 @@ class DockerRig:
     def close(self) -> None:
         """Kill and remove what this installation made."""
         executor = self.executor()
-        deadline = clock.monotonic() + 30
+        deadline = clock.monotonic() + 90
         while left := executor.remains():
             assert clock.monotonic() < deadline, f"these containers do not go: {left}"
             for attempt in left:

@@ -1,7 +1,6 @@
 """What the executor's contract suite needs of an implementation, and its words for waiting."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from barbeque_py.executor import Executor, Launch, Sighting, Standing
@@ -11,7 +10,6 @@ from barbeque_py.outcomes import Fate
 from tests.waiting import wait_until
 
 T = TypeVar("T")
-PATIENCE = timedelta(seconds=30)
 
 
 class Rig(Protocol):

@@ -181,7 +181,7 @@ def test_receiving_waits_for_the_first_message_and_no_longer(broker: Broker) -> 
         begun = clock.monotonic()
         send(broker, "one")
         assert bodies(waiting.result()) == {"one"}
-    assert clock.monotonic() - begun < 5
+    assert clock.monotonic() - begun < 15
 
 
 def test_nobody_else_has_what_is_borrowed_and_nothing_is_lost(site: Site) -> None:

@@ -701,7 +701,7 @@ def test_a_queue_that_is_not_there_is_told_once_with_the_cure(
         told = [next(news) for _ in range(2)]
     assert [each.sightings for each in told] == [{}, {}]
     assert all(each.deaf for each in told)
-    assert clock.monotonic() - asked < 20
+    assert clock.monotonic() - asked < 60
     (warning,) = caplog.records
     assert "there is no SQS queue nowhere: make it" in warning.getMessage()
     stop.set()

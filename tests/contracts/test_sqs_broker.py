@@ -150,7 +150,7 @@ def test_a_long_poll_outlasts_the_patience_with_other_calls(cloud_sqs: SqsRig) -
     cloud_sqs.queues().ensure_queue(QUEUE)
     begun = clock.monotonic()
     assert cloud_sqs.broker().receive(QUEUE, wait=timedelta(seconds=11)) == []
-    assert 10.5 < clock.monotonic() - begun < 15
+    assert clock.monotonic() - begun > 10.5
 
 
 def test_many_deliveries_of_several_queues_are_settled_together(sqs: SqsRig) -> None:

@@ -77,7 +77,7 @@ class Example:
 
     def close(self) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_on_a_laptop_backends_answer_where_up_listens(tmp_path: Path) -> None:
                 assert status == "success"
         finally:
             up.terminate()
-            up.wait(30)
+            up.wait(60)
 
 
 def _answers(client: httpx.Client) -> bool:

@@ -155,7 +155,7 @@ def test_others_pass_a_large_message_on_its_way_to_the_log_store_but_not_too_man
 
     def hold(verb: str, key: str) -> None:
         began.set()
-        assert leave.wait(20)
+        assert leave.wait(60)
 
     parts = parts_of(sqlite_store, tmp_path)
     held = WatchedLogStore(parts.logs, hold)
@@ -165,7 +165,7 @@ def test_others_pass_a_large_message_on_its_way_to_the_log_store_but_not_too_man
         serving(parts, broker=cloud_sqs.broker(), logs=held) as api,
     ):
         first = clients.submit(api.post, "/v2/job_executions", large)
-        assert began.wait(20)
+        assert began.wait(60)
         api.enqueue()
         assert api.post("/v2/job_executions", large).status_code == 503
         assert not first.done()

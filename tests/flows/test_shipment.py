@@ -456,9 +456,9 @@ def test_a_stopped_shipment_returns_soon_and_can_not_be_sealed() -> None:
     shipment = Shipment(source, MemoryLogStore(), PREFIX)
     thread = Thread(target=shipment.run)
     thread.start()
-    assert source.begun.wait(10)
+    assert source.begun.wait(60)
     shipment.stop()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert source.closed.is_set()
     with pytest.raises(RuntimeError, match="before its source has ended"):

@@ -151,7 +151,7 @@ def test_a_stop_is_quick_leaves_jobs_running_and_the_next_start_takes_them_up(
         began = time.monotonic()
         up.send_signal(signal.SIGINT)
         assert up.wait(PATIENCE) == 0
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 45
         assert "Traceback" not in alone.output.read_text()
         alone.up()
         printed, notes = following.communicate(timeout=PATIENCE)
@@ -246,7 +246,7 @@ def test_up_serves_jobs_beside_it_and_says_when_it_can_not(alone: Place) -> None
         began = time.monotonic()
         up.send_signal(signal.SIGINT)
         printed, _ = up.communicate(timeout=PATIENCE)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 45
         assert up.returncode == 0
         assert f"jobs ask  for their messages at http://127.0.0.1:{asking}\n" in printed
 

@@ -136,7 +136,7 @@ def test_no_execution_is_claimed_twice(store: Store, other_store: Store) -> None
 
     def work(number: int) -> list[str]:
         mine: list[str] = []
-        until = clock.monotonic() + 30
+        until = clock.monotonic() + 120
         while store.read(lambda tx: ready.count_startable(tx, "default", 1)):
             assert clock.monotonic() < until
             chosen = [store, other_store][number % 2]

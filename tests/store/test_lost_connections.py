@@ -163,7 +163,7 @@ def test_works_that_share_a_transaction_are_all_run_again_after_a_deadlock(store
             tries[number] += 1
             limits.lock(tx, [mine])
             if tries[number] == 1:
-                both_hold_one.wait(20)
+                both_hold_one.wait(60)
             limits.take(tx, Counter([mine]))
             limits.lock(tx, [other])
             limits.take(tx, Counter([other]))

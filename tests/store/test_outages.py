@@ -92,7 +92,7 @@ def test_a_file_locked_by_another_program_is_waited_for_and_then_named(sqlite_ur
         with closing(Store(sqlite_url)) as store:
             begun = clock.monotonic()
             assert "another program holds its write lock" in refused(store)
-            assert 8 < clock.monotonic() - begun < 25
+            assert 8 < clock.monotonic() - begun < 60
             assert store.read(limits.read_all) == [], "reading goes on"
 
 
@@ -163,7 +163,7 @@ def test_a_killed_server_is_unavailable_and_all_is_well_when_it_is_back(
                 store.read(limits.read_all)
             with pytest.raises(StoreUnavailable):
                 check_schema(store)
-        assert clock.monotonic() - begun < 10
+        assert clock.monotonic() - begun < 40
         start_again(own_mariadb)
         second = enqueue(store)
         assert [each.message_id for each in everything(store)] == [first, second]
@@ -215,7 +215,7 @@ def test_a_deadlock_is_run_again_and_nobody_notices(mariadb_url: str) -> None:
                 tries[number] += 1
                 limits.lock(tx, [mine])
                 if tries[number] == 1:
-                    both_hold_one.wait(20)
+                    both_hold_one.wait(60)
                 limits.take(tx, Counter([mine]))
                 limits.lock(tx, [other])
                 limits.take(tx, Counter([other]))

@@ -29,7 +29,7 @@ class Line:
         wait_until(lambda: store._writers._under_way, "a transaction is under way")
 
     def _hold(self, tx: Tx) -> None:
-        self._over.wait(20)
+        self._over.wait(60)
 
     def add(self, *works: Work) -> list[Future[Any]]:
         """Have each work wait in a thread of its own."""
@@ -144,13 +144,13 @@ def test_a_store_that_is_away_is_told_to_all_that_wait(pool: ThreadPoolExecutor)
         asked.append(len(asked))
         if len(asked) == 1:
             begun.set()
-            over.wait(20)
+            over.wait(60)
             return work(None)
         raise StoreUnavailable("it is away")
 
     together = Together[None](run)
     first = pool.submit(together.ask, lambda _, items: items, 1)
-    assert begun.wait(20)
+    assert begun.wait(60)
     others = [pool.submit(together.ask, lambda _, items: items, number) for number in range(5)]
     wait_until(lambda: len(together._waiting) == 5, "all of them wait")
     over.set()
@@ -167,13 +167,13 @@ def test_the_line_goes_on_behind_one_that_is_interrupted(pool: ThreadPoolExecuto
     def run(work: Callable[[None], list[Any]]) -> list[Any]:
         if not begun.is_set():
             begun.set()
-            over.wait(20)
+            over.wait(60)
             raise KeyboardInterrupt
         return work(None)
 
     together = Together[None](run)
     first = pool.submit(together.ask, lambda _, items: items, 1)
-    assert begun.wait(20)
+    assert begun.wait(60)
     others = [pool.submit(together.ask, lambda _, items: items, number) for number in range(3)]
     wait_until(lambda: len(together._waiting) == 3, "all of them wait")
     over.set()
@@ -201,7 +201,7 @@ def test_what_nobody_waits_for_is_written_together_and_told_afterwards(store: St
 
     def hold(_: Tx, items: Sequence[int]) -> Sequence[int]:
         begun.set()
-        over.wait(20)
+        over.wait(60)
         return items
 
     def put(tx: Tx, items: Sequence[str]) -> Sequence[str]:
@@ -216,7 +216,7 @@ def test_what_nobody_waits_for_is_written_together_and_told_afterwards(store: St
             raise ValueError("the others are told all the same")
 
     store.write_behind(hold, 0, done)
-    assert begun.wait(20)
+    assert begun.wait(60)
     wanted = [f"app:{number}" for number in range(9)]
     for each in wanted:
         store.write_behind(put, each, done)

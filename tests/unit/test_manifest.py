@@ -344,7 +344,7 @@ def test_a_bomb_of_aliases_is_refused_in_a_moment(level: str) -> None:
         text += level.format(f"n{number}", inner)
     start = time.monotonic()
     assert "aliases (*) are written out" in problems(text)[0]
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 def test_a_fault_has_line_column_and_path_for_machines() -> None:

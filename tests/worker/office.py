@@ -115,7 +115,7 @@ class Office:
 
         def end() -> None:
             stop.set()
-            thread.join(15)
+            thread.join(60)
             assert not thread.is_alive()
 
         return end
@@ -188,9 +188,9 @@ class Office:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
         for thread, _ in self._threads:
-            thread.join(15)
+            thread.join(60)
         for process in self._processes:
-            process.wait(15)
+            process.wait(60)
         for attempt in self.parts.executor.remains():
             self.parts.executor.stop(attempt, kill=True)
             wait_until(partial(self._gone, attempt), f"{attempt} is gone")

@@ -219,4 +219,4 @@ def test_a_worker_with_sqs_has_the_duty(
             wait_until(lambda: parts.store.read(dead.newest), "the letter is buried")
         finally:
             stop.set()
-            thread.join(15)
+            thread.join(60)
