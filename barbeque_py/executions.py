@@ -1,6 +1,7 @@
 """An execution is one requested run; an attempt is one launched try at it."""
 
 from enum import StrEnum
+from typing import Literal
 
 
 class State(StrEnum):
@@ -53,7 +54,12 @@ class AttemptState(StrEnum):
     ENDED = "ended"
 
 
-def barbeque_status(state: State, *, round_: int, counted: int, could_not_start: bool) -> str:
+BarbequeStatus = Literal["pending", "running", "retried", "success", "failed", "error", "cancelled"]
+
+
+def barbeque_status(
+    state: State, *, round_: int, counted: int, could_not_start: bool
+) -> BarbequeStatus:
     """Return the v1/v2 word for a state.
 
     `counted` are the counted attempts that have ended, those of earlier rounds too;

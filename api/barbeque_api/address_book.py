@@ -7,12 +7,13 @@ from zoneinfo import available_timezones
 from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, shown
 from barbeque_api.document import answers
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
 from barbeque_py.addresses import A_SLACK_MEMBER, AN_EMAIL, EMAIL, LOCALES, SLACK_MEMBER
 from barbeque_py.errors import UnknownApp
@@ -28,6 +29,18 @@ _FIELDS = ("emails", "slack", "locale", "time_zone", "hears")
 _USER = "the app's address book has no user {}"
 
 _UserId = Annotated[str, Path(min_length=1, max_length=255)]
+
+
+class UserFacts(TypedDict):
+    """Where a user of an app is told of what."""
+
+    app: str
+    user_id: str
+    emails: list[str]
+    slack: str | None
+    locale: str | None
+    time_zone: str | None
+    hears: list[Hear]
 
 
 class AddressBook:
@@ -54,7 +67,7 @@ class AddressBook:
         )
         router.add_api_route(_PATH, self.remove, methods=["DELETE"], status_code=204, **rights)
 
-    def get(self, request: Request, app: str, user_id: _UserId) -> Response:
+    def get(self, request: Request, app: str, user_id: _UserId) -> Answer[UserFacts]:
         """Show where the user is told of what."""
         who = caller_of(request)
 
@@ -67,7 +80,7 @@ class AddressBook:
             raise refusal(404, _USER.format(shown(user_id)))
         return answer(_facts(found))
 
-    async def put(self, request: Request, app: str, user_id: _UserId) -> Response:
+    async def put(self, request: Request, app: str, user_id: _UserId) -> Answer[UserFacts]:
         """Make the user or replace all that is known of them."""
         said = await read_object(request, self._parts.max_body, known=_FIELDS)
         if not user_id.isprintable():
@@ -120,7 +133,7 @@ def _record(tx: Tx, who: Identity, action: str, before: User | None, after: User
     )
 
 
-def _facts(user: User) -> dict[str, Any]:
+def _facts(user: User) -> UserFacts:
     return {
         "app": user.app,
         "user_id": user.user_id,

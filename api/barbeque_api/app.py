@@ -32,6 +32,7 @@ from barbeque_api.parts import Served
 from barbeque_api.queues import DeadMessages, Queues
 from barbeque_api.releases import Releases
 from barbeque_api.revisions import Revisions
+from barbeque_api.routes import Routes
 from barbeque_api.schedules import Schedules
 from barbeque_api.signing_secrets import SigningSecrets
 from barbeque_api.snapshot import Snapshot
@@ -114,7 +115,7 @@ class _Api(FastAPI):
 def _routes(
     parts: Served, enqueueing: Enqueueing, snapshot: Snapshot, *, for_jobs: bool
 ) -> APIRouter:
-    router = APIRouter()
+    router = Routes()
     jobs = (
         Statuses,
         Executions,

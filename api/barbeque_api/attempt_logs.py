@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from typing_extensions import TypedDict
 
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
 from barbeque_api.statuses import check_id
 from barbeque_py import clock
@@ -52,6 +53,27 @@ class LogPlace:
         return self.attempt.state is AttemptState.ENDED
 
 
+class LineFacts(TypedDict):
+    """One line; `stream` is out, err or -, `newline` false where the job wrote none."""
+
+    n: int
+    at: str
+    stream: str
+    text: str
+    newline: bool
+
+
+class LogPage(TypedDict):
+    """Lines of a log: go on at `next`, unless it is complete (`sealed`)."""
+
+    attempt: int | None
+    lines: list[LineFacts]
+    next: int
+    sealed: bool
+    total: int | None
+    ended: bool
+
+
 class AttemptLogs:
     """Reads the logs of attempts."""
 
@@ -77,7 +99,7 @@ class AttemptLogs:
         count: Annotated[int, Query(ge=1, le=MOST_LINES)] = 1000,
         stream: Stream = None,
         wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT)] = 0,
-    ) -> Response:
+    ) -> Answer[LogPage]:
         """Return lines from number `first` on, or the last ones when it is negative.
 
         Without `attempt` the newest one's. With `wait`, an answer without lines waits so many
@@ -164,7 +186,7 @@ def find_place(tx: Tx, who: Identity, message_id: str, number: int | None) -> Lo
     return LogPlace(execution, tries[number])
 
 
-def _facts(place: LogPlace, page: Page) -> dict[str, Any]:
+def _facts(place: LogPlace, page: Page) -> LogPage:
     return {
         "attempt": None if place.attempt is None else place.attempt.number,
         "lines": list(map(line_facts, page.lines)),
@@ -175,7 +197,7 @@ def _facts(place: LogPlace, page: Page) -> dict[str, Any]:
     }
 
 
-def line_facts(line: Line) -> dict[str, Any]:
+def line_facts(line: Line) -> LineFacts:
     """Return the line as answers have it."""
     return {
         "n": line.number,

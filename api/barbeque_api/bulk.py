@@ -1,20 +1,20 @@
 """`/v2/job_executions/bulk`: cancel, retry or delete many at once, counted before and after."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
 from pydantic import ValidationError
+from typing_extensions import TypedDict
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, shown
 from barbeque_api.document import answers
 from barbeque_api.filters import Asked
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
-from barbeque_api.times import written
+from barbeque_api.times import Instant, written
 from barbeque_py import clock
 from barbeque_py.bulk import MOST, Action, begin, step, subject_to
 from barbeque_py.identity import Identity, Scope
@@ -27,6 +27,27 @@ _TURN = 5.0
 """Seconds that one request works; what is left is done by the next one."""
 
 _Number = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
+
+
+class Counted(TypedDict):
+    """How many there are, with `dry_run`."""
+
+    action: Action
+    dry_run: Literal[True]
+    found: int
+
+
+class BulkFacts(TypedDict):
+    """How far a bulk change has come; it is over once it has `finished_at`."""
+
+    id: int
+    action: str
+    filter: dict[str, Any]
+    found: int
+    changed: int
+    left_alone: int
+    created_at: Instant
+    finished_at: Instant | None
 
 
 class Bulk:
@@ -53,7 +74,7 @@ class Bulk:
             f"{_PATH}/{{number}}", self.get, methods=["GET"], responses=answers(202), **rights
         )
 
-    async def begin(self, request: Request) -> Response:
+    async def begin(self, request: Request) -> Answer[Counted | BulkFacts]:
         """Count them with `dry_run`; else change them, unless there are more than `expected`."""
         known = schemas.BULK["properties"]
         facts = await read_object(request, self._parts.max_body, known=known)
@@ -67,13 +88,14 @@ class Bulk:
 
     def _begin(
         self, caller: Identity, action: Action, facts: dict[str, Any], wanted: Filter
-    ) -> Response:
+    ) -> Answer[Counted | BulkFacts]:
         subject = subject_to(action, wanted)
         found = self._parts.store.read(lambda tx: lists.count(tx, subject, most=MOST))
         if found > MOST:
             raise refusal(400, f"filter: more than {MOST:,} match; narrow it, by time for example")
         if facts.get("dry_run"):
-            return answer({"action": action, "dry_run": True, "found": found})
+            counted: Counted = {"action": action, "dry_run": True, "found": found}
+            return answer(counted)
         expected = _expected(facts)
         if found > expected:
             fault = f"{found:,} match now, and {expected:,} were expected: look again (dry_run)"
@@ -84,12 +106,12 @@ class Bulk:
         )
         return self._work(number, wanted)
 
-    def go_on(self, number: _Number, request: Request) -> Response:
+    def go_on(self, number: _Number, request: Request) -> Answer[BulkFacts]:
         """Go on with what is left, for some seconds."""
         change = self._find(number, caller_of(request))
         return self._work(number, _filter(_asked(dict(change.wanted)), caller_of(request)))
 
-    def get(self, number: _Number, request: Request) -> Response:
+    def get(self, number: _Number, request: Request) -> Answer[BulkFacts]:
         """Tell how far it has come."""
         return _shown(self._find(number, caller_of(request)))
 
@@ -99,7 +121,7 @@ class Bulk:
             raise refusal(404, f"there is no bulk change {number}")
         return change
 
-    def _work(self, number: int, wanted: Filter) -> Response:
+    def _work(self, number: int, wanted: Filter) -> Answer[BulkFacts]:
         until = clock.monotonic() + _TURN
         change = step(self._parts.store, self._parts.logs, number, wanted)
         while change.top is not None and clock.monotonic() < until:
@@ -151,8 +173,8 @@ def _expected(facts: dict[str, Any]) -> int:
     return value
 
 
-def _shown(change: BulkChange) -> Response:
-    facts = {
+def _shown(change: BulkChange) -> Answer[BulkFacts]:
+    facts: BulkFacts = {
         "id": change.id,
         "action": change.action,
         "filter": change.wanted["filter"],

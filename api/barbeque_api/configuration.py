@@ -1,16 +1,16 @@
 """`POST /v2/apply` and `GET /v2/apps`: which apps, jobs and queues there are."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api.bodies import read_body
 from barbeque_api.document import answers
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
 from barbeque_py.apply import Applying, Wish
 from barbeque_py.apps import App, JobDefinition
@@ -23,6 +23,83 @@ from barbeque_py.yaml_tree import read_yaml
 
 LARGEST = 1024 * 1024
 _KINDS = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+
+
+class ChangeFacts(TypedDict):
+    """What the file changes of one thing; `differences` with `diff`."""
+
+    kind: str
+    name: str
+    change: str
+    differences: NotRequired[list[dict[str, Any]]]
+
+
+class Left(TypedDict):
+    """A subscription that SNS could not be told of."""
+
+    name: str
+    reason: str
+
+
+class ApplyAnswer(TypedDict):
+    """What applying the file does; `state` with `diff`."""
+
+    changes: list[ChangeFacts]
+    dry_run: bool
+    unfinished: list[Left]
+    state: NotRequired[str]
+
+
+class CallbackFacts(TypedDict):
+    """Where a job runs that has no command."""
+
+    url: str
+
+
+class RetryFacts(TypedDict):
+    """When a job that failed is tried again, as in the file."""
+
+    limit: int
+    base_delay: str
+    max_delay: str | None
+    jitter: bool
+
+
+class JobFacts(TypedDict):
+    """A job's definition, as in the file."""
+
+    name: str
+    command: list[str]
+    callback: CallbackFacts | None
+    queue: str
+    timeout: str
+    grace: str
+    cpu: int
+    memory: int
+    priority: int
+    concurrency: int | None
+    at_most_once: bool
+    retry: RetryFacts
+    ecs: dict[str, Any] | None
+
+
+class AppFacts(TypedDict):
+    """An app with its jobs, as in the file."""
+
+    name: str
+    image: str
+    pinned: str | None
+    description: str | None
+    process_path: list[str]
+    logs: str | None
+    ecs: dict[str, Any] | None
+    jobs: list[JobFacts]
+
+
+class AppList(TypedDict):
+    """The apps with their jobs."""
+
+    apps: list[AppFacts]
 
 
 class Configuration:
@@ -56,7 +133,7 @@ class Configuration:
         prune: bool = False,
         dry_run: bool = False,
         diff: bool = False,
-    ) -> Response:
+    ) -> Answer[ApplyAnswer]:
         """Make apps, jobs and queues as the YAML file says: all of it or nothing.
 
         `base` is the absolute directory of the file. With `prune` jobs and subscriptions that it
@@ -70,12 +147,16 @@ class Configuration:
         text = await self._read_text(request)
         wish = Wish(caller_of(request), read_yaml(text), _read_base(base), planned, prune)
         changes, left = await run_in_threadpool(self._apply, wish, dry_run=dry_run)
-        shown = [_show(each, diff=diff) for each in changes]
-        told = [{"name": name_of(each.wanted), "reason": each.reason} for each in left]
-        facts = {"changes": shown, "dry_run": dry_run, "unfinished": told}
-        return answer(facts | ({"state": planned_for(changes)} if diff else {}))
+        facts: ApplyAnswer = {
+            "changes": [_show(each, diff=diff) for each in changes],
+            "dry_run": dry_run,
+            "unfinished": [{"name": name_of(each.wanted), "reason": each.reason} for each in left],
+        }
+        if diff:
+            facts["state"] = planned_for(changes)
+        return answer(facts)
 
-    def apps(self, request: Request) -> Response:
+    def apps(self, request: Request) -> Answer[AppList]:
         """List the apps with their jobs; an app's token is shown its own."""
         who = caller_of(request)
         found, jobs = self._parts.store.read(lambda tx: (apps.all_apps(tx), apps.all_jobs(tx)))
@@ -101,9 +182,11 @@ class Configuration:
         return made
 
 
-def _show(change: Change, *, diff: bool) -> dict[str, Any]:
-    facts: dict[str, Any] = {"kind": change.kind, "name": change.name, "change": change.change}
-    return facts | ({"differences": change.differences} if diff else {})
+def _show(change: Change, *, diff: bool) -> ChangeFacts:
+    facts: ChangeFacts = {"kind": change.kind, "name": change.name, "change": change.change}
+    if diff:
+        facts["differences"] = change.differences
+    return facts
 
 
 def _read_base(base: str | None) -> Path | None:
@@ -115,7 +198,7 @@ def _read_base(base: str | None) -> Path | None:
     return folder
 
 
-def _app(app: App, jobs: list[JobDefinition]) -> dict[str, Any]:
+def _app(app: App, jobs: list[JobDefinition]) -> AppFacts:
     return {
         "name": app.name,
         "image": app.image,
@@ -128,7 +211,7 @@ def _app(app: App, jobs: list[JobDefinition]) -> dict[str, Any]:
     }
 
 
-def _job(job: JobDefinition) -> dict[str, Any]:
+def _job(job: JobDefinition) -> JobFacts:
     longest = job.retry.max_delay
     return {
         "name": job.name,

@@ -63,6 +63,14 @@ def complete(document: dict[str, Any]) -> None:
             _complete(path, verb, verbs[verb])
 
 
+def say_of_answers(operation: dict[str, Any], schema: dict[str, Any] | None) -> None:
+    """Put the schema wherever nothing is said yet of an answer in JSON."""
+    for answer in operation["responses"].values() if schema else ():
+        content = answer.get("content", {}).get("application/json")
+        if content is not None and not content.get("schema"):
+            content["schema"] = schema
+
+
 def _complete(path: str, verb: str, operation: dict[str, Any]) -> None:
     """Add the answers that the route shares with others, and what each error looks like."""
     found = operation.setdefault("responses", {})

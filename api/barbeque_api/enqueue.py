@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Literal
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, shown
@@ -16,6 +16,8 @@ from barbeque_api.job_requests import FIELDS, Heading, read_batch, read_heading,
 from barbeque_api.parts import Served
 from barbeque_api.problems import (
     RETRY_AFTER,
+    Answer,
+    Fault,
     Refusal,
     answer,
     describe,
@@ -35,6 +37,22 @@ from barbeque_py.identity import Identity, Scope
 
 PATH = "/v2/job_executions"
 BATCH_PATH = f"{PATH}/batch"
+
+
+class Accepted(TypedDict):
+    """A job whose message can't be lost any more."""
+
+    message_id: str
+    status: Literal["pending"]
+    id: None
+
+
+class BatchAnswer(TypedDict):
+    """Of each job of a batch, in their order, that it is accepted, or why it is refused."""
+
+    results: list[Accepted | Fault]
+    accepted: int
+    refused: int
 
 
 class Enqueueing:
@@ -73,7 +91,7 @@ class Enqueueing:
         """Send what was accepted, then stop."""
         self._sender.close()
 
-    async def post(self, request: Request) -> Response:
+    async def post(self, request: Request) -> Answer[Accepted]:
         """Run a job: answers once its message can't be lost any more."""
         _needed(request)
         facts = await read_object(request, self._parts.max_body, known=FIELDS)
@@ -86,7 +104,7 @@ class Enqueueing:
             await self._sender.send(sent)
         return answer(_accepted(job), status=201)
 
-    async def post_batch(self, request: Request) -> Response:
+    async def post_batch(self, request: Request) -> Answer[BatchAnswer]:
         """Run up to 1,000 jobs: says of each whether it can't be lost any more, or its fault."""
         _needed(request)
         items = await read_batch(request, self._parts.max_body)
@@ -164,22 +182,31 @@ def _check_app(job: Job, caller: Identity) -> None:
         raise refusal(404, f"no app of yours is called {shown(job.job.app)}")
 
 
-def _accepted(job: Job) -> dict[str, Any]:
-    return {"message_id": job.job.message_id, "status": "pending", "id": None}
+def _accepted(job: Job) -> Accepted:
+    return accepted(job.job.message_id)
 
 
-def _answer_batch(found: Sequence[Job | Exception]) -> Response:
+def accepted(message_id: str) -> Accepted:
+    """Return what is answered for a message that was sent."""
+    return {"message_id": message_id, "status": "pending", "id": None}
+
+
+def _answer_batch(found: Sequence[Job | Exception]) -> Answer[BatchAnswer]:
     """Return 201 when all were accepted, 503 when none could be kept, else 207."""
     refused = [translate(each) for each in found if not isinstance(each, Job)]
     away = [each for each in refused if each.status >= HTTPStatus.INTERNAL_SERVER_ERROR]
     if len(away) == len(found):
         raise away[0]
     results = [_result(each) for each in found]
-    facts = {"results": results, "accepted": len(found) - len(refused), "refused": len(refused)}
+    facts: BatchAnswer = {
+        "results": results,
+        "accepted": len(found) - len(refused),
+        "refused": len(refused),
+    }
     return answer(facts, status=207 if refused else 201, headers=RETRY_AFTER if away else None)
 
 
-def _result(found: Job | Exception) -> dict[str, Any]:
+def _result(found: Job | Exception) -> Accepted | Fault:
     if isinstance(found, Job):
         return _accepted(found)
     refused = translate(found)

@@ -8,22 +8,24 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api import histories, schemas
 from barbeque_api.bodies import read_object, read_text, shown
 from barbeque_api.document import answers
 from barbeque_api.filters import Listed
-from barbeque_api.notices import facts_of
+from barbeque_api.notices import NoticeFacts, facts_of
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
+from barbeque_api.routes import ANY_JSON
 from barbeque_api.statuses import check_id, page_url, read_message, status_of
-from barbeque_api.times import written
-from barbeque_api.waits import waiting_of
+from barbeque_api.times import Instant, written
+from barbeque_api.waits import WaitingFacts, waiting_of
 from barbeque_py.acts import cancel_execution, own_execution
 from barbeque_py.apps import NAME
 from barbeque_py.cancel import ANY_APP, Cancelled
-from barbeque_py.executions import barbeque_status
+from barbeque_py.executions import AttemptState, BarbequeStatus, Stage, State, barbeque_status
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.ids import AttemptId
 from barbeque_py.store import Tx, attempts, lists, notices, reports
@@ -38,6 +40,115 @@ from barbeque_py.waiting import Waiting
 _PATH = "/v2/job_executions"
 
 
+class ExecutionRow(TypedDict):
+    """What lists and single answers both say of an execution."""
+
+    message_id: str
+    id: int
+    app: str
+    job: str
+    queue: str
+    state: State
+    stage: Stage
+    reason: str | None
+    priority: int
+    held_by: str | None
+    round: int
+    counted: int
+    retries: int
+    could_not_start: bool
+    note: str | None
+    user_id: str | None
+    sent_at: Instant
+    recorded_at: Instant
+    due_at: Instant
+    started_at: Instant | None
+    finished_at: Instant | None
+    cancel_requested_at: Instant | None
+
+
+class ListedExecution(ExecutionRow):
+    """An execution as lists show it."""
+
+    status: BarbequeStatus
+    attempts: int
+
+
+class ExecutionPage(TypedDict):
+    """Executions; `next` is the `before` of the page that follows, null at the end."""
+
+    job_executions: list[ListedExecution]
+    next: int | None
+
+
+class Progress(TypedDict):
+    """How far an attempt is, as its job told."""
+
+    percent: float | None
+    text: str | None
+    at: Instant
+
+
+class LogFacts(TypedDict):
+    """What is known of an attempt's log once it is sealed."""
+
+    sealed_at: Instant | None
+    lines: int | None
+    bytes: int | None
+    error_lines: int | None
+    truncated: bool | None
+
+
+class AttemptFacts(TypedDict):
+    """One launched try at an execution."""
+
+    id: str
+    number: int
+    round: int
+    state: AttemptState
+    reason: str | None
+    exit_code: int | None
+    detail: str | None
+    counted: bool | None
+    place: str
+    image: str
+    command: list[str] | None
+    handle: str | None
+    claimed_at: Instant
+    started_at: Instant | None
+    deadline_at: Instant | None
+    finished_at: Instant | None
+    progress: Progress | None
+    has_result: bool
+    log: LogFacts
+    cost: histories.Cost
+
+
+class WholeExecution(ExecutionRow):
+    """Everything about an execution and its attempts."""
+
+    status: BarbequeStatus
+    uncounted: int
+    options: dict[str, Any]
+    waiting: WaitingFacts | None
+    message: str | None
+    html_url: str | None
+    progress: Progress | None
+    result: Any
+    result_fault: str | None
+    cost: histories.Total
+    timeline: list[histories.Step]
+    attempts: list[AttemptFacts]
+    notices: list[NoticeFacts]
+
+
+class CancelAnswer(TypedDict):
+    """What a cancel did."""
+
+    message_id: str
+    outcome: Cancelled
+
+
 class Executions:
     """Shows executions and cancels them."""
 
@@ -50,7 +161,11 @@ class Executions:
         router.add_api_route(_PATH, self.newest, methods=["GET"], **reading)
         router.add_api_route(f"{_PATH}/{{message_id}}", self.get, methods=["GET"], **reading)
         router.add_api_route(
-            f"{_PATH}/{{message_id}}/result", self.result, methods=["GET"], **reading
+            f"{_PATH}/{{message_id}}/result",
+            self.result,
+            methods=["GET"],
+            responses={200: ANY_JSON},
+            **reading,
         )
         router.add_api_route(
             f"{_PATH}/{{message_id}}/cancel",
@@ -61,7 +176,7 @@ class Executions:
             openapi_extra=schemas.body(schemas.CANCEL, required=False),
         )
 
-    def newest(self, asked: Annotated[Listed, Query()], request: Request) -> Response:
+    def newest(self, asked: Annotated[Listed, Query()], request: Request) -> Answer[ExecutionPage]:
         """List executions, the newest first; `next` is the `before` of the page that follows.
 
         A page may be short, even empty, where few executions fit: `next` is null at the end only.
@@ -74,32 +189,36 @@ class Executions:
             )
         return answer({"job_executions": list(map(_entry, page.rows)), "next": page.next})
 
-    def get(self, message_id: str, request: Request) -> Response:
+    def get(self, message_id: str, request: Request) -> Answer[WholeExecution]:
         """Show everything about one execution and its attempts."""
         check_id(message_id)
         caller = caller_of(request)
         found = self._parts.store.read(lambda tx: _read(tx, message_id, caller))
         execution, tries, told = found.execution, found.tries, found.told
         newest = told.get(tries[-1].id) if tries else None
-        facts = _execution(execution)
-        facts["waiting"] = None if found.waiting is None else found.waiting.to_json()
-        facts["message"] = read_message(self._parts.logs, execution)
-        facts["html_url"] = page_url(self._parts.host_url, execution.message_id)
-        facts["progress"] = _progress(newest)
-        facts["result"] = (
-            None if newest is None or newest.result is None else json.loads(newest.result)
-        )
-        facts["result_fault"] = newest.fault if newest else None
         costs = [histories.cost(each, found.now) for each in tries]
-        facts["cost"] = histories.total(costs)
-        facts["timeline"] = histories.timeline(execution, tries)
-        facts["attempts"] = [
-            _attempt(each, told.get(each.id)) | {"cost": cost}
-            for each, cost in zip(tries, costs, strict=True)
-        ]
         made = self._parts.store.read(lambda tx: notices.of_execution(tx, execution.id))
-        facts["notices"] = list(map(facts_of, made))
-        return answer(facts)
+        return answer(
+            {
+                **_shared(execution),
+                "status": status_of(execution),
+                "uncounted": execution.uncounted,
+                "options": dict(execution.options),
+                "waiting": None if found.waiting is None else found.waiting.to_json(),
+                "message": read_message(self._parts.logs, execution),
+                "html_url": page_url(self._parts.host_url, execution.message_id),
+                "progress": _progress(newest),
+                "result": _result(newest),
+                "result_fault": newest.fault if newest else None,
+                "cost": histories.total(costs),
+                "timeline": histories.timeline(execution, tries),
+                "attempts": [
+                    _attempt(each, told.get(each.id), cost)
+                    for each, cost in zip(tries, costs, strict=True)
+                ],
+                "notices": list(map(facts_of, made)),
+            }
+        )
 
     def result(
         self, request: Request, message_id: str, attempt: Annotated[int | None, Query(ge=1)] = None
@@ -118,7 +237,7 @@ class Executions:
             raise refusal(404, why)
         return Response(found.result.encode(), media_type="application/json")
 
-    async def cancel(self, message_id: str, request: Request) -> Response:
+    async def cancel(self, message_id: str, request: Request) -> Answer[CancelAnswer]:
         """Cancel the execution: now while it waits, by stopping its attempt while it runs."""
         check_id(message_id)
         facts = await read_object(
@@ -159,32 +278,27 @@ def _read(tx: Tx, message_id: str, caller: Identity) -> _Found:
     return _Found(tx.now, execution, tries, told, waiting_of(tx, execution, caller))
 
 
-def _progress(told: Reported | None) -> dict[str, Any] | None:
+def _result(told: Reported | None) -> Any:
+    return None if told is None or told.result is None else json.loads(told.result)
+
+
+def _progress(told: Reported | None) -> Progress | None:
     if told is None or told.told_at is None:
         return None
     return {"percent": told.percent, "text": told.text, "at": written(told.told_at)}
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: Entry) -> ListedExecution:
     status = barbeque_status(
         entry.state,
         round_=entry.round,
         counted=entry.counted_before,
         could_not_start=entry.could_not_start,
     )
-    return _shared(entry) | {"status": status, "attempts": entry.attempts}
+    return {**_shared(entry), "status": status, "attempts": entry.attempts}
 
 
-def _execution(execution: Execution) -> dict[str, Any]:
-    return _shared(execution) | {
-        "status": status_of(execution),
-        "uncounted": execution.uncounted,
-        "options": dict(execution.options),
-    }
-
-
-def _shared(row: Entry | Execution) -> dict[str, Any]:
-    """Return what lists and single answers both say."""
+def _shared(row: Entry | Execution) -> ExecutionRow:
     return {
         "message_id": row.message_id,
         "id": row.id,
@@ -211,7 +325,7 @@ def _shared(row: Entry | Execution) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Attempt, told: Reported | None) -> dict[str, Any]:
+def _attempt(attempt: Attempt, told: Reported | None, cost: histories.Cost) -> AttemptFacts:
     return {
         "id": attempt.id,
         "number": attempt.number,
@@ -238,4 +352,5 @@ def _attempt(attempt: Attempt, told: Reported | None) -> dict[str, Any]:
             "error_lines": attempt.log_error_lines,
             "truncated": attempt.log_truncated,
         },
+        "cost": cost,
     }

@@ -1,7 +1,7 @@
 """`GET /v2/export`: what there is, as the file that makes it."""
 
 from collections.abc import Collection
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -10,13 +10,12 @@ from barbeque_api.bodies import shown
 from barbeque_api.document import answers
 from barbeque_api.parts import Served
 from barbeque_api.rights import caller_of, needs
+from barbeque_api.routes import Yaml
 from barbeque_py.apps import Queue
 from barbeque_py.errors import UnknownApp
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.manifest import Manifest, dump
 from barbeque_py.store import Tx, apps, schedules, subscriptions
-
-_YAML: dict[int | str, dict[str, Any]] = {200: {"content": {"application/yaml": {"schema": {}}}}}
 
 
 class Exporting:
@@ -32,7 +31,8 @@ class Exporting:
             self.export,
             methods=["GET"],
             dependencies=[needs(Scope.DEPLOY)],
-            responses=answers(404) | _YAML,
+            response_class=Yaml,
+            responses=answers(404),
         )
 
     def export(
@@ -45,7 +45,7 @@ class Exporting:
         """
         who = caller_of(request)
         manifest = self._parts.store.read(lambda tx: _read(tx, who, app))
-        return Response(dump(manifest), media_type="application/yaml")
+        return Yaml(dump(manifest))
 
 
 def _read(tx: Tx, who: Identity, wanted: Collection[str] | None) -> Manifest:

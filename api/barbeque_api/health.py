@@ -1,14 +1,14 @@
 """`/livez`, `/readyz` and `/`: whether this process lives, and whether it can do its work."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal, NotRequired
 
 from fastapi import APIRouter
-from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api.document import answers
 from barbeque_api.parts import Served
-from barbeque_api.problems import RETRY_AFTER, answer
+from barbeque_api.problems import RETRY_AFTER, Answer, answer
 from barbeque_api.rights import open_to_all
 from barbeque_api.snapshot import Snapshot
 from barbeque_py import clock
@@ -20,6 +20,35 @@ from barbeque_py.store.revision import check_schema
 
 _LITTLE = 0.5
 """Seconds to wait for names, once the database has been waited for."""
+
+
+class Alive(TypedDict):
+    """That the process answers."""
+
+    status: Literal["ok"]
+
+
+class Ready(TypedDict):
+    """What works; with `enqueue only` the reasons, and how old what is known is, in seconds."""
+
+    status: Literal["ok", "enqueue only"]
+    reasons: NotRequired[list[str]]
+    known_seconds_ago: NotRequired[int | None]
+
+
+class NotReady(TypedDict):
+    """Why nothing works."""
+
+    message: Literal["not ready"]
+    reasons: list[str]
+
+
+class Signpost(TypedDict):
+    """Where to look."""
+
+    name: str
+    openapi: str
+    health: str
 
 
 class Health:
@@ -40,11 +69,11 @@ class Health:
         )
         router.add_api_route("/", self.root, methods=["GET"], include_in_schema=False, **rights)
 
-    async def live(self) -> Response:
+    async def live(self) -> Answer[Alive]:
         """Say that the process answers."""
         return answer({"status": "ok"})
 
-    def ready(self) -> Response:
+    def ready(self) -> Answer[Ready | NotReady]:
         """Say whether database, schema and broker can be used; 503 with the reasons if not.
 
         `enqueue only` where messages go on without the database, checked against what is known of
@@ -62,25 +91,26 @@ class Health:
         self._parts.store.read(apps.installation_name)
         self._parts.store.read(lambda tx: lanes.any_visible(tx, self._parts.default_queue))
 
-    def _explain(self, error: OutsideError) -> Response:
+    def _explain(self, error: OutsideError) -> Answer[Ready | NotReady]:
         open_to_strangers = self._parts.ask_for_tokens
         reasons = ["the database can't be used" if open_to_strangers else str(error)]
         if isinstance(self._parts.broker, SharedBroker):
-            return answer(
-                {"message": "not ready", "reasons": reasons}, status=503, headers=RETRY_AFTER
-            )
+            return _away(reasons)
         names = self._snapshot.names
         if names is None:
             with suppress(OutsideError):
                 self._known.look()
             names = self._snapshot.names
         if names is None and self._parts.ask_for_tokens:
-            return answer(
-                {"message": "not ready", "reasons": reasons}, status=503, headers=RETRY_AFTER
-            )
+            return _away(reasons)
         age = None if names is None else round((clock.now() - names.taken_at).total_seconds())
         return answer({"status": "enqueue only", "reasons": reasons, "known_seconds_ago": age})
 
-    async def root(self) -> Response:
+    async def root(self) -> Answer[Signpost]:
         """Say where to look."""
         return answer({"name": "barbeque_py", "openapi": "/openapi.json", "health": "/readyz"})
+
+
+def _away(reasons: list[str]) -> Answer[NotReady]:
+    facts: NotReady = {"message": "not ready", "reasons": reasons}
+    return answer(facts, status=503, headers=RETRY_AFTER)

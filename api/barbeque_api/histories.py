@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
-from barbeque_api.times import written
+from typing_extensions import TypedDict
+
+from barbeque_api.times import Instant, written
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
 
@@ -13,10 +14,37 @@ _MEMORY = 1024
 _DECIMALS = 3
 
 
-def timeline(execution: Execution, tries: Sequence[Attempt]) -> list[dict[str, Any]]:
+class Step(TypedDict):
+    """One step of an execution, and the seconds since the one before."""
+
+    at: Instant
+    event: str
+    attempt: int | None
+    after: float | None
+
+
+class Total(TypedDict):
+    """What attempts took up together; null where the size of one is not known."""
+
+    seconds: float | None
+    vcpu_seconds: float | None
+    gb_seconds: float | None
+
+
+class Cost(TypedDict):
+    """An attempt's size, the seconds it ran, and their product; a GB is 1024 MiB."""
+
+    cpu: int | None
+    memory: int | None
+    seconds: float
+    vcpu_seconds: float | None
+    gb_seconds: float | None
+
+
+def timeline(execution: Execution, tries: Sequence[Attempt]) -> list[Step]:
     """Return the steps in their order, each with the seconds since the one before."""
     steps = sorted(_steps(execution, tries), key=lambda step: step[0])
-    told: list[dict[str, Any]] = []
+    told: list[Step] = []
     last: datetime | None = None
     for at, event, attempt in steps:
         after = None if last is None else round((at - last).total_seconds(), 6)
@@ -50,7 +78,7 @@ def _steps(
         yield execution.finished_at, str(execution.state), None
 
 
-def cost(attempt: Attempt, now: datetime) -> dict[str, Any]:
+def cost(attempt: Attempt, now: datetime) -> Cost:
     """Return the attempt's size, the seconds it ran, so far if it runs, and their product.
 
     A GB is 1024 MiB, as Fargate counts it. Null where the size is not known.
@@ -68,14 +96,18 @@ def cost(attempt: Attempt, now: datetime) -> dict[str, Any]:
     }
 
 
-def total(costs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def total(costs: Sequence[Cost]) -> Total:
     """Return the sum of the attempts' costs; null where the size of one is not known."""
-    return {name: _sum(costs, name) for name in ("seconds", "vcpu_seconds", "gb_seconds")}
+    return {
+        "seconds": _sum([each["seconds"] for each in costs]),
+        "vcpu_seconds": _sum([each["vcpu_seconds"] for each in costs]),
+        "gb_seconds": _sum([each["gb_seconds"] for each in costs]),
+    }
 
 
-def _sum(costs: Sequence[dict[str, Any]], name: str) -> float | None:
-    found = [each[name] for each in costs]
-    return None if None in found else round(sum(found), _DECIMALS)
+def _sum(found: Sequence[float | None]) -> float | None:
+    known = [each for each in found if each is not None]
+    return round(sum(known), _DECIMALS) if len(known) == len(found) else None
 
 
 def _product(size: int | None, unit: int, seconds: float) -> float | None:

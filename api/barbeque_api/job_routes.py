@@ -18,6 +18,7 @@ from barbeque_api.gate import JOB_PATHS, Gate
 from barbeque_api.parts import Served
 from barbeque_api.problems import refusal
 from barbeque_api.rights import by_ticket
+from barbeque_api.routes import ANY_JSON, Routes
 from barbeque_py.callbacks import ANSWER_LIMIT
 from barbeque_py.errors import NoSuchLog
 from barbeque_py.executions import AttemptState
@@ -48,7 +49,7 @@ _JSON = "application/json"
 def create_job_app(parts: Served) -> FastAPI:
     """Return the routes for jobs alone, for an address at which nothing else answers."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    router = APIRouter()
+    router = Routes()
     JobRoutes(parts).add_to(router)
     app.include_router(router)
     problems.install(app)
@@ -68,7 +69,11 @@ class JobRoutes:
         attempt = f"{JOB_PATHS}{{attempt_id}}"
         rights: dict[str, Any] = {"dependencies": [by_ticket()]}
         router.add_api_route(
-            f"{attempt}/message", self.message, methods=["GET"], responses=answers(410), **rights
+            f"{attempt}/message",
+            self.message,
+            methods=["GET"],
+            responses=answers(410) | {200: ANY_JSON},
+            **rights,
         )
         posts = {
             "progress": self.progress,

@@ -3,18 +3,19 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from barbeque_api.attempt_logs import First, LogPlace, Number, Stream, find_place, line_facts
 from barbeque_api.parts import Served
 from barbeque_api.problems import refusal
 from barbeque_api.rights import caller_of, needs
+from barbeque_api.routes import Events
 from barbeque_api.statuses import check_id
 from barbeque_py.attempt_log import LogReader
 from barbeque_py.followers import Batch, Followers
@@ -47,7 +48,13 @@ class LogStreams:
 
     def add_to(self, router: APIRouter) -> None:
         """Add the route."""
-        router.add_api_route(_PATH, self.stream, methods=["GET"], dependencies=[needs(Scope.LOGS)])
+        router.add_api_route(
+            _PATH,
+            self.stream,
+            methods=["GET"],
+            response_class=Events,
+            dependencies=[needs(Scope.LOGS)],
+        )
 
     async def stream(
         self,
@@ -67,11 +74,7 @@ class LogStreams:
         attempt, first = _resumed(request.headers.get("last-event-id"), attempt, first)
         asked = _Asked(message_id, attempt, first, stream, caller_of(request))
         place = await run_in_threadpool(self._look, asked)
-        return StreamingResponse(
-            self._events(asked, place),
-            media_type="text/event-stream",
-            headers={"x-accel-buffering": "no"},
-        )
+        return Events(self._events(asked, place), headers={"x-accel-buffering": "no"})
 
     def _look(self, asked: _Asked) -> LogPlace:
         return self._parts.store.read(
@@ -130,7 +133,7 @@ def _written(batch: Batch, attempt: int, stream: str | None) -> Iterator[bytes]:
         yield _BEAT
 
 
-def _event(kind: str | None, number: str | None, facts: dict[str, Any]) -> bytes:
+def _event(kind: str | None, number: str | None, facts: Mapping[str, Any]) -> bytes:
     """Write one event; JSON has no newline in it."""
     head = f"event: {kind}\n" if kind else ""
     head += f"id: {number}\n" if number else ""

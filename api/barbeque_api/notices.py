@@ -4,26 +4,74 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text, shown
 from barbeque_api.document import answers
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
-from barbeque_api.times import written
+from barbeque_api.times import Instant, written
 from barbeque_py.acts import own_notice, resend_notice, send_test_notices
 from barbeque_py.addresses import A_SLACK, AN_EMAIL, EMAIL, SLACK, hide
 from barbeque_py.errors import NoAddress, UnknownApp
 from barbeque_py.identity import Scope
-from barbeque_py.notices import Channel, NoticeState
+from barbeque_py.notices import Audience, Channel, Event, NoticeState
 from barbeque_py.store import Tx, notices
 from barbeque_py.store.notices import Delivery, Kept
 from barbeque_py.tell_again import Address
 
 _PATH = "/v2/notices"
 _FORMS = {Channel.EMAIL: (EMAIL, AN_EMAIL), Channel.SLACK: (SLACK, A_SLACK)}
+
+
+class NoticeFacts(TypedDict):
+    """A notice to those who may see it; a target that may be a secret is cut."""
+
+    id: str
+    number: int
+    app: str
+    job: str | None
+    message_id: str | None
+    event: Event
+    audience: Audience
+    channel: Channel
+    target: str | None
+    state: NoticeState
+    reason: str | None
+    tries: int
+    made_at: Instant
+    done_at: Instant | None
+
+
+class DeliveryFacts(TypedDict):
+    """One time that a notice was sent."""
+
+    at: Instant
+    seconds: float
+    outcome: str
+    request: str | None
+    answer: str | None
+
+
+class NoticeWithDeliveries(NoticeFacts):
+    """A notice and each time that it was sent."""
+
+    deliveries: list[DeliveryFacts]
+
+
+class NoticePage(TypedDict):
+    """Notices; `next` is the `before` of the page that follows."""
+
+    notices: list[NoticeFacts]
+    next: int | None
+
+
+class TestNotices(TypedDict):
+    """The ids of the tests that are sent."""
+
+    notices: list[str]
 
 
 class Notices:
@@ -61,7 +109,7 @@ class Notices:
         state: NoticeState | None = None,
         before: Annotated[int | None, Query(ge=1, le=(1 << 63) - 1)] = None,
         limit: Annotated[int, Query(ge=1, le=notices.MOST)] = 50,
-    ) -> Response:
+    ) -> Answer[NoticePage]:
         """List notices, the newest first; `next` is the `before` of the page that follows."""
         who = caller_of(request)
         if app is not None and not who.may(Scope.READ, app):
@@ -73,7 +121,7 @@ class Notices:
         following = found[-1].id if len(found) == limit else None
         return answer({"notices": list(map(facts_of, found)), "next": following})
 
-    def get(self, request: Request, notice_id: str) -> Response:
+    def get(self, request: Request, notice_id: str) -> Answer[NoticeWithDeliveries]:
         """Show one notice and each time that it was sent."""
         who = caller_of(request)
 
@@ -82,9 +130,9 @@ class Notices:
             return kept, notices.deliveries_of(tx, kept.id)
 
         kept, sent = self._parts.store.read(find)
-        return answer(facts_of(kept) | {"deliveries": list(map(_delivery, sent))})
+        return answer({**facts_of(kept), "deliveries": list(map(_delivery, sent))})
 
-    def resend(self, request: Request, notice_id: str) -> Response:
+    def resend(self, request: Request, notice_id: str) -> Answer[NoticeFacts]:
         """Send the notice again, at once and under its id; 409 for one without an address."""
         who = caller_of(request)
         try:
@@ -94,7 +142,7 @@ class Notices:
         self._parts.bell.ring()
         return answer(facts_of(kept), status=202)
 
-    async def test(self, request: Request) -> Response:
+    async def test(self, request: Request) -> Answer[TestNotices]:
         """Send a test to one address, or to all that the app, or its job, names."""
         said = await read_object(
             request, self._parts.max_body, known=("app", "job", "channel", "target")
@@ -115,7 +163,7 @@ class Notices:
         return answer({"notices": made}, status=202)
 
 
-def facts_of(kept: Kept) -> dict[str, Any]:
+def facts_of(kept: Kept) -> NoticeFacts:
     """Return what a notice is to those who may see it; a target that may be a secret is cut."""
     return {
         "id": kept.notice_id,
@@ -135,7 +183,7 @@ def facts_of(kept: Kept) -> dict[str, Any]:
     }
 
 
-def _delivery(delivery: Delivery) -> dict[str, Any]:
+def _delivery(delivery: Delivery) -> DeliveryFacts:
     return {
         "at": written(delivery.at),
         "seconds": round(delivery.seconds, 3),

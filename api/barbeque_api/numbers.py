@@ -5,12 +5,12 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
-from barbeque_api.times import written
+from barbeque_api.times import Instant, written
 from barbeque_py.histogram import Histogram
 from barbeque_py.identity import Scope
 from barbeque_py.store import Tx, failures, rollups
@@ -41,6 +41,70 @@ _STEPS = {
 }
 
 
+class Shares(TypedDict):
+    """Seconds within which so many in a hundred were; null where there were none."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class SumFacts(TypedDict):
+    """How executions fared, added up."""
+
+    succeeded: int
+    failed: int
+    not_started: int
+    cancelled: int
+    retried: int
+    interrupted: int
+    wait_seconds: Shares
+    run_seconds: Shares
+    cpu_seconds: float
+    memory_seconds: float
+
+
+class Point(SumFacts):
+    """How they fared in the hour or on the day that begins then."""
+
+    at: Instant
+
+
+class Stats(TypedDict):
+    """How a job, an app or all fared."""
+
+    app: str | None
+    job: str | None
+    range: Range
+    span: Span
+    total: SumFacts
+    points: list[Point]
+
+
+class GroupFacts(TypedDict):
+    """Failures of one job that are the same."""
+
+    id: int
+    app: str
+    job: str
+    line: str
+    reason: str | None
+    exit_code: int | None
+    times: int
+    users: int
+    first_at: Instant
+    last_at: Instant
+    sample: str
+    state: Standing
+    owner: str | None
+
+
+class FailureList(TypedDict):
+    """Groups of failures, those that came last first."""
+
+    failures: list[GroupFacts]
+
+
 class Numbers:
     """Shows what was added up and sorted."""
 
@@ -60,7 +124,7 @@ class Numbers:
         app: _Name = None,
         job: _Name = None,
         range_: Annotated[Range, Query(alias="range")] = Range.DAY,
-    ) -> Response:
+    ) -> Answer[Stats]:
         """Tell how a job, an app or all fared, by the hour or by the day, and in total."""
         if job and not app:
             raise refusal(400, "job: name its app, too")
@@ -72,9 +136,16 @@ class Numbers:
             return rollups.of_one(tx, app or ALL, job or ALL, span, until - count * step, until)
 
         found = self._parts.store.read(read)
-        points = [{"at": written(at), **_sums(each)} for at, each in found.items()]
-        facts = {"app": app, "job": job, "range": range_, "span": span}
-        return answer(facts | {"total": _sums(rollups.total(found.values())), "points": points})
+        return answer(
+            {
+                "app": app,
+                "job": job,
+                "range": range_,
+                "span": span,
+                "total": _sums(rollups.total(found.values())),
+                "points": [{"at": written(at), **_sums(each)} for at, each in found.items()],
+            }
+        )
 
     def failures(
         self,
@@ -84,7 +155,7 @@ class Numbers:
         job: _Name = None,
         state: Standing | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
-    ) -> Response:
+    ) -> Answer[FailureList]:
         """List groups of failures that are the same, those that came last first."""
         app = _own(request, app)
         page = self._parts.store.read(
@@ -101,7 +172,7 @@ def _own(request: Request, app: str | None) -> str | None:
     return app or caller.app
 
 
-def _sums(sums: Sums) -> dict[str, Any]:
+def _sums(sums: Sums) -> SumFacts:
     return {
         "succeeded": sums.succeeded,
         "failed": sums.failed,
@@ -116,15 +187,16 @@ def _sums(sums: Sums) -> dict[str, Any]:
     }
 
 
-def _shares(found: Histogram) -> dict[str, float | None]:
-    spans = {share: found.quantile(share / 100) for share in (50, 95, 99)}
-    return {
-        f"p{share}": None if span is None else round(span.total_seconds(), _DECIMALS)
-        for share, span in spans.items()
-    }
+def _shares(found: Histogram) -> Shares:
+    return {"p50": _share(found, 0.50), "p95": _share(found, 0.95), "p99": _share(found, 0.99)}
 
 
-def _group(group: Group) -> dict[str, Any]:
+def _share(found: Histogram, share: float) -> float | None:
+    span = found.quantile(share)
+    return None if span is None else round(span.total_seconds(), _DECIMALS)
+
+
+def _group(group: Group) -> GroupFacts:
     return {
         "id": group.id,
         "app": group.app,

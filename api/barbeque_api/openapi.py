@@ -10,9 +10,10 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from barbeque_api.document import complete
+from barbeque_api.document import complete, say_of_answers
 from barbeque_api.gate import JOB_PATHS
 from barbeque_api.rights import Needs
+from barbeque_api.routes import schemas_of
 
 Json = dict[str, Any]
 
@@ -51,7 +52,11 @@ def describe(app: FastAPI, routes: Iterable[BaseRoute]) -> Json:
         document.setdefault("components", {})["securitySchemes"] = {
             SCHEME: {"type": "http", "scheme": "bearer", "description": "bq_<id>_<secret>"}
         }
-        for path, verb, operation, route in _operations(routes, document):
+        found = list(_operations(routes, document))
+        schemas, shared = schemas_of([route for *_, route in found])
+        document["components"]["schemas"] |= shared
+        for (path, verb, operation, route), schema in zip(found, schemas, strict=True):
+            say_of_answers(operation, schema)
             _enrich(operation, route, path, verb)
         document["tags"] = [{"name": noun} for noun in dict.fromkeys(_NOUNS.values())]
         app.openapi_schema = document

@@ -5,14 +5,16 @@ it, in which Barbeque's members stand too, so that one reader understands both.
 """
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
+from typing_extensions import TypedDict
 
 from barbeque_py.errors import (
     Forbidden,
@@ -38,6 +40,9 @@ RETRY_AFTER = {"retry-after": "5"}
 """Seconds after which a client may try again what failed for another system's sake."""
 
 PROBLEM = "application/problem+json"
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _CODES = {
     400: "invalid_parameter",
@@ -67,30 +72,44 @@ _UNKNOWN = (
 class Refusal(Exception):
     """The request is answered with this body instead of what it asked for."""
 
-    def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
+    def __init__(self, status: int, body: Mapping[str, Any], headers: dict[str, str]) -> None:
         super().__init__(body)
         self.status = status
         self.body = body
         self.headers = headers
 
 
-def answer(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+class Fault(TypedDict):
+    """What is wrong, in Barbeque's words."""
+
+    status_code: int
+    error_code: str
+    message: str
+
+
+class Answer(Response, Generic[T_co]):
+    """A value as JSON; what an endpoint says it returns is what the document says of it."""
+
+    media_type = "application/json"
+
+
+def answer(value: T, *, status: int = 200, headers: dict[str, str] | None = None) -> Answer[T]:
     """Return the value as compact JSON."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(text.encode(), status, headers, "application/json")
+    return Answer(text.encode(), status, headers)
 
 
 def answer_problem(
-    scope: Scope, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
+    scope: Scope, status: int, body: Mapping[str, Any], headers: dict[str, str] | None = None
 ) -> Response:
     """Return the error in the shape of the route that was asked for; `body` is Barbeque's."""
-    response = answer(body, status=status, headers=headers)
+    response: Response = answer(body, status=status, headers=headers)
     if is_barbeques(scope["method"], scope["path"]):
         return response
     detail = body.get("message") or body.get("error")
     title = _TITLES.get(status) or HTTPStatus(status).phrase
     members = {"type": "about:blank", "title": title, "status": status}
-    response = answer(members | {"detail": detail} | body, status=status, headers=headers)
+    response = answer({**members, "detail": detail, **body}, status=status, headers=headers)
     response.headers["content-type"] = PROBLEM
     return response
 
@@ -100,7 +119,7 @@ def is_barbeques(method: str, path: str) -> bool:
     return path.startswith("/v1/") or (method, path) == ("POST", "/v2/job_executions")
 
 
-def describe(status: int, message: str) -> dict[str, Any]:
+def describe(status: int, message: str) -> Fault:
     """Return the shape of an error that a client can do something about."""
     code = _CODES.get(status) or HTTPStatus(status).name.lower()
     return {"status_code": status, "error_code": code, "message": message}
@@ -175,7 +194,7 @@ def _refuse_manifest(error: ManifestError) -> Refusal:
         {"line": each.line, "column": each.column, "path": each.path, "message": each.message}
         for each in error.problems
     ]
-    return Refusal(422, describe(422, str(error)) | {"problems": problems}, {})
+    return Refusal(422, {**describe(422, str(error)), "problems": problems}, {})
 
 
 def _refuse_route(error: HTTPException) -> Refusal:

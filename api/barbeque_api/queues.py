@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text
+from barbeque_api.enqueue import Accepted, accepted
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
-from barbeque_api.times import written
+from barbeque_api.times import Instant, written
 from barbeque_py import clock
 from barbeque_py.acts import drop_dead_message, pause_queue
 from barbeque_py.broker import Depth
@@ -36,6 +38,53 @@ _FRESH = 5.0
 """Seconds for which the broker is not asked again."""
 
 _Number = Annotated[int, Path(ge=1, le=_LARGEST_ID)]
+
+
+class QueueFacts(TypedDict):
+    """A queue and what is on it; null is what the asker may not know, or nobody does."""
+
+    name: str
+    concurrency: int | None
+    paused_at: Instant | None
+    waiting: int
+    running: int
+    messages: int | None
+    pause_reason: str | None
+    oldest_seconds: float | None
+    dead: int
+
+
+class QueueList(TypedDict):
+    """The queues."""
+
+    queues: list[QueueFacts]
+
+
+class PauseFacts(TypedDict):
+    """Since when a queue is paused; null where it is not."""
+
+    name: str
+    paused_at: Instant | None
+    pause_reason: str | None
+
+
+class DeadFacts(TypedDict):
+    """A message that can't become an execution, and why."""
+
+    id: int
+    queue: str
+    message_id: str | None
+    body: str
+    reason: str
+    sent_at: Instant
+    died_at: Instant
+
+
+class DeadPage(TypedDict):
+    """Dead messages; `next` is the `before` of the page that follows."""
+
+    dead_messages: list[DeadFacts]
+    next: int | None
 
 
 class Queues:
@@ -62,7 +111,7 @@ class Queues:
                 ),
             )
 
-    def all(self, request: Request) -> Response:
+    def all(self, request: Request) -> Answer[QueueList]:
         """List the queues and what is on them; an app's token is told of its own executions."""
         app = caller_of(request).app
         now, found = self._parts.store.read(lambda tx: (tx.now, queries.queue_states(tx, app=app)))
@@ -79,7 +128,7 @@ class Queues:
             self._asked_at = clock.monotonic()
         return self._depths
 
-    async def pause(self, name: str, request: Request) -> Response:
+    async def pause(self, name: str, request: Request) -> Answer[PauseFacts]:
         """Start nothing more from the queue; it still takes in. `reason` is shown to who waits."""
         facts = await read_object(
             request, self._parts.max_body, known=("reason",), may_be_empty=True
@@ -91,14 +140,16 @@ class Queues:
             self._answer, caller_of(request), name, pausing=True, reason=reason
         )
 
-    def resume(self, name: str, request: Request) -> Response:
+    def resume(self, name: str, request: Request) -> Answer[PauseFacts]:
         """Start from the queue again."""
         response = self._answer(caller_of(request), name, pausing=False)
         self._parts.bell.ring()
         return response
 
-    def _answer(self, who: Identity, name: str, *, pausing: bool, reason: str = "") -> Response:
-        def change(tx: Tx) -> dict[str, Any]:
+    def _answer(
+        self, who: Identity, name: str, *, pausing: bool, reason: str = ""
+    ) -> Answer[PauseFacts]:
+        def change(tx: Tx) -> PauseFacts:
             pause_queue(tx, who, name, pausing=pausing, reason=reason)
             since, why = apps.pause_of(tx, name) or (None, "")
             return {"name": name, "paused_at": written(since), "pause_reason": why or None}
@@ -137,7 +188,7 @@ class DeadMessages:
         request: Request,
         before: Annotated[int | None, Query(ge=1, le=_LARGEST_ID)] = None,
         limit: Annotated[int, Query(ge=1, le=lists.MOST)] = 50,
-    ) -> Response:
+    ) -> Answer[DeadPage]:
         """List dead messages, the newest first; `next` is the `before` of the following page."""
         found = self._parts.store.read(
             lambda tx: dead.newest(tx, app=caller_of(request).app, before=before, most=limit)
@@ -145,12 +196,12 @@ class DeadMessages:
         following = found[-1].id if len(found) == limit else None
         return answer({"dead_messages": list(map(_dead, found)), "next": following})
 
-    async def send(self, number: _Number, request: Request) -> Response:
+    async def send(self, number: _Number, request: Request) -> Answer[Accepted]:
         """Send the message again, edited or as it is, under the public id it had."""
         facts = await read_object(request, self._parts.max_body, known=("body",), may_be_empty=True)
         edited = read_text(facts, "body")
         message_id = await run_in_threadpool(self._send, caller_of(request), number, edited)
-        return answer({"message_id": message_id, "status": "pending", "id": None}, status=201)
+        return answer(accepted(message_id), status=201)
 
     def drop(self, number: _Number, request: Request) -> Response:
         """Forget the message."""
@@ -178,7 +229,7 @@ def _depth_of(queues: BrokerQueues, name: str) -> Depth | None:
 
 def _queue(
     queue: QueueState, now: datetime, depths: Mapping[str, Depth | None] | None
-) -> dict[str, Any]:
+) -> QueueFacts:
     age = None if queue.oldest_at is None else (now - queue.oldest_at).total_seconds()
     travelling: int | None = queue.messages
     if depths is not None:
@@ -197,7 +248,7 @@ def _queue(
     }
 
 
-def _dead(message: DeadMessage) -> dict[str, Any]:
+def _dead(message: DeadMessage) -> DeadFacts:
     return {
         "id": message.id,
         "queue": message.queue,

@@ -1,19 +1,18 @@
 """`/v2/apps/{app}/revisions`: an app's images, released one after the other, and brought back."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text, shown
 from barbeque_api.document import answers
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
-from barbeque_api.times import written
+from barbeque_api.times import Instant, written
 from barbeque_py.apps import Revision
 from barbeque_py.errors import UnknownApp, UnknownRevision
 from barbeque_py.identity import Identity, Scope
@@ -31,6 +30,40 @@ MOST_WATCHED = 10_000
 _PATH = "/v2/apps/{app}/revisions"
 _LARGEST = (1 << 31) - 1
 _LONGEST_NOTE = 1_000
+
+
+class RevisionFacts(TypedDict):
+    """One released image of an app; `pinned` is null until somebody knows what the tag means."""
+
+    app: str
+    number: int
+    image: str
+    pinned: str | None
+    pinned_at: Instant | None
+    current: bool
+    rollback_of: int | None
+    made_by: str
+    made_at: Instant
+    note: str | None
+
+
+class History(TypedDict):
+    """An app's revisions; `next` is the `before` of the page that follows."""
+
+    app: str
+    revisions: list[RevisionFacts]
+    next: int | None
+
+
+class OutcomeFacts(TypedDict):
+    """How executions fared on a revision."""
+
+    app: str
+    number: int
+    current: bool
+    begun: int
+    succeeded: int
+    failed: int
 
 
 class Releases:
@@ -71,7 +104,7 @@ class Releases:
         request: Request,
         before: Annotated[int | None, Query(ge=1, le=_LARGEST)] = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
-    ) -> Response:
+    ) -> Answer[History]:
         """List the app's revisions, the newest first; `next` is the `before` of the next page."""
         check_app(caller_of(request), Scope.READ, app)
         current, found = self._parts.store.read(
@@ -92,7 +125,7 @@ class Releases:
         limit: Annotated[int, Query(ge=1, le=MOST_WATCHED)] = 100,
         *,
         newest: bool = False,
-    ) -> Response:
+    ) -> Answer[OutcomeFacts]:
         """Tell how executions fared on the revision: the first ones, or the newest.
 
         `succeeded` are those with a success on it, `failed` those with a failed attempt and no
@@ -108,10 +141,18 @@ class Releases:
             return seen, current is not None and current.id == found.id
 
         seen, is_current = self._parts.store.read(look)
-        facts = {"app": app, "number": number, "current": is_current}
-        return answer(facts | asdict(seen))
+        return answer(
+            {
+                "app": app,
+                "number": number,
+                "current": is_current,
+                "begun": seen.begun,
+                "succeeded": seen.succeeded,
+                "failed": seen.failed,
+            }
+        )
 
-    async def release(self, app: str, request: Request) -> Response:
+    async def release(self, app: str, request: Request) -> Answer[RevisionFacts]:
         """Run this image from the next execution on; those that have begun go on as they were.
 
         A tag is made a digest at once where this API can ask the image's registry; else `pinned`
@@ -128,7 +169,7 @@ class Releases:
         self._parts.bell.ring()
         return answer(show(made, made), status=201 if is_new else 200)
 
-    async def roll_back(self, app: str, request: Request) -> Response:
+    async def roll_back(self, app: str, request: Request) -> Answer[RevisionFacts]:
         """Bring back the image of revision `to`, by default the one before, as a new revision.
 
         With `current` it is 409 unless that is the app's current revision.
@@ -164,7 +205,7 @@ def check_app(who: Identity, scope: Scope, app: str) -> None:
         raise UnknownApp(f"no app is called {shown(app)}")
 
 
-def show(revision: Revision, current: Revision | None) -> dict[str, Any]:
+def show(revision: Revision, current: Revision | None) -> RevisionFacts:
     """Return what answers tell of a revision."""
     return {
         "app": revision.app,

@@ -6,11 +6,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, shown
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.releases import check_app
 from barbeque_api.rights import caller_of, needs
 from barbeque_py.errors import UnknownApp, UnknownImage
@@ -22,6 +23,12 @@ from barbeque_py.store import apps
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _NOTE = "revision_lock"
 _PATH = "/v1/apps/{name}/revision_lock"
+
+
+class Locked(TypedDict):
+    """The tag that is released."""
+
+    revision: str
 
 
 class Revisions:
@@ -43,7 +50,7 @@ class Revisions:
         )
         router.add_api_route(_PATH, self.unlock, methods=["DELETE"], status_code=204, **rights)
 
-    async def lock(self, name: str, request: Request) -> Response:
+    async def lock(self, name: str, request: Request) -> Answer[Locked]:
         """Release what this tag of the app's image means now, for the executions to come."""
         facts = await read_object(request, self._parts.max_body, known=("revision",))
         revision = facts.get("revision")
@@ -54,7 +61,8 @@ class Revisions:
                 400, f"revision: {shown(revision)} is not a tag: up to 128 of A-Z a-z 0-9 _ . -"
             )
         await run_in_threadpool(self._release, caller_of(request), name, revision)
-        return answer({"revision": revision}, status=201)
+        locked: Locked = {"revision": revision}
+        return answer(locked, status=201)
 
     async def unlock(self, name: str, request: Request) -> Response:
         """Release what the tag `latest` means now."""

@@ -6,22 +6,49 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
+from typing_extensions import TypedDict
 
+from barbeque_api.enqueue import Accepted, accepted
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer
+from barbeque_api.problems import Answer, answer
 from barbeque_api.rights import caller_of, needs
-from barbeque_api.times import written
+from barbeque_api.times import Instant, written
 from barbeque_py import clock, strict_json
 from barbeque_py.acts import run_schedule, switch_schedule
 from barbeque_py.enqueue import enqueue
 from barbeque_py.identity import Identity, Scope
-from barbeque_py.schedules import times_after
+from barbeque_py.schedules import CatchUp, Overlap, times_after
 from barbeque_py.store import schedules as rows
 from barbeque_py.store.schedules import Scheduled
 
 _SHOWN = 5
 """How many of the next times are shown."""
+
+
+class ScheduleFacts(TypedDict):
+    """A job that runs by the clock, and when next."""
+
+    app: str
+    job: str
+    name: str
+    cron: str
+    timezone: str
+    message: Any
+    queue: str | None
+    overlap: Overlap
+    catch_up: CatchUp
+    catch_up_limit: int
+    suspended_at: Instant | None
+    waiting: Instant | None
+    last_at: Instant | None
+    last_message_id: str | None
+    next: list[Instant]
+
+
+class ScheduleList(TypedDict):
+    """The schedules."""
+
+    schedules: list[ScheduleFacts]
 
 
 class Schedules:
@@ -48,28 +75,30 @@ class Schedules:
                 dependencies=[needs(scope)],
             )
 
-    def all(self, request: Request, app: str | None = None) -> Response:
+    def all(self, request: Request, app: str | None = None) -> Answer[ScheduleList]:
         """List the schedules with their next times."""
         caller = caller_of(request)
         found, now = self._parts.store.read(lambda tx: (rows.everything(tx, app), tx.now))
         shown = [_shown(each, now) for each in found if caller.may(Scope.READ, each.schedule.app)]
         return answer({"schedules": shown})
 
-    def suspend(self, app: str, job: str, name: str, request: Request) -> Response:
+    def suspend(self, app: str, job: str, name: str, request: Request) -> Answer[ScheduleFacts]:
         """Let it start nothing until it is resumed; again, it changes nothing."""
         return self._switch(caller_of(request), (app, job, name), on=False)
 
-    def resume(self, app: str, job: str, name: str, request: Request) -> Response:
+    def resume(self, app: str, job: str, name: str, request: Request) -> Answer[ScheduleFacts]:
         """Let it start its job again; what passed meanwhile is not caught up."""
         return self._switch(caller_of(request), (app, job, name), on=True)
 
-    async def run(self, app: str, job: str, name: str, request: Request) -> Response:
+    async def run(self, app: str, job: str, name: str, request: Request) -> Answer[Accepted]:
         """Run its job once now, whatever its times and rules say, and also when suspended."""
         caller = caller_of(request)
         message_id = await run_in_threadpool(self._run, caller, (app, job, name))
-        return answer({"message_id": message_id, "status": "pending", "id": None}, status=201)
+        return answer(accepted(message_id), status=201)
 
-    def _switch(self, caller: Identity, key: tuple[str, str, str], *, on: bool) -> Response:
+    def _switch(
+        self, caller: Identity, key: tuple[str, str, str], *, on: bool
+    ) -> Answer[ScheduleFacts]:
         found, now = self._parts.store.write(
             lambda tx: (switch_schedule(tx, caller, key, on=on), tx.now)
         )
@@ -83,7 +112,7 @@ class Schedules:
         return request.job.message_id
 
 
-def _shown(found: Scheduled, now: datetime) -> dict[str, Any]:
+def _shown(found: Scheduled, now: datetime) -> ScheduleFacts:
     schedule = found.schedule
     coming = islice(times_after(schedule, max(found.until, now)), _SHOWN)
     return {

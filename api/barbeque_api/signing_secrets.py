@@ -5,15 +5,15 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, shown
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.releases import check_app
 from barbeque_api.rights import caller_of, needs
-from barbeque_api.times import written
+from barbeque_api.times import Instant, written
 from barbeque_py.durations import parse_duration
 from barbeque_py.errors import UnknownApp
 from barbeque_py.identity import Identity, Scope
@@ -25,6 +25,20 @@ USUAL = timedelta(days=1)
 
 _MOST = timedelta(days=30)
 _PATH = "/v2/apps/{app}/signing_secrets"
+
+
+class SecretFacts(TypedDict):
+    """A secret that signs for an app; the newest does not retire."""
+
+    secret: str
+    made_at: Instant
+    retires_at: Instant | None
+
+
+class SecretList(TypedDict):
+    """The secrets that sign for an app now, the newest first."""
+
+    signing_secrets: list[SecretFacts]
 
 
 class SigningSecrets:
@@ -46,7 +60,7 @@ class SigningSecrets:
             openapi_extra=schemas.body(schemas.ROTATION, required=False),
         )
 
-    def show(self, app: str, request: Request) -> Response:
+    def show(self, app: str, request: Request) -> Answer[SecretList]:
         """Show the secrets that sign for the app now, the newest first."""
         check_app(caller_of(request), Scope.DEPLOY, app)
 
@@ -56,7 +70,7 @@ class SigningSecrets:
 
         return _answer(self._parts.store.write(read))
 
-    async def rotate(self, app: str, request: Request) -> Response:
+    async def rotate(self, app: str, request: Request) -> Answer[SecretList]:
         """Make a new secret; the one before signs beside it for `overlap`, a day unless told."""
         check_app(caller_of(request), Scope.DEPLOY, app)
         facts = await read_object(
@@ -65,7 +79,7 @@ class SigningSecrets:
         keep = _read_overlap(facts.get("overlap"))
         return await run_in_threadpool(self._rotate, caller_of(request), app, keep)
 
-    def _rotate(self, who: Identity, app: str, keep: timedelta) -> Response:
+    def _rotate(self, who: Identity, app: str, keep: timedelta) -> Answer[SecretList]:
         def change(tx: Tx) -> list[SigningSecret]:
             _check_there(tx, app)
             after = {"keep_seconds": keep.total_seconds()}
@@ -92,8 +106,8 @@ def _read_overlap(value: Any) -> timedelta:
     return keep
 
 
-def _answer(found: list[SigningSecret], *, status: int = 200) -> Response:
-    secrets = [
+def _answer(found: list[SigningSecret], *, status: int = 200) -> Answer[SecretList]:
+    secrets: list[SecretFacts] = [
         {
             "secret": each.secret,
             "made_at": written(each.made_at),

@@ -1,22 +1,22 @@
 """`/v1/job_executions/{message_id}`: an execution's status in Barbeque's words, and its retries."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_delay, read_object, shown
 from barbeque_api.document import answers
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
 from barbeque_py import strict_json
 from barbeque_py.acts import own_execution, retry_execution
 from barbeque_py.errors import NoSuchLog
-from barbeque_py.executions import barbeque_status
+from barbeque_py.executions import BarbequeStatus, barbeque_status
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.ids import is_message_id, new_message_id
 from barbeque_py.intake import INLINE
@@ -44,6 +44,23 @@ class _Found:
         return None if found is None or found.tombstone else found
 
 
+class Status(TypedDict, total=False):
+    """How an execution stands, in Barbeque's words: the fields that were asked for."""
+
+    message_id: str
+    status: BarbequeStatus
+    id: int | None
+    html_url: str | None
+    message: str | None
+
+
+class Retried(TypedDict):
+    """The retry, whose id answers for the execution, too."""
+
+    message_id: str
+    status: Literal["pending"]
+
+
 class Statuses:
     """Tells how executions stand, and retries them."""
 
@@ -67,14 +84,14 @@ class Statuses:
                 openapi_extra=schemas.body(schemas.RETRY, required=False),
             )
 
-    def get(self, message_id: str, request: Request, fields: str = "__default__") -> Response:
+    def get(self, message_id: str, request: Request, fields: str = "__default__") -> Answer[Status]:
         """Tell how the execution stands; `pending` too while no worker has seen it."""
         check_id(message_id)
         found = self._parts.store.read(lambda tx: _find(tx, caller_of(request), message_id))
         wanted = [name.strip() for name in fields.split(",")]
         return answer(self._facts(message_id, found, _expand(wanted)))
 
-    async def retry(self, message_id: str, request: Request) -> Response:
+    async def retry(self, message_id: str, request: Request) -> Answer[Retried]:
         """Run an ended execution again, with a fresh budget of retries.
 
         `image` is `same`, the one it ran, or `current`, the app's of today; `message` takes the
@@ -105,7 +122,8 @@ class Statuses:
             ),
         )
         self._parts.bell.ring()
-        return answer({"message_id": retry_id, "status": "pending"}, status=201)
+        retried: Retried = {"message_id": retry_id, "status": "pending"}
+        return answer(retried, status=201)
 
     def _message(
         self, who: Identity, facts: dict[str, Any], message_id: str, retry_id: str
@@ -127,9 +145,9 @@ class Statuses:
         self._parts.logs.put(key, [text.encode()])
         return NewMessage(None, key)
 
-    def _facts(self, message_id: str, found: _Found, wanted: list[str]) -> dict[str, Any]:
+    def _facts(self, message_id: str, found: _Found, wanted: list[str]) -> Status:
         shown = found.shown
-        facts: dict[str, Any] = {
+        facts: Status = {
             "message_id": shown.message_id if shown else message_id,
             "status": _status(found),
             "id": shown.id if shown else None,
@@ -138,7 +156,7 @@ class Statuses:
             facts["html_url"] = page_url(self._parts.host_url, shown.message_id) if shown else None
         if "message" in wanted:
             facts["message"] = read_message(self._parts.logs, shown) if shown else None
-        return {name: value for name, value in facts.items() if name in wanted}
+        return cast("Status", {name: said for name, said in facts.items() if name in wanted})
 
 
 def check_id(message_id: str) -> None:
@@ -165,7 +183,7 @@ def read_message(logs: LogStore, execution: Execution) -> str | None:
         return None
 
 
-def status_of(execution: Execution) -> str:
+def status_of(execution: Execution) -> BarbequeStatus:
     """Return Barbeque's word for how the execution stands."""
     return barbeque_status(
         execution.state,
@@ -183,7 +201,7 @@ def _find(tx: Tx, who: Identity, message_id: str) -> _Found:
     return _Found(None, dead=dead.is_dead(tx, message_id, app=who.app))
 
 
-def _status(found: _Found) -> str:
+def _status(found: _Found) -> BarbequeStatus:
     if found.execution is not None:
         return status_of(found.execution)
     return "error" if found.dead else "pending"

@@ -1,18 +1,19 @@
 """`/v2/subscriptions`: which SNS topics queues hear, and the jobs their messages start."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text
 from barbeque_api.document import answers
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
-from barbeque_api.times import written
+from barbeque_api.times import Instant, written
 from barbeque_py.apps import TOPIC, Subscription
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.store import subscriptions
@@ -27,6 +28,25 @@ from barbeque_py.subscriptions import (
 _LARGEST = 16 * 1024
 _LARGEST_ID = (1 << 63) - 1
 _FIELDS = ("topic", "queue", "app", "job")
+
+
+class SubscriptionFacts(TypedDict):
+    """A topic that a queue hears; `fault` is why SNS does not have it as it should be."""
+
+    id: int
+    topic: str
+    queue: str
+    app: str
+    job: str
+    subscription_arn: str | None
+    fault: str | None
+    removed_at: Instant | None
+
+
+class SubscriptionList(TypedDict):
+    """The subscriptions."""
+
+    subscriptions: list[SubscriptionFacts]
 
 
 class Subscriptions:
@@ -57,14 +77,14 @@ class Subscriptions:
             responses=answers(202),
         )
 
-    def all(self, request: Request) -> Response:
+    def all(self, request: Request) -> Answer[SubscriptionList]:
         """List the subscriptions, and what is not as it should be in SNS."""
         who = caller_of(request)
         found = self._parts.store.read(subscriptions.everything)
         own = [each for each in found if who.may(Scope.READ, each.app)]
         return answer({"subscriptions": list(map(_shown, own))})
 
-    async def subscribe(self, request: Request) -> Response:
+    async def subscribe(self, request: Request) -> Answer[SubscriptionFacts]:
         """Let a queue hear a topic, whose messages start the job from now on.
 
         200 when it does already; then SNS is told once more. While SNS is away the answer has a
@@ -77,7 +97,7 @@ class Subscriptions:
 
     def unsubscribe(
         self, number: Annotated[int, Path(ge=1, le=_LARGEST_ID)], request: Request
-    ) -> Response:
+    ) -> Answer[SubscriptionFacts] | Response:
         """Let a queue hear a topic no more; 202 while SNS could not be told, to be repeated."""
         try:
             who = caller_of(request)
@@ -104,7 +124,7 @@ class Subscriptions:
             raise refusal(409, str(error)) from None
 
 
-def _shown(row: Subscribed) -> dict[str, Any]:
+def _shown(row: Subscribed) -> SubscriptionFacts:
     return {
         "id": row.id,
         "topic": row.topic,

@@ -6,15 +6,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api import schemas
 from barbeque_api.bodies import read_object, read_text, shown
 from barbeque_api.document import answers
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
-from barbeque_api.times import written
+from barbeque_api.times import Instant, written
 from barbeque_py.durations import parse_duration
 from barbeque_py.identity import Scope
 from barbeque_py.issue import (
@@ -36,6 +36,39 @@ _LARGEST = 16 * 1024
 _PATH = "/v2/tokens"
 
 _Id = Annotated[str, Path(max_length=100)]
+
+
+class TokenFacts(TypedDict):
+    """A token, without its text."""
+
+    id: str
+    name: str
+    app: str | None
+    scopes: list[Scope]
+    made_by: str
+    made_at: Instant
+    expires_at: Instant
+    revoked_at: Instant | None
+    last_used_at: Instant | None
+    replaced_by: str | None
+
+
+class ListedToken(TokenFacts):
+    """A token of the list; `live` while it opens something."""
+
+    live: bool
+
+
+class TokenList(TypedDict):
+    """The tokens, the newest first."""
+
+    tokens: list[ListedToken]
+
+
+class MadeToken(TokenFacts):
+    """A token that was made; `token` is its text, which is shown this once."""
+
+    token: str
 
 
 class Tokens:
@@ -68,12 +101,12 @@ class Tokens:
         )
         router.add_api_route(f"{_PATH}/{{token_id}}", self.revoke, methods=["DELETE"], **rights)
 
-    def all(self) -> Response:
+    def all(self) -> Answer[TokenList]:
         """List the tokens, the newest first, without their texts, which nobody has any more."""
         found, now = self._parts.store.read(lambda tx: (tokens.everything(tx), tx.now))
-        return answer({"tokens": [_shown(each) | {"live": each.is_live(now)} for each in found]})
+        return answer({"tokens": [{**_shown(each), "live": each.is_live(now)} for each in found]})
 
-    async def issue(self, request: Request) -> Response:
+    async def issue(self, request: Request) -> Answer[MadeToken]:
         """Make a token; `token` is its text, which is shown this once."""
         facts = await read_object(request, _LARGEST, known=schemas.TOKEN["properties"])
         scopes = facts.get("scopes")
@@ -87,7 +120,7 @@ class Tokens:
         )
         return await self._made(lambda tx: issue(tx, caller_of(request), wish))
 
-    async def rotate(self, token_id: _Id, request: Request) -> Response:
+    async def rotate(self, token_id: _Id, request: Request) -> Answer[MadeToken]:
         """Make a token that takes this one's place; both are good for `overlap`."""
         facts = await read_object(
             request, _LARGEST, known=schemas.ROTATION["properties"], may_be_empty=True
@@ -96,17 +129,18 @@ class Tokens:
         caller = caller_of(request)
         return await self._made(lambda tx: rotate(tx, caller, token_id, overlap=overlap))
 
-    def revoke(self, token_id: _Id, request: Request) -> Response:
+    def revoke(self, token_id: _Id, request: Request) -> Answer[TokenFacts]:
         """Make the token good for nothing: every API knows it within ten seconds."""
         row = self._parts.store.write(lambda tx: revoke(tx, caller_of(request), token_id))
         return answer(_shown(row))
 
-    async def _made(self, work: Callable[[Tx], tuple[Token, str]]) -> Response:
+    async def _made(self, work: Callable[[Tx], tuple[Token, str]]) -> Answer[MadeToken]:
         try:
             row, text = await run_in_threadpool(self._parts.store.write, work)
         except SpentToken as error:
             raise refusal(409, str(error)) from None
-        return answer({"token": text} | _shown(row), status=201)
+        made: MadeToken = {"token": text, **_shown(row)}
+        return answer(made, status=201)
 
 
 def _read_length(
@@ -124,7 +158,7 @@ def _read_length(
     return length
 
 
-def _shown(token: Token) -> dict[str, Any]:
+def _shown(token: Token) -> TokenFacts:
     return {
         "id": token.id,
         "name": token.name,

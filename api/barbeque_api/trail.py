@@ -4,12 +4,12 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
-from barbeque_api.times import written
+from barbeque_api.times import Instant, written
 from barbeque_py.identity import Scope
 from barbeque_py.store import audit
 from barbeque_py.store.audit import Entry, Wanted
@@ -18,6 +18,27 @@ MOST = 200
 _LARGEST_ID = (1 << 63) - 1
 
 _Text = Annotated[str | None, Query(max_length=300)]
+
+
+class AuditRow(TypedDict):
+    """Who changed what, and when; `before` and `after` are facts of what was changed."""
+
+    id: int
+    at: Instant
+    actor: str
+    origin: str
+    action: str
+    subject: str
+    app: str | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class AuditPage(TypedDict):
+    """Changes; `next` is the `before` of the page that follows."""
+
+    audit: list[AuditRow]
+    next: int | None
 
 
 class Trail:
@@ -42,7 +63,7 @@ class Trail:
         action: _Text = None,
         before: Annotated[int | None, Query(ge=1, le=_LARGEST_ID)] = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
-    ) -> Response:
+    ) -> Answer[AuditPage]:
         """List changes, the newest first; `next` is the `before` of the page that follows.
 
         A token of one app shows what was done to that app.
@@ -51,7 +72,8 @@ class Trail:
         if who.app is None and not who.may(Scope.ADMIN):
             raise refusal(403, "this needs the scope admin, or a token of one app")
         if app is not None and not who.may(Scope.DEPLOY, app):
-            return answer({"audit": [], "next": None})
+            nothing: AuditPage = {"audit": [], "next": None}
+            return answer(nothing)
         wanted = Wanted(app or who.app, subject, actor, action)
         found = self._parts.store.read(
             lambda tx: audit.newest(tx, wanted, before=before, most=limit)
@@ -60,7 +82,7 @@ class Trail:
         return answer({"audit": list(map(_shown, found)), "next": following})
 
 
-def _shown(entry: Entry) -> dict[str, Any]:
+def _shown(entry: Entry) -> AuditRow:
     return {
         "id": entry.id,
         "at": written(entry.at),

@@ -1,20 +1,69 @@
 """`/v2/workers`: who is at work, how full each place is, what is held back; drain and undrain."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from typing_extensions import TypedDict
 
 from barbeque_api.parts import Served
-from barbeque_api.problems import answer, refusal
+from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
-from barbeque_api.times import written
+from barbeque_api.times import Instant, written
 from barbeque_py.acts import drain_worker
 from barbeque_py.identity import Scope
 from barbeque_py.store import Tx, crew
-from barbeque_py.store.crew import Crew, Member
+from barbeque_py.store.crew import Crew, Member, Standing
 
 _PATH = "/v2/workers"
+
+
+class WorkerFacts(TypedDict):
+    """A worker, and how many attempts it holds."""
+
+    name: str
+    id: str
+    host: str
+    version: str | None
+    state: Standing
+    place: str
+    queues: list[str]
+    starting: int
+    running: int
+    started_at: Instant
+    seen_at: Instant
+    drained_at: Instant | None
+
+
+class PlaceFacts(TypedDict):
+    """The slots of a place; null is any number."""
+
+    place: str
+    slots: int | None
+    used: int
+
+
+class HeldBack(TypedDict):
+    """What starts nothing for want of room until then."""
+
+    scope: str
+    until: Instant
+    probing: bool
+    reason: str
+
+
+class QuotaFacts(TypedDict):
+    """How many calls a quota allows a second, and whether it is used up now."""
+
+    name: str
+    per_second: float
+    empty: bool
+
+
+class CrewFacts(TypedDict):
+    """Who is at work, how full each place is, and what is held back."""
+
+    workers: list[WorkerFacts]
+    places: list[PlaceFacts]
+    pauses: list[HeldBack]
+    quotas: list[QuotaFacts]
 
 
 class Workers:
@@ -34,7 +83,7 @@ class Workers:
                 dependencies=[needs(Scope.ADMIN)],
             )
 
-    def all(self, request: Request) -> Response:
+    def all(self, request: Request) -> Answer[CrewFacts]:
         """List who is at work, the slots of each place, pauses for want of room, and quotas.
 
         It is about everybody's machines: a token of one app is refused.
@@ -43,18 +92,18 @@ class Workers:
             raise refusal(403, "this is about all apps: it needs a token of no app")
         return answer(_crew(self._parts.store.read(crew.read)))
 
-    def drain(self, worker: str, request: Request) -> Response:
+    def drain(self, worker: str, request: Request) -> Answer[WorkerFacts]:
         """Let the worker take nothing new; it finishes what it has. Again, it changes nothing."""
         return self._switch(request, worker, draining=True)
 
-    def undrain(self, worker: str, request: Request) -> Response:
+    def undrain(self, worker: str, request: Request) -> Answer[WorkerFacts]:
         """Let the worker take again."""
         return self._switch(request, worker, draining=False)
 
-    def _switch(self, request: Request, name: str, *, draining: bool) -> Response:
+    def _switch(self, request: Request, name: str, *, draining: bool) -> Answer[WorkerFacts]:
         who = caller_of(request)
 
-        def change(tx: Tx) -> dict[str, Any]:
+        def change(tx: Tx) -> WorkerFacts:
             drain_worker(tx, who, name, draining=draining)
             (found,) = [
                 each for each in crew.read(tx).members if name in (each.worker.id, each.worker.name)
@@ -66,7 +115,7 @@ class Workers:
         return answer(changed)
 
 
-def _crew(found: Crew) -> dict[str, Any]:
+def _crew(found: Crew) -> CrewFacts:
     return {
         "workers": [_member(each) for each in found.members],
         "places": [
@@ -89,7 +138,7 @@ def _crew(found: Crew) -> dict[str, Any]:
     }
 
 
-def _member(member: Member) -> dict[str, Any]:
+def _member(member: Member) -> WorkerFacts:
     worker = member.worker
     return {
         "name": worker.name,

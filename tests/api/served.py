@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +34,7 @@ from barbeque_py.start import Claimant, claim
 from barbeque_py.store import Store, Tx, apps
 from barbeque_py.store import executions as rows
 from barbeque_py.wake import Bell
+from tests.api.promises import Promises
 from tests.asking import open_client
 from tests.waiting import wait_until
 
@@ -138,12 +140,24 @@ def parts_of(store: Store, folder: Path) -> Served:
     )
 
 
+@cache
+def promises() -> Promises:
+    """Return what the document of any API says: it is made once."""
+    return Promises(document())
+
+
+def document() -> dict[str, Any]:
+    nothing: Any = None
+    return create_app(parts_of(nothing, Path("/nowhere"))).openapi()
+
+
 @contextmanager
 def serving(parts: Served, *, pages: ASGIApp | None = None, **changes: Any) -> Iterator[Running]:
-    """Serve an API of these parts until the end of the block."""
+    """Serve an API of these parts until the end of the block; its answers are as documented."""
     parts = replace(parts, **changes)
     app = create_app(parts, pages=pages)
     with listening(app) as (url, stop), open_client(url) as client:
+        client.event_hooks = {"response": [promises().hold]}
         yield Running(parts, client, stop)
     parts.bell.close()
 

@@ -5,9 +5,10 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.api.served import JOB, Running
+from tests.api.served import JOB, Running, promises
 
 
 @pytest.fixture
@@ -72,6 +73,18 @@ def test_an_example_is_taken_as_it_stands(small_api: Running, document: dict[str
     assert answer.status_code == 201
     shown = asked["responses"]["201"]["content"]["application/json"]["example"]
     assert answer.json().keys() == shown.keys()
+
+
+def test_what_an_example_answers_is_what_the_document_promises(document: dict[str, Any]) -> None:
+    shown = 0
+    for verb, path, operation in operations(document):
+        asked = httpx.Request(verb, f"http://127.0.0.1{path}")
+        for status, answer in operation["responses"].items():
+            said = answer.get("content", {}).get("application/json", {})
+            if "example" in said:
+                promises().hold(httpx.Response(int(status), json=said["example"], request=asked))
+                shown += 1
+    assert shown > 20
 
 
 def test_what_a_docstring_marks_as_code_is_code_and_nothing_is_html(small_api: Running) -> None:

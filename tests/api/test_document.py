@@ -7,9 +7,9 @@ against it. `make soak` makes 20,000 of them.
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -23,11 +23,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from barbeque_api.app import create_app
 from barbeque_py.identity import EVERYBODY, Scope
 from barbeque_py.issue import Wish, issue
 from barbeque_py.release import release
-from tests.api.served import Running, define, parts_of, serving
+from tests.api.served import Running, define, document, parts_of, promises, serving
 from tests.stores import opened
 
 CHECKS = [
@@ -65,16 +64,15 @@ def api(
         yield serve(open_parts, request, tmp_path_factory.mktemp("document"))
 
 
-def document() -> Any:
-    nothing: Any = None
-    found = create_app(parts_of(nothing, Path("/nowhere"))).openapi()
+def without_security() -> Any:
+    found = document()
     for verbs in found["paths"].values():
         for operation in verbs.values():
             operation.pop("security", None)  # what happens without a token is test_rights' to say
     return found
 
 
-DOCUMENT = document()
+DOCUMENT = without_security()
 SCHEMA: Any = schemathesis.openapi.from_dict(DOCUMENT)
 OPERATIONS = {operation.ok().label: operation.ok() for operation in SCHEMA.get_all_operations()}
 
@@ -126,6 +124,22 @@ def try_out(api: Running, label: str, cases: int) -> None:
 
         with suppress(Unsatisfiable):  # there is nothing that it could refuse
             ask()
+
+
+def test_every_success_has_a_schema_and_an_answer_that_differs_from_it_fails() -> None:
+    said = {
+        (label, status): [each["schema"] for each in answer["content"].values()]
+        for label, operation in OPERATIONS.items()
+        for status, answer in operation.definition.raw["responses"].items()
+        if status.startswith("2") and status != "204"
+    }
+    assert len(said) > 60
+    assert [where for where, schemas in said.items() if not schemas or not all(schemas)] == []
+    asked = httpx.Request("GET", "http://127.0.0.1/livez")
+    promises().hold(httpx.Response(200, json={"status": "ok"}, request=asked))
+    for facts in ({"status": "ok", "load": 1}, {"status": "fine"}, {}):
+        with pytest.raises(AssertionError, match="/livez"):
+            promises().hold(httpx.Response(200, json=facts, request=asked))
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
