@@ -21,6 +21,8 @@ _UNSAFE = re.compile("[\0\ud800-\udfff]")
 _OPENING = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SHOWN = 60
+_CUT = 1024 * 1024
+"""Bytes of the largest body that is cut into pieces."""
 
 
 class StrictJsonError(ValueError):
@@ -120,11 +122,23 @@ def measure(body: bytes, *, max_depth: int = 64, max_keys: int = 10_000) -> None
     many = body.count(b":") > max_keys
     if not (deep or many):
         return
-    bare = _TEXT.sub(b"", body)
+    bare = _without_texts(body)
     if deep and _is_deeper(bare, max_depth):
         raise DepthError(f"nested deeper than {max_depth} levels")
     if many and bare.count(b":") > max_keys:
         raise KeyCountError(f"more than {max_keys:,} keys")
+
+
+def _without_texts(body: bytes) -> bytes:
+    """Return what stands outside texts, as far as the body is JSON.
+
+    To cut at the quotes takes a tenth of the time, and eight bytes a quote.
+    """
+    if len(body) > _CUT:
+        return _TEXT.sub(b"", body)
+    if b"\\" in body:  # pairs first: what is left before a quote belongs to it
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(body.split(b'"')[::2])
 
 
 def _is_deeper(bare: bytes, limit: int) -> bool:

@@ -201,12 +201,17 @@ class SqsBroker:
 
 def _entry(parcel: Parcel) -> Json:
     _check_body(parcel.body)
-    if not timedelta(0) <= parcel.delay <= LONGEST_DELAY:
-        raise ValueError(f"SQS delays a message by up to {LONGEST_DELAY}, not {parcel.delay}")
-    entry: Json = {"MessageBody": parcel.body, "DelaySeconds": _seconds(parcel.delay)}
+    delay = _delay(parcel.delay) if parcel.delay else 0
+    entry: Json = {"MessageBody": parcel.body, "DelaySeconds": delay}
     if _GROUP.fullmatch(parcel.app):
         entry["MessageGroupId"] = parcel.app  # fair queues: no app's backlog delays another's
     return entry
+
+
+def _delay(delay: timedelta) -> int:
+    if not timedelta(0) <= delay <= LONGEST_DELAY:
+        raise ValueError(f"SQS delays a message by up to {LONGEST_DELAY}, not {delay}")
+    return _seconds(delay)
 
 
 def _check_body(body: str) -> None:

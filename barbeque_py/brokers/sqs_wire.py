@@ -31,6 +31,7 @@ _SERVER_FAULT = 500
 _IDLE = 100
 """Connections that are kept open while nobody uses them."""
 _PIECE = 64 * 1024
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 _LOST = (httptools.HttpParserError, OSError)
 """What a connection raises that broke."""
 _CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
@@ -258,7 +259,7 @@ class SqsWire:
 
 
 def _written(request: Mapping[str, Any]) -> bytes:
-    return json.dumps(request, separators=(",", ":")).encode()
+    return _COMPACT.encode(request).encode()
 
 
 def _read(answer: _Answer) -> Json:
