@@ -1,5 +1,7 @@
 """Fixtures that every test may ask for, and which files share a process and so never a moment."""
 
+import gc
+
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -26,6 +28,10 @@ __all__ = [
     "store",
 ]
 
+gc.set_threshold(50_000, 20, 100)
+"""What all tests import together is large, and was looked through over and over: a quarter of the
+time of collecting tests, an eighth of that of running them."""
+
 CROWDED = ("tests/conformance/", "tests/crash/")
 """Folders whose files start dozens of processes and containers: one after the other, and first,
 as they last longest. All other files go to whichever process is free."""
@@ -47,3 +53,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the crowded folders first."""
     items.sort(key=lambda item: not item.nodeid.startswith(CROWDED))
+
+
+def pytest_collection_finish() -> None:
+    """Look no more through what has been imported."""
+    gc.collect()
+    gc.freeze()
