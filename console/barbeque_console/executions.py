@@ -9,7 +9,7 @@ from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
 from barbeque_console.events import TOPICS
-from barbeque_console.log_pages import LogView, LogViews
+from barbeque_console.log_pages import LastLines, LogView, LogViews
 from barbeque_console.message_tree import Node, tree_of
 from barbeque_console.pages import NOTICES, Pages, redirect
 from barbeque_console.paging import read_number
@@ -18,8 +18,9 @@ from barbeque_console.phases import phases_of, picture_of
 from barbeque_console.rights import Router, execution, needs, visitor_of
 from barbeque_console.standing import stamp
 from barbeque_console.tongue import gettext
+from barbeque_console.words import outcome
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog, UnknownExecution
-from barbeque_py.executions import ENDED
+from barbeque_py.executions import ENDED, State
 from barbeque_py.identity import Scope
 from barbeque_py.intake import WAITING_MARK
 from barbeque_py.store import Tx, attempts, audit, failures, notices, reports, standings
@@ -68,6 +69,14 @@ class Known:
         last = self.attempts[-1] if self.attempts else None
         unsealed = last is not None and last.log_sealed_at is None
         return not self.ended or unsealed or any(each.done_at is None for each in self.notices)
+
+    @property
+    def failed(self) -> Attempt | None:
+        """The last attempt, if it is what has failed."""
+        last = self.attempts[-1] if self.attempts else None
+        if last is None or self.execution.state not in (State.FAILED, State.RETRYING):
+            return None
+        return last if outcome(last) == State.FAILED else None
 
     def attempt(self, number: int | None) -> Attempt | None:
         """Return the attempt with this number, without one the last; None when there is none."""
@@ -143,12 +152,14 @@ class ExecutionPages:
         if asked is not None and attempt is None:
             raise UnknownExecution(f"It has no attempt {asked}.")
         may_read = visitor_of(request).person.may(Scope.LOGS, known.execution.app)
+        log = self._log(request, known, attempt) if may_read else None
         return self._pages.render(
             request.scope,
             "execution.html",
             known=known,
             message=self._message(known.execution),
-            log=self._log(request, known, attempt) if may_read else None,
+            log=log,
+            last_lines=self._last_lines(request, known, log),
             may_read_log=may_read,
             attempt=attempt,
             before=known.attempt(attempt.number - 1) if attempt else None,
@@ -202,6 +213,15 @@ class ExecutionPages:
             return None
         tries = [each.number for each in known.attempts]
         return self._views.read(request, known.execution, attempt, tries)
+
+    def _last_lines(self, request: Request, known: Known, log: LogView | None) -> LastLines | None:
+        """Read how the log of what has failed ends, unless that store is known to be away."""
+        failed = known.failed
+        if failed is None or log is None:
+            return None
+        if log.away:
+            return LastLines(away=True)
+        return self._views.read_last(request, known.execution, failed)
 
 
 def _pretty(text: str) -> _Message:

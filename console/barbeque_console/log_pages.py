@@ -17,6 +17,7 @@ from barbeque_console.logs import AttemptLogs, Sought, address_of, is_live, read
 from barbeque_console.pages import Pages
 from barbeque_console.paging import read_number
 from barbeque_console.parts import Shown
+from barbeque_console.patience import Patience
 from barbeque_console.rights import Router, needs
 from barbeque_console.words import outcome
 from barbeque_py.attempt_log import is_unshipped, prefix_of
@@ -40,6 +41,8 @@ log = logging.getLogger("barbeque.console")
 
 ROWS = 200
 """On one page, and in one step to Older or Newer."""
+LAST = 20
+"""Of what has failed, the last lines that stand beside why it failed."""
 READ = ["GET", "HEAD"]
 _ALL = Sought()
 
@@ -133,12 +136,22 @@ class LogView:
         return f"{self.address.path}?{urlencode({k: v for k, v in known.items() if v})}"
 
 
+@dataclass(frozen=True, slots=True)
+class LastLines:
+    """The end of a log."""
+
+    rows: Markup | str = ""
+    away: bool = False
+    """Whether the log could not be read."""
+
+
 class LogViews:
-    """Reads what of a log a page shows."""
+    """Reads what of a log a page shows, and lets no page wait for a store that hangs."""
 
     def __init__(self, parts: Shown) -> None:
         self._parts = parts
         self._logs = AttemptLogs(parts)
+        self._patience = Patience()
 
     def read(
         self, request: Request, execution: Execution, attempt: Attempt, tries: Sequence[int]
@@ -159,7 +172,8 @@ class LogViews:
             keep=self._parts.keep_logs,
             stored_at=_stored_at(self._parts.logs_url, execution, attempt),
         )
-        try:
+
+        def read() -> LogView:
             with self._logs.reader.opened(execution, attempt) as found:
                 if found is None:
                     return view
@@ -167,9 +181,27 @@ class LogViews:
                     start = read_number(query.get("from")) or 1
                     return _read_matching(found, view, start - 1)
                 return _read_stretch(found, view, read_number(query.get("line")))
+
+        try:
+            # Whoever looks for something is ready to wait: a long log takes as long as it takes.
+            return read() if sought.anything else self._patience.wait_for(read)
         except (LogStoreUnavailable, ExecutorUnavailable) as error:
             log.warning("a log can't be shown: %s", error)
             return replace(view, away=True)
+
+    def read_last(self, request: Request, execution: Execution, attempt: Attempt) -> LastLines:
+        """Return the last lines of a log; of one that can't be read none, and marked."""
+
+        def read() -> LastLines:
+            with self._logs.reader.opened(execution, attempt) as found:
+                lines = found.page(-LAST, LAST, None).lines if found else []
+            return LastLines(draw_rows(lines, address_of(request, execution, attempt)))
+
+        try:
+            return self._patience.wait_for(read)
+        except (LogStoreUnavailable, ExecutorUnavailable) as error:
+            log.warning("the end of a log can't be shown: %s", error)
+            return LastLines(away=True)
 
 
 class LogPages:

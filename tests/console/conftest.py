@@ -6,8 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from barbeque_console import patience
 from tests.asking import open_client
 from tests.console.rigs import Place, open_place, serve_console
+
+patience.PATIENCE = 60.0
+"""A busy machine's log store is slow, and not away."""
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -12,8 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from barbeque_console import patience
 from barbeque_py.ids import AttemptId
 from barbeque_py.logs import live_key
+from barbeque_py.logstores.directory import DirectoryLogStore
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.settle import settle
 from barbeque_py.store import attempts
@@ -262,6 +265,45 @@ def test_a_log_store_that_is_away_leaves_the_rest_of_the_page(
     assert str(place.home) not in page.text
     for part in ("/lines", "/marks", ".txt", ".gz"):
         assert browser.get(f"{log}{part}?attempt=1").status_code == 503
+
+
+def test_what_failed_shows_its_last_lines_whichever_attempt_is_chosen(
+    place: Place, browser: httpx.Client
+) -> None:
+    message_id = place.enqueue()
+    place.settle(place.start(), BAD, lines=[stored("first try")])
+    lines = [stored(f"line {n} <b>", number=n) for n in range(1, 30)]
+    place.settle(place.start_again(), BAD, lines=[*lines, stored("\x1b[31mthe end\x1b[0m")])
+    page = browser.get(f"/job_executions/{message_id}?attempt=1").text
+    box = page[page.index('id="failure"') : page.index('class="facts"')]
+    assert re.findall(r'data-n="(\d+)"', box) == [str(n) for n in range(11, 31)]
+    assert "line 29 &lt;b&gt;" in box
+    assert '<span class="c1">the end' in box
+    assert f"/job_executions/{message_id}/log?attempt=2&amp;line=30#L30" in box
+    place.settle(place.start_again(), OK, lines=[stored("it went")])
+    assert 'id="failure"' not in browser.get(f"/job_executions/{message_id}").text
+
+
+def test_nobody_waits_for_a_log_store_that_hangs(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, over = ended(place, [stored("x")], fate=BAD), threading.Event()
+
+    class Hanging(DirectoryLogStore):
+        def names(self, prefix: str) -> list[str]:
+            over.wait()
+            return super().names(prefix)
+
+    monkeypatch.setattr(patience, "PATIENCE", 0.1)
+    parts = replace(place.parts, logs=Hanging(place.home / "logs"))
+    try:
+        with serve_console(replace(place, parts=parts)) as address:
+            page = httpx.get(address + log.removesuffix("/log"), timeout=60)
+    finally:
+        over.set()
+    assert page.status_code == 200
+    assert "The log store can't be read right now" in page.text
+    assert "How its log ends can't be read right now" in page.text
 
 
 def test_attempts_stand_side_by_side(place: Place, browser: httpx.Client) -> None:
