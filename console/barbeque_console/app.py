@@ -49,6 +49,7 @@ from barbeque_console.settings import SettingsPages
 from barbeque_console.stats import StatsPages
 from barbeque_console.subscriptions import SubscriptionPages
 from barbeque_console.timeline import TimelinePages
+from barbeque_console.views import ViewPages
 from barbeque_console.workers import WorkerPages
 from barbeque_py.errors import (
     BadPattern,
@@ -85,6 +86,7 @@ PAGES: tuple[type[Routed], ...] = (
     ListPages,
     ExportPages,
     BulkPages,
+    ViewPages,
     ExecutionPages,
     BundlePages,
     LogPages,

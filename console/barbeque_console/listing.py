@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 from starlette.responses import Response
 
+from barbeque_console.columns import COLUMNS, read_columns
 from barbeque_console.conditions import NAMES, Conditions, Misread, from_query, from_text
 from barbeque_console.events import TOPICS
 from barbeque_console.executions import READ
@@ -18,13 +19,15 @@ from barbeque_console.rights import Router, chosen_app, needs, visitor_of
 from barbeque_py.executions import State
 from barbeque_py.identity import Scope
 from barbeque_py.ids import AttemptId, attempt_id
-from barbeque_py.store import Tx, apps, attempts, lists, queries, workers
+from barbeque_py.roles import Person
+from barbeque_py.store import Tx, apps, attempts, lists, queries, views, workers
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.entries import Entry
 from barbeque_py.store.filters import Filter
 from barbeque_py.store.lists import Counted
 from barbeque_py.store.pages import Page
 from barbeque_py.store.queries import Counts
+from barbeque_py.store.views import View
 
 MOST_COUNTED = 10_000
 """Executions that a list counts; more are told as so many and more."""
@@ -75,6 +78,7 @@ class _List:
     queues: list[str]
     paused: list[str]
     at_work: bool
+    views: Sequence[View]
 
 
 class ListPages:
@@ -98,16 +102,16 @@ class ListPages:
         typed = request.query_params.get("q")
         fault: Misread | None = None
         asked = _read_asked(request.url.query)
-        own = visitor_of(request).person.apps(Scope.READ)
+        person = visitor_of(request).person
         try:
             if typed is not None:
                 query = from_text(typed).query
                 return redirect(request.scope, f"/executions?{query}" if query else "/executions")
-            found = self._parts.store.read(lambda tx: _read_list(tx, asked, own))
+            found = self._parts.store.read(lambda tx: _read_list(tx, asked, person))
         except Misread as error:
             fault = error
             nothing = _Asked(Conditions((("id", "0" * 36),)), None, None, None)
-            found = self._parts.store.read(lambda tx: _read_list(tx, nothing, own))
+            found = self._parts.store.read(lambda tx: _read_list(tx, nothing, person))
         return self._pages.render(
             request.scope,
             "executions.html",
@@ -119,6 +123,9 @@ class ListPages:
             asked=asked,
             states=[*State],
             names=NAMES,
+            columns=read_columns(request.scope),
+            all_columns=COLUMNS,
+            longest=views.LONGEST,
             attempt_id=attempt_id,
             most=queries.MOST_COUNTED,
             first_job=_FIRST_JOB,
@@ -158,8 +165,9 @@ def _read_asked(query: str) -> _Asked:
     )
 
 
-def _read_list(tx: Tx, asked: _Asked, own: frozenset[str] | None) -> _List:
-    """Read a stretch of the list; `own` are the apps that may be named beside it, None is all."""
+def _read_list(tx: Tx, asked: _Asked, person: Person) -> _List:
+    """Read a stretch of the list; only apps that the person may see are named beside it."""
+    own = person.apps(Scope.READ)
     wanted = asked.conditions.filter(tx.now)
     found = _read_stretch(tx, wanted, asked)
     first = found.newest is None
@@ -176,6 +184,7 @@ def _read_list(tx: Tx, asked: _Asked, own: frozenset[str] | None) -> _List:
         queues=apps.queue_names(tx),
         paused=sorted(apps.paused_queues(tx)),
         at_work=bool(workers.alive(tx)),
+        views=views.for_person(tx, person.name, own),
     )
 
 

@@ -38,6 +38,7 @@ NOTICES = {
     "sent": _("The message was sent again."),
     "dropped": _("The message was dropped."),
     "kept": _("It is kept."),
+    "view-kept": _("The view is kept: it stands above the list from now on."),
     "enqueued": _("It is enqueued: it begins as soon as a worker has room for it."),
     "released": _("It is released: executions that begin from now on run it."),
     "as-before": _("The app runs exactly this image already: nothing was changed."),

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from barbeque_py.identity import EVERYBODY
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.setting_values import EnvironmentName
+from barbeque_py.store import Tx, views
 from tests.console.history import fill_numbers
 from tests.console.looks import Viewer, open_browser, open_viewer
 from tests.console.releases import fill_releases
@@ -33,6 +36,8 @@ PAGES: list[tuple[str, str]] = [
     ("app-remove", "/apps/media/remove"),
     ("definition-new", "/apps/media/new_job"),
     ("executions", "/executions"),
+    ("executions-kept", "/executions?state=failed&app=media"),
+    ("views", "/executions/views"),
     ("executions-none", "/executions?app=nobody"),
     ("executions-misread", "/executions?q=app:media+stat:failed"),
     ("execution", "/job_executions/{failed}"),
@@ -88,8 +93,15 @@ def fill(place: Place) -> str:
     place.tell(message_id, "r" * 200 + " said no")
     place.enqueue(queue="slow")
     place.enqueue(job="Encode")
+    for whose, name in ((EVERYBODY.name, "Night shift"), ("ann@example.com", "w" * 60)):
+        place.store.write(partial(keep_view, whose=whose, name=name))
     place.bury('{"z":"' + "z" * 300 + '"}', "a reason " * 20 + "w" * 100)
     return message_id
+
+
+def keep_view(tx: Tx, *, whose: str, name: str) -> None:
+    """Let somebody share a view."""
+    views.put(tx, whose, name, "state=failed&job=" + "j" * 90, app=None, shared=True)
 
 
 @pytest.mark.parametrize(("name", "path"), PAGES, ids=[name for name, _ in PAGES])

@@ -136,6 +136,7 @@ def own(place: Place, app: str) -> dict[str, Any]:
         "revision": 1,
         "token_id": "nothing",
         "user": victim,
+        "view": 1,
     }
 
 
@@ -254,6 +255,18 @@ def test_a_page_that_declares_nothing_does_not_start() -> None:
     app.add_api_route("/new", lambda: None)
     with pytest.raises(RuntimeError, match="does not say who may ask"):
         list(routes_of(app.routes))
+
+
+def test_a_view_is_shared_by_who_may_act_on_what_it_shows(world: World) -> None:
+    for who, app, status in (
+        ("viewer of mine", "media", 403),
+        ("operator of mine", "media", 303),
+        ("operator of mine", "theirs", 403),
+    ):
+        form = {"name": app, "conditions": f"app={app}", "form_key": world.form_keys[who]}
+        answer = world.browsers[who].post("/executions/views", form | {"shared": "1"})
+        assert answer.status_code == status, (who, app)
+        assert world.browsers[who].post("/executions/views", form).status_code == 303
 
 
 def test_a_list_shows_one_of_theirs_to_who_may_not_see_all(world: World) -> None:

@@ -45,6 +45,7 @@ OURS = [
     "schedule_words",
     "schedules",
     "subscriptions",
+    "views",
     "workers",
     "release",
     "release_ask",

@@ -1,6 +1,15 @@
 """Who may do what, and who did it."""
 
-from sqlalchemy import Column, Index, Integer, String, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from barbeque_py.store.tables.columns import BINARY, ID, LONG, Instant, metadata
 
@@ -104,5 +113,19 @@ marks = Table(
     Column("app", String(128), primary_key=True),
     Column("job", String(128), primary_key=True),
     Column("tag", String(64), primary_key=True),
+    **BINARY,
+)
+
+views = Table(
+    "views",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("person", String(200), nullable=False),
+    Column("name", String(60), nullable=False),
+    Column("query", Text, nullable=False),
+    Column("app", String(128)),
+    Column("shared", Boolean, nullable=False),
+    UniqueConstraint("person", "name", name="uq_views_person"),
+    Index("ix_views_shared", "shared"),
     **BINARY,
 )
