@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store.database import Tx
@@ -74,6 +74,12 @@ def alive(tx: Tx) -> list[Worker]:
     """Return the workers that were seen lately."""
     query = select(workers).where(workers.c.seen_at > tx.now - ALIVE).order_by(workers.c.id)
     return [_read(row) for row in tx.execute(query)]
+
+
+def last_seen(tx: Tx) -> datetime | None:
+    """Return when a worker said last that it is alive, None where all have left or none came."""
+    found: datetime | None = tx.execute(select(func.max(workers.c.seen_at))).scalar_one()
+    return found
 
 
 def everyone(tx: Tx) -> list[Worker]:

@@ -20,7 +20,7 @@ from barbeque_py.executions import State
 from barbeque_py.identity import Scope
 from barbeque_py.ids import AttemptId, attempt_id
 from barbeque_py.roles import Person
-from barbeque_py.store import Tx, apps, attempts, lists, queries, views, workers
+from barbeque_py.store import Tx, apps, attempts, lists, queries, views
 from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.entries import Entry
 from barbeque_py.store.filters import Filter
@@ -77,7 +77,6 @@ class _List:
     jobs: list[tuple[str, str]]
     queues: list[str]
     paused: list[str]
-    at_work: bool
     views: Sequence[View]
 
 
@@ -183,7 +182,6 @@ def _read_list(tx: Tx, asked: _Asked, person: Person) -> _List:
         jobs=sorted(job for job in queries.job_names(tx) if own is None or job[0] in own),
         queues=apps.queue_names(tx),
         paused=sorted(apps.paused_queues(tx)),
-        at_work=bool(workers.alive(tx)),
         views=views.for_person(tx, person.name, own),
     )
 

@@ -16,7 +16,9 @@ from barbeque_console.assets import read_manifest
 from barbeque_console.keys import KEYS
 from barbeque_console.navigation import ENTRIES
 from barbeque_console.preferences import read_preferences
+from barbeque_console.refusals import CURES
 from barbeque_console.tongue import mark as _
+from barbeque_console.visitor import Visitor
 from barbeque_py.addresses import hide
 from barbeque_py.setting_values import EnvironmentName
 from barbeque_py.waiting import Waiting
@@ -58,6 +60,10 @@ NOTICES = {
 """What an action did, by the word that its redirect carries."""
 
 
+_PASSING = frozenset({429, 500, 502, 503})
+"""What may be another thing a moment later."""
+
+
 class Pages:
     """Renders the templates; everything in them is escaped."""
 
@@ -77,6 +83,8 @@ class Pages:
         page = self._templates.get_template(template)
         here = scope["path"].removeprefix(scope.get("root_path", ""))
         query = scope.get("query_string", b"").decode("latin-1")
+        viewer: Visitor | None = scope.get("barbeque.viewer")
+        whole = status < HTTPStatus.BAD_REQUEST and not is_fragment(scope)
         text = page.render(
             self._frame
             | {
@@ -85,7 +93,8 @@ class Pages:
                 "back": f"{here}?{query}" if query else here,
                 "preferences": read_preferences(scope),
                 "language": tongue.spoken(),
-                "viewer": scope.get("barbeque.viewer"),
+                "viewer": viewer,
+                "idleness": viewer.idleness() if viewer and whole else None,
                 "fragment": is_fragment(scope),
                 "request_id": scope.get("barbeque.request_id", ""),
             }
@@ -96,7 +105,11 @@ class Pages:
     def refuse(self, scope: Scope, status: int, sentence: str, cure: str = "") -> HTMLResponse:
         """Return the page that says what is wrong and what to do, translated where it can be."""
         here = scope["path"].removeprefix(scope.get("root_path", ""))
-        facts = {"sentence": tongue.gettext(sentence), "cure": tongue.gettext(cure)}
+        facts: dict[str, Any] = {
+            "sentence": tongue.gettext(sentence),
+            "cure": tongue.gettext(cure or CURES.get(status, "")),
+        }
+        facts["again"] = status in _PASSING and scope["method"] in ("GET", "HEAD")
         facts["meant"] = _meant(here) if status == HTTPStatus.NOT_FOUND else ""
         return self.render(scope, "error.html", status=status, code=status, **facts)
 

@@ -2,8 +2,19 @@
 
 from collections.abc import Collection
 
+from barbeque_console.tongue import mark as _
 from barbeque_py.identity import Scope
 from barbeque_py.roles import MEANINGS, Person, role_for, write_grants
+
+CURES = {
+    400: _("Go back, and look at the address or at what was typed."),
+    409: _("It has changed since you looked. Go back, reload the page, and decide anew."),
+    413: _("Nothing was changed. Send less at once, or use the API for what is large."),
+    422: _("Go back: your browser still has what you wrote."),
+    429: _("Wait a minute, then try again. Nothing was changed."),
+    500: _("Try again. If it stays so, give whoever runs this server the request's id."),
+}
+"""What to do, where nothing better is known."""
 
 
 class Refusal(Exception):

@@ -86,14 +86,14 @@ def test_an_empty_console_says_how_to_enqueue_a_first_job(
 
 def test_the_list_tells_what_needs_attention(place: Place, browser: httpx.Client) -> None:
     quiet = browser.get("/executions").text
-    assert "No worker has reported in" in quiet
+    assert "No worker is at work" in quiet
     assert "Paused: " not in quiet
     assert "dead message" not in quiet
     place.see_worker()
     place.bury("{}", "Type is missing")
     place.store.write(lambda tx: apps.pause_queue(tx, "slow"))
     loud = browser.get("/executions").text
-    assert "No worker has reported in" not in loud
+    assert "No worker is at work" not in loud
     assert "Paused: <b>slow</b>" in loud
     assert "<b>1</b> dead message could" in loud
 
