@@ -28,7 +28,7 @@ def test_a_drained_worker_starts_nothing_and_finishes_what_it_has(office: Office
     office.work()
     before = office.enqueue("long")
     office.running(before)
-    [(drained, standing)] = stand(office)
+    [(drained, standing)] = wait_until(lambda: stand(office), "it has reported in")
     assert standing is Standing.WORKING
     office.store.write(lambda tx: drain_worker(tx, EVERYBODY, drained, draining=True))
     office.define("quick", "echo quick")
@@ -41,6 +41,7 @@ def test_a_drained_worker_starts_nothing_and_finishes_what_it_has(office: Office
     office.work()
     assert office.end_of(after).state == "succeeded", "another has started it"
     [ran] = office.attempts(after)
+    wait_until(lambda: len(stand(office)) > 1, "the other has reported in")
     other = next(name for name, _ in stand(office) if name != drained)
     assert ran.owner.endswith(other)
     held = office.enqueue("quick")
