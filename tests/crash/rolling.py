@@ -30,6 +30,8 @@ _SLOTS = 5
 _PAUSE = 0.1
 """Seconds between two jobs of a client; where none is wished it looks, ten times as seldom."""
 _CLIENTS = 2
+_PATIENCE = 600.0
+"""Seconds for one process to come or go, on a machine that has much else to do."""
 
 
 @dataclass(slots=True)
@@ -151,13 +153,15 @@ class Site:
         """End all as a deployment does; return those of all times that did not end well."""
         for pid in [*self._workers, *(pid for pid, _ in self._apis)]:
             os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: not self._heard(), "all have ended", every=0.05)
+        wait_until(lambda: not self._heard(), "all have ended", within=_PATIENCE, every=0.05)
         self._processes.end()
         self._balancer.close()
         return [f"{pid} ended with {code}" for pid, code in self._processes.ended.items() if code]
 
     def _start_api(self) -> None:
-        wait_until(self._a_free_port, "an API that was to end has ended", every=0.05)
+        wait_until(
+            self._a_free_port, "an API that was to end has ended", within=_PATIENCE, every=0.05
+        )
         port = self._free.popleft()
         pid = self._start("api", "--port", str(port))[0]
         self._balancer.until_up(port)
@@ -165,7 +169,12 @@ class Site:
 
     def _start_worker(self) -> None:
         pid, log = self._start("worker")
-        wait_until(lambda: "is at work" in log.read_text(), "the worker is at work", every=0.05)
+        wait_until(
+            lambda: "is at work" in log.read_text(),
+            "the worker is at work",
+            within=_PATIENCE,
+            every=0.05,
+        )
         self._workers.append(pid)
 
     def _start(self, *words: str) -> tuple[int, Path]:
