@@ -8,6 +8,7 @@ from barbeque_py.roles import MEANINGS, Person, role_for, write_grants
 
 CURES = {
     400: _("Go back, and look at the address or at what was typed."),
+    403: _("Nothing was changed. Go back, reload the page, and try once more."),
     409: _("It has changed since you looked. Go back, reload the page, and decide anew."),
     413: _("Nothing was changed. Send less at once, or use the API for what is large."),
     422: _("Go back: your browser still has what you wrote."),

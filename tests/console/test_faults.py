@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
@@ -107,3 +108,28 @@ def test_without_a_broker_pages_are_read_and_what_can_t_be_sent_is_told(
         print(f"broker: an enqueue was answered in {time.monotonic() - begun:.3f} s")
     assert answer.status_code == 503
     assert "The queues&#39; broker does not answer" in answer.text
+
+
+class Broken:
+    """A store with a fault that nobody has thought of."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError("canary")
+
+
+def test_what_is_refused_says_what_to_do_and_which_request_it_was(place: Place) -> None:
+    browser, one = Inside(create_app(place.parts)), f"/job_executions/{place.enqueue()}"
+    broken = Inside(create_app(replace(place.parts, store=cast("Store", Broken()))))
+    for code, answer, cure in (
+        (403, browser.post(f"{one}/retry", origin="https://evil.example"), "reload the page"),
+        (409, browser.post(f"{one}/retry"), "It has changed since you looked"),
+        (413, browser.post("/preferences", {"back": "x" * 2_100_000}), "Send less at once"),
+        (422, browser.post("/executions/bulk", {"action": "retry"}), "Go back"),
+        (500, broken.get("/executions"), "give whoever runs this server"),
+    ):
+        assert answer.status_code == code, (code, answer.text)
+        assert f'<p class="code">{code}</p>' in answer.text
+        assert cure in answer.text, (code, answer.text)
+        assert answer.headers["x-request-id"] in answer.text
+        assert "canary" not in answer.text
+        assert (">Try again</a>" in answer.text) is (code == 500)
