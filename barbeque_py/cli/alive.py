@@ -1,7 +1,6 @@
 """`barbeque alive`: what a container's health check asks."""
 
 import socket
-from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING
 
 import typer
@@ -37,6 +36,8 @@ def alive(context: typer.Context, port: Port = 3003, as_json: Json = False) -> N
 
 def _answer(port: int) -> str:
     """Return what answers on the port; nothing where nobody listens. Raises `Failure`."""
+    from http.client import HTTPConnection, HTTPException
+
     connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
     try:
         connection.request("GET", "/livez")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -150,6 +149,8 @@ def _maker(
 
 
 def _write(settings: "Settings", file: IO[bytes], *, logs: bool | None) -> "Manifest":
+    from importlib.metadata import version
+
     from barbeque_py.backup import back_up
     from barbeque_py.store import Store
     from barbeque_py.wiring.logs import open_logs

@@ -2,9 +2,8 @@
 
 import io
 import json
-import tarfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +11,9 @@ from barbeque_py.cli.exits import Failure
 from barbeque_py.cli.options import Json
 from barbeque_py.cli.screen import print_json, print_line
 from barbeque_py.cli.session import session_of
+
+if TYPE_CHECKING:
+    import tarfile
 
 _MODE = 0o600
 
@@ -48,6 +50,8 @@ def doctor(
 
 def _write(path: Path, facts: dict[str, Any]) -> None:
     """Write the archive, one file for each part."""
+    import tarfile
+
     try:
         with path.open("xb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
             path.chmod(_MODE)
@@ -57,8 +61,10 @@ def _write(path: Path, facts: dict[str, Any]) -> None:
         raise Failure(f"{path} can't be written ({error.strerror}): see --output") from None
 
 
-def _add(archive: tarfile.TarFile, name: str, facts: object) -> None:
+def _add(archive: "tarfile.TarFile", name: str, facts: object) -> None:
+    from tarfile import TarInfo
+
     text = json.dumps(facts, indent=2, ensure_ascii=False).encode() + b"\n"
-    member = tarfile.TarInfo(name)
+    member = TarInfo(name)
     member.size, member.mode = len(text), _MODE
     archive.addfile(member, io.BytesIO(text))
