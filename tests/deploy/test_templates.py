@@ -16,7 +16,7 @@ from barbeque_py.executions import Stage
 from barbeque_py.settings_page import describe
 from barbeque_py.store import Store
 from barbeque_py.store.gauges import Gauges, Lane
-from barbeque_worker.pulse import UNITS, line, look
+from barbeque_worker.pulse import UNITS, line, pulse
 from tests.deploy.parameters_page import PAGE, table
 from tests.deploy.resolving import Resolved
 from tests.deploy.rights import EVERYTHING, RESOURCE_POLICIES, RIGHTS, WITH_MAIL
@@ -370,11 +370,13 @@ def test_every_metric_of_ours_that_is_watched_is_told_by_workers() -> None:
     assert (told["Waiting"], told["WaitingPerWorker"], told["Workers"]) == (6, 3.0, 2)
 
 
-def test_one_worker_tells_and_once_a_minute(sqlite_store: Store) -> None:
-    told = sqlite_store.write(lambda tx: look(tx, "one"))
-    assert told is not None
-    assert json.loads(told)["NotStartedThisHour"] == 0
-    assert sqlite_store.write(lambda tx: look(tx, "other")) is None
+def test_one_worker_tells_and_once_a_minute(
+    sqlite_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pulse(sqlite_store, "one").step()
+    assert json.loads(capsys.readouterr().out)["NotStartedThisHour"] == 0
+    pulse(sqlite_store, "other").step()
+    assert capsys.readouterr().out == ""
 
 
 def gauges_of(lanes: dict[str, Lane]) -> Gauges:

@@ -23,10 +23,10 @@ from barbeque_worker.dispatch import Dispatch, Preparing
 from barbeque_worker.heartbeat import Heartbeat
 from barbeque_worker.intake import Intakes
 from barbeque_worker.loop import Loop
-from barbeque_worker.overdue import Overdue
+from barbeque_worker.overdue import overdue
 from barbeque_worker.posting import Posting
 from barbeque_worker.prune import Prune
-from barbeque_worker.pulse import Pulse
+from barbeque_worker.pulse import pulse
 from barbeque_worker.relay import Relay
 from barbeque_worker.schedule import Schedules
 from barbeque_worker.section import Section, beside
@@ -82,12 +82,12 @@ class Worker:
             self._dispatch,
             self._queues,
             self._others,
-            Loop("overdue", Overdue(self._station).step),
+            Loop("overdue", overdue(parts.store, self._station.owner).step),
             Loop("prune", Prune(self._station, parts.settings.retention).step),
             Loop("tally", Tally(self._station).step),
             Loop("schedules", _schedules(parts, self._station.owner).step),
             *_loops_of_broker(parts, self._station.owner),
-            *_loops_of_aws(parts, self._station),
+            *_loops_of_aws(parts, self._station.owner),
         ]
         self._relay.on_free = self._outbox.nudge
         parts.callbacks.on_order = self._outbox.nudge
@@ -227,11 +227,11 @@ def _loops_of_broker(parts: Parts, owner: str) -> list[Loop]:
     return [Loop("dead letters", letters.step)]
 
 
-def _loops_of_aws(parts: Parts, station: Station) -> list[Loop]:
+def _loops_of_aws(parts: Parts, owner: str) -> list[Loop]:
     """Return what only CloudWatch reads, which takes the lines of workers on ECS."""
     if not isinstance(parts.settings.executor, EcsUrl):
         return []
-    return [Loop("pulse", Pulse(station).step)]
+    return [Loop("pulse", pulse(parts.store, owner).step)]
 
 
 def _wait_for_place(parts: Parts, stop: threading.Event) -> bool:

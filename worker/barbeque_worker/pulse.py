@@ -1,4 +1,4 @@
-"""Loop: tells CloudWatch once a minute how the installation is; one worker's duty.
+"""The duty that tells CloudWatch once a minute how the installation is.
 
 CloudWatch makes metrics of lines in its embedded metric format wherever it finds them in a log, so
 that neither a right nor a call is needed. Alarms and autoscaling of deploy/cloudformation use them.
@@ -10,10 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 from barbeque_py.executions import Stage
-from barbeque_py.store import Tx, apps, gauges, rollups, workers
+from barbeque_py.store import Store, Tx, apps, gauges, rollups
 from barbeque_py.store.gauges import Gauges
 from barbeque_py.store.rollups import ALL, Span
-from barbeque_worker.station import Station
+from barbeque_worker.duty import Duty
 
 NAMESPACE = "Barbeque"
 UNITS = {
@@ -28,33 +28,22 @@ UNITS = {
 }
 """Every metric, and what it is counted in."""
 
-_DUTY = "pulse"
 _EVERY = timedelta(seconds=55)
-_LEASE = timedelta(minutes=2)
-_REST = 20.0
+_REST = timedelta(seconds=20)
 
 
-class Pulse:
-    """Takes the duty when it is due and writes one line to standard output."""
-
-    def __init__(self, station: Station) -> None:
-        self._station = station
-
-    def step(self) -> float:
-        """Tell once if the duty is ours; return how long to rest."""
-        owner = self._station.owner
-        told = self._station.store.write(lambda tx: look(tx, owner))
-        if told is not None:
-            sys.stdout.write(f"{told}\n")
-            sys.stdout.flush()
-        return _REST
+def pulse(store: Store, owner: str) -> Duty[str]:
+    """Return the duty: one line a minute, from one of all workers."""
+    return Duty(store, owner, "pulse", look, every=_EVERY, rest=_REST, tell=_say)
 
 
-def look(tx: Tx, owner: str) -> str | None:
-    """Return the line that is due, None while it is not, or not this worker's to tell."""
-    if not workers.take_duty(tx, _DUTY, owner, every=_EVERY, lease=_LEASE):
-        return None
-    workers.finish_duty(tx, _DUTY, owner)
+def _say(told: str) -> None:
+    sys.stdout.write(f"{told}\n")
+    sys.stdout.flush()
+
+
+def look(tx: Tx) -> str:
+    """Return the line that tells how things are now."""
     hour = rollups.start_of(Span.HOUR, tx.now)
     sums = rollups.of_one(tx, ALL, ALL, Span.HOUR, hour, hour + timedelta(hours=1))
     not_started = sum(each.not_started for each in sums.values())
