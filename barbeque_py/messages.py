@@ -208,7 +208,7 @@ def _read_job(facts: Mapping[str, object], broker_id: str, *, ours: bool) -> Job
     if ours:
         _refuse_unknown(facts, _JOB_KEYS)
     known = facts if ours else {}
-    options = read_options(known["Options"]) if "Options" in known else Options()
+    options = read_options(known["Options"]) if "Options" in known else NO_OPTIONS
     message = _required(
         facts, "Message", lambda value: value, nullable=options.body_key is not None
     )

@@ -95,7 +95,7 @@ class Plans:
         plan = self.of(execution)
         return plan.answer is not None or plan.app is None or plan.job is None
 
-    def scopes(self, execution: Ready) -> list[str]:
+    def scopes(self, execution: Ready) -> tuple[str, ...]:
         """Return the limits under which the execution's attempt would count."""
         plan = self.of(execution)
         return scopes_of(execution, plan.place or self._place, size=plan.size)
@@ -117,7 +117,9 @@ def quotas_of(prepared: Prepared) -> set[Quota]:
     }
 
 
-def scopes_of(execution: Execution | Ready, place: str, *, size: str | None = None) -> list[str]:
+def scopes_of(
+    execution: Execution | Ready, place: str, *, size: str | None = None
+) -> tuple[str, ...]:
     """Return the limits under which the execution's attempt counts at this place."""
     key = execution.options.get("concurrency_key")
     return limits.scope_names(

@@ -13,6 +13,7 @@ from barbeque_py.errors import RequestError
 from barbeque_py.executions import State
 from barbeque_py.logs import is_message_key, message_key
 from barbeque_py.messages import (
+    NO_OPTIONS,
     Confirmation,
     JobMessage,
     Notification,
@@ -139,7 +140,9 @@ def _trace(rows_: Sequence[dict[str, Any]], now: datetime) -> None:
 
 
 def _row(tx: Tx, delivery: Delivery, job: JobMessage, key: str | None) -> dict[str, Any]:
-    options = replace(job.options, run_at=None, priority=None, body_key=None)
+    options = job.options
+    if options is not NO_OPTIONS:
+        options = replace(options, run_at=None, priority=None, body_key=None)
     return rows.new_row(
         message_id=job.message_id,
         app=job.app,

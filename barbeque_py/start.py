@@ -112,7 +112,9 @@ class _Claiming:
             if attempt is None:
                 new.append(attempts.new_row(**row))
             else:
-                attempts.take_up(self._tx, attempt.id, row | {"scopes": json.dumps(row["scopes"])})
+                attempts.take_up(
+                    self._tx, attempt.id, row | {"scopes": attempts.write_scopes(row["scopes"])}
+                )
         if new:
             attempts.add(self._tx, new)
         self._activate(taken, waiting)

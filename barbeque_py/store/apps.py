@@ -110,6 +110,7 @@ def _said(spec: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in spec.items() if _ADDED.get(name, _ADDED) != value}
 
 
+@lru_cache(maxsize=1024)
 def _app(name: str, image: str, spec_text: str, revision: int | None, pinned: str | None) -> App:
     spec = json.loads(spec_text)
     spec["process_path"] = tuple(spec["process_path"])
@@ -237,6 +238,7 @@ def remove_app(tx: Tx, name: str) -> None:
     tx.execute(delete(apps).where(apps.c.name == name))
 
 
+@lru_cache(maxsize=1024)
 def _job(app: str, name: str, queue: str, spec_text: str) -> JobDefinition:
     spec = json.loads(spec_text)
     retry = spec.pop("retry")

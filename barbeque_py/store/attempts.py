@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row, bindparam, case, select, update
@@ -77,7 +78,7 @@ class Attempt:
 def read(row: Row[Any]) -> Attempt:
     """Return the row as an attempt."""
     facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    facts["scopes"] = tuple(json.loads(facts["scopes"]))
+    facts["scopes"] = read_scopes(facts["scopes"])
     facts["state"] = AttemptState(facts["state"])
     if facts["command"] is not None:
         facts["command"] = tuple(json.loads(facts["command"]))
@@ -86,7 +87,19 @@ def read(row: Row[Any]) -> Attempt:
 
 def new_row(**facts: Any) -> dict[str, Any]:
     """Return the row of an attempt that was just claimed, to be inserted."""
-    return {"launch_number": 1, **facts, "scopes": json.dumps(facts["scopes"])}
+    return {"launch_number": 1, **facts, "scopes": write_scopes(tuple(facts["scopes"]))}
+
+
+@lru_cache(maxsize=1024)
+def write_scopes(scopes: tuple[str, ...]) -> str:
+    """Return the scopes as a row has them; those of a job's attempts are nearly always the same."""
+    return json.dumps(scopes)
+
+
+@lru_cache(maxsize=1024)
+def read_scopes(text: str) -> tuple[str, ...]:
+    """Read what `write_scopes` wrote."""
+    return tuple(json.loads(text))
 
 
 def add(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
@@ -246,4 +259,4 @@ def record_seal(tx: Tx, attempt: AttemptId, facts: Mapping[str, Any]) -> None:
 def live_scopes(tx: Tx) -> list[tuple[str, ...]]:
     """Return the scopes of every live attempt, for the recount."""
     query = select(attempts.c.scopes).where(attempts.c.state.in_(LIVE))
-    return [tuple(json.loads(row.scopes)) for row in tx.execute(query)]
+    return [read_scopes(row.scopes) for row in tx.execute(query)]

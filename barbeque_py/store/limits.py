@@ -8,6 +8,7 @@ in the order of their names.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, select, update
@@ -157,13 +158,14 @@ def forget_idle_keys(tx: Tx, most: int) -> int:
     return len(names)
 
 
+@lru_cache(maxsize=1024)
 def scope_names(
     app: str, job: str, queue: str, place: str, *, key: str | None, size: str | None = None
-) -> list[str]:
+) -> tuple[str, ...]:
     """Return the scopes an attempt counts under, in the order in which they are locked."""
     scopes = [f"app:{app}", f"job:{app}/{job}", f"place:{place}", f"queue:{queue}"]
     if key is not None:
         scopes.append(f"key:{app}/{key}")
     if size is not None:
         scopes.append(f"room:{place}/{size}")
-    return sorted(scopes)
+    return tuple(sorted(scopes))

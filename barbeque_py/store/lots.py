@@ -3,7 +3,6 @@
 Each reads and writes only what its caller needs: columns cost more than rows.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ from sqlalchemy import bindparam, or_, select
 
 from barbeque_py.executions import MOVES, AttemptState, State
 from barbeque_py.ids import AttemptId
-from barbeque_py.store.attempts import LIVE, NEVER, NOBODY, mark_running
+from barbeque_py.store.attempts import LIVE, NEVER, NOBODY, mark_running, read_scopes
 from barbeque_py.store.bulk import change_each
 from barbeque_py.store.database import Tx
 from barbeque_py.store.prepared import Prepared
@@ -126,7 +125,7 @@ def lock_live(tx: Tx, ids: Iterable[AttemptId]) -> dict[AttemptId, Ending]:
 
 
 def _ending(key: str, execution: int, place: str, owner: str, scopes: str, *rest: Any) -> Ending:
-    return Ending(AttemptId(key), execution, place, owner, tuple(json.loads(scopes)), *rest)
+    return Ending(AttemptId(key), execution, place, owner, read_scopes(scopes), *rest)
 
 
 _LOCK_LIVE = Prepared(
