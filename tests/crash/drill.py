@@ -20,7 +20,7 @@ from barbeque_py.errors import OutsideError, StoreUnavailable
 from barbeque_py.executions import ENDED
 from barbeque_py.messages import JobMessage
 from barbeque_py.settings import Settings
-from barbeque_py.store import Store, Tx, apps, outbox, schema
+from barbeque_py.store import Store, Tx, apps, outbox, ready, schema
 from barbeque_py.store import executions as rows
 from barbeque_py.wiring.front import Front, open_front
 from barbeque_py.wiring.parts import open_parts
@@ -29,6 +29,9 @@ from tests.crash.judge import JOB_LIMIT, QUEUE_LIMIT, RETRIES, Report, judge
 from tests.crash.marks import Marks
 from tests.crash.points import ON_ONE_MACHINE
 from tests.crash.workers import Workers
+
+_ENOUGH = 2 * QUEUE_LIMIT
+"""Executions that wait so that every worker finds something to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +224,15 @@ class _Course:
         return random.choice([point for point in self._drill.points if deaths[point] == fewest])
 
     def _enqueue_share(self) -> None:
-        """Enqueue as many as the kills so far allow, and one more a second: all must be reached."""
+        """Enqueue as many as the kills so far allow, and one more a second: all must be reached.
+
+        None more while enough wait: where all is slow, they would only make the end come later.
+        """
         if self._killing:
             share = min(1.0, (self._died.total() + 1) / self._drill.kills)
             if time.monotonic() > self._stirred_at + 1:
                 self._stirred_at = time.monotonic()
-                self._wished += 1
+                self._wished += not self._enough_wait()
         else:
             share = 1.0
         self._wished = max(self._wished, self._drill.jobs * share)
@@ -234,6 +240,13 @@ class _Course:
             name, failures = next(self._jobs)
             self.wanted[_enqueue(self._front, name)] = failures
             self._front.bell.ring()
+
+    def _enough_wait(self) -> bool:
+        try:
+            waiting = self._store.read(lambda tx: ready.count_startable(tx, "default", _ENOUGH))
+        except StoreUnavailable:
+            return True
+        return waiting == _ENOUGH
 
     @property
     def _calm(self) -> bool:
