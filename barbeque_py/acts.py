@@ -7,6 +7,7 @@ from barbeque_py.addresses import hide
 from barbeque_py.cancel import ANY_APP, Cancelled, cancel
 from barbeque_py.enqueue import Request
 from barbeque_py.errors import (
+    Forbidden,
     NoDeadMessage,
     UnknownApp,
     UnknownExecution,
@@ -70,24 +71,29 @@ def retry_execution(  # noqa: PLR0913 - what may be asked of a retry
     audit.record(tx, who, "execution.retry", subject, app=found.app, before=before, after=after)
 
 
-def cancel_execution(tx: Tx, who: Identity, message_id: str, *, app: str = ANY_APP) -> Cancelled:
+def cancel_execution(
+    tx: Tx, who: Identity, message_id: str, *, app: str = ANY_APP, force: bool = False
+) -> Cancelled:
     """Cancel the execution, also one that no worker has seen; `app` is whose it is said to be.
 
-    Raises `UnknownExecution` for another app's.
+    Raises `UnknownExecution` for another app's, `Forbidden` where only an admin may use `force`.
     """
+    if force and not who.may(Scope.ADMIN):
+        raise Forbidden("killing a job without its grace needs the scope admin")
     if app is ANY_APP and who.app is not None:
         app = who.app
     found = rows.by_message_id(tx, message_id)
     strange = found is not None and ANY_APP not in (app, found.app) and app != found.app
     if strange or not who.may(Scope.ENQUEUE, app or None):
         raise UnknownExecution(f"the app {app} has no execution {message_id}")
-    outcome = cancel(tx, message_id, app=app)
+    outcome = cancel(tx, message_id, app=app, force=force)
     if outcome is not Cancelled.TOO_LATE:
         subject = f"execution:{message_id if found is None else found.message_id}"
         owner = (app if found is None else found.app) or None
         before = None if found is None else {"state": found.state}
         after = {"outcome": outcome}
-        audit.record(tx, who, "execution.cancel", subject, app=owner, before=before, after=after)
+        action = "execution.kill" if force else "execution.cancel"
+        audit.record(tx, who, action, subject, app=owner, before=before, after=after)
     return outcome
 
 

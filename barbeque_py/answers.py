@@ -36,7 +36,10 @@ class Enqueued:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """What a cancel came to: `cancelled`, `cancel requested` while it runs, `already ended`."""
+    """What a cancel came to: `cancelled`, `cancel requested` while it runs, `already ended`.
+
+    With `force` also `kill requested`.
+    """
 
     outcome: str
     facts: Mapping[str, Any] = _facts()

@@ -114,9 +114,12 @@ class Asking(ABC):
         """
         return self.ask(calls.retry(message_id, delay=delay, image=image, message=message))
 
-    def cancel(self, message_id: str) -> Cancelled:
-        """Stop the execution wherever it stands, also one that no worker has seen yet."""
-        return self.ask(calls.cancel(message_id))
+    def cancel(self, message_id: str, *, force: bool = False) -> Cancelled:
+        """Stop the execution wherever it stands, also one that no worker has seen yet.
+
+        With `force` one that runs is killed without its grace period; for admins.
+        """
+        return self.ask(calls.cancel(message_id, force=force))
 
     def sleep(self, seconds: float) -> None:
         """Wait."""

@@ -117,9 +117,12 @@ class AsyncAsking(ABC):
         """
         return await self.ask(calls.retry(message_id, delay=delay, image=image, message=message))
 
-    async def cancel(self, message_id: str) -> Cancelled:
-        """Stop the execution wherever it stands, also one that no worker has seen yet."""
-        return await self.ask(calls.cancel(message_id))
+    async def cancel(self, message_id: str, *, force: bool = False) -> Cancelled:
+        """Stop the execution wherever it stands, also one that no worker has seen yet.
+
+        With `force` one that runs is killed without its grace period; for admins.
+        """
+        return await self.ask(calls.cancel(message_id, force=force))
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

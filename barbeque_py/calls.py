@@ -168,9 +168,10 @@ def retry(message_id: str, *, delay: timedelta | None = None, **more: Any) -> Ca
     return Call("POST", path, Enqueued.read, json=body, repeatable=False)
 
 
-def cancel(message_id: str) -> Call[Cancelled]:
+def cancel(message_id: str, *, force: bool = False) -> Call[Cancelled]:
     """Ask for its end."""
-    return Call("POST", f"{of_execution(message_id)}/cancel", Cancelled.read)
+    body = {"force": True} if force else None
+    return Call("POST", f"{of_execution(message_id)}/cancel", Cancelled.read, json=body)
 
 
 def log(

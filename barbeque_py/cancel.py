@@ -5,8 +5,9 @@ from typing import Any
 
 from barbeque_py.executions import ENDED, Stage, State
 from barbeque_py.outcomes import Reason
-from barbeque_py.store import Tx, endings, limits, outbox, stops
+from barbeque_py.store import Tx, attempts, endings, limits, outbox, stops
 from barbeque_py.store import executions as rows
+from barbeque_py.store.attempts import Attempt
 from barbeque_py.store.executions import Execution
 from barbeque_py.tell import errands_of_cancel
 
@@ -19,12 +20,15 @@ class Cancelled(StrEnum):
 
     AT_ONCE = "cancelled"
     REQUESTED = "cancel requested"
+    KILL = "kill requested"
     UNSEEN = "cancelled before a worker saw it"
     TOO_LATE = "already ended"
 
 
-def cancel(tx: Tx, message_id: str, *, app: str = ANY_APP) -> Cancelled:
+def cancel(tx: Tx, message_id: str, *, app: str = ANY_APP, force: bool = False) -> Cancelled:
     """Cancel the execution: at once while it waits, by stopping its attempt while it runs.
+
+    With `force` an attempt that runs is killed without its grace, if it can be.
 
     An execution that no worker has seen yet gets a tombstone, which its message fills on arrival
     and stays cancelled; a message of another app than `app` is not affected.
@@ -40,9 +44,21 @@ def cancel(tx: Tx, message_id: str, *, app: str = ANY_APP) -> Cancelled:
     if execution.state is State.RUNNING:
         rows.request_cancel(tx, execution.id)
         stops.request_cancel(tx, execution.id)
-        return Cancelled.REQUESTED
+        return _withdraw_grace(tx, execution) if force else Cancelled.REQUESTED
     _end_waiting(tx, execution)
     return Cancelled.AT_ONCE
+
+
+def can_be_killed(attempt: Attempt) -> bool:
+    """Tell whether it can end before its grace is over: on ECS it can't, ECS itself kills it."""
+    return not attempt.place.startswith("arn:")
+
+
+def _withdraw_grace(tx: Tx, execution: Execution) -> Cancelled:
+    if not can_be_killed(attempts.of_execution(tx, execution.id)[-1]):
+        return Cancelled.REQUESTED
+    stops.withdraw_grace(tx, execution.id, Reason.CANCELLED)
+    return Cancelled.KILL
 
 
 def _end_waiting(tx: Tx, execution: Execution) -> None:

@@ -242,10 +242,11 @@ class Memory:
         self._aliases[retry_id] = job
         return 201, _accepted(retry_id)
 
-    def _cancel(self, job: MemoryJob, _: Call[Any]) -> Answer:
+    def _cancel(self, job: MemoryJob, call: Call[Any]) -> Answer:
         outcome = "already ended"
         if job.state is State.RUNNING:
-            outcome, job.cancel_requested = "cancel requested", True
+            outcome = "kill requested" if call.json else "cancel requested"
+            job.cancel_requested = True
         elif job.state in OPEN:
             outcome, job.state = "cancelled", State.CANCELLED
         return 200, {"message_id": job.message_id, "outcome": outcome}

@@ -71,6 +71,14 @@ def read_text(facts: dict[str, Any], name: str) -> str | None:
     return value
 
 
+def read_flag(facts: dict[str, Any], name: str) -> bool:
+    """Return whether the field says yes; it says no when it is absent or null."""
+    value = facts.get(name) or False
+    if not isinstance(value, bool):
+        raise refusal(400, f"{name}: {shown(value)} is neither true nor false")
+    return value
+
+
 def read_delay(facts: dict[str, Any], too_long: Callable[[str], Refusal]) -> timedelta:
     """Return `delay_seconds`, zero when it is absent or null; `too_long` refuses other lengths."""
     value = facts.get("delay_seconds")

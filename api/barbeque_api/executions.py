@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from typing_extensions import TypedDict
 
 from barbeque_api import histories, schemas
-from barbeque_api.bodies import read_object, read_text, shown
+from barbeque_api.bodies import read_flag, read_object, read_text, shown
 from barbeque_api.document import answers
 from barbeque_api.filters import Listed
 from barbeque_api.notices import NoticeFacts, facts_of
@@ -238,20 +238,24 @@ class Executions:
         return Response(found.result.encode(), media_type="application/json")
 
     async def cancel(self, message_id: str, request: Request) -> Answer[CancelAnswer]:
-        """Cancel the execution: now while it waits, by stopping its attempt while it runs."""
+        """Cancel the execution: now while it waits, by stopping its attempt while it runs.
+
+        `force` kills what runs, without its grace; it needs the right `admin`.
+        """
         check_id(message_id)
         facts = await read_object(
-            request, self._parts.max_body, known=("application",), may_be_empty=True
+            request, self._parts.max_body, known=("application", "force"), may_be_empty=True
         )
         app = read_text(facts, "application") or ANY_APP
         if app and NAME.fullmatch(app) is None:
             raise refusal(400, f"application: {shown(app)} is not an app's name")
+        force = read_flag(facts, "force")
         outcome = await run_in_threadpool(
             self._parts.store.write,
-            lambda tx: cancel_execution(tx, caller_of(request), message_id, app=app),
+            lambda tx: cancel_execution(tx, caller_of(request), message_id, app=app, force=force),
         )
         self._parts.bell.ring()
-        status = 202 if outcome is Cancelled.REQUESTED else 200
+        status = 202 if outcome in (Cancelled.REQUESTED, Cancelled.KILL) else 200
         return answer({"message_id": message_id, "outcome": outcome}, status=status)
 
 

@@ -63,7 +63,7 @@ BULK: dict[str, Any] = {
 CANCEL: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "properties": {"application": _TEXT},
+    "properties": {"application": _TEXT, "force": {"type": "boolean", "default": False}},
 }
 SUBSCRIPTION: dict[str, Any] = {
     "type": "object",

@@ -216,6 +216,9 @@ def cancel(
     attempt: choosing.Attempt = None,
     duration: choosing.Duration = None,
     text: choosing.Text = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Kill what runs now, without its grace period; admins.")
+    ] = False,
     dry_run: choosing.DryRun = False,
     yes: choosing.Yes = False,
     as_json: Json = False,
@@ -232,11 +235,13 @@ def cancel(
     del exit_code, attempt, duration, text
     wanted, client = choosing.chosen(context, message_ids), client_of(context)
     if wanted:
+        if force:
+            raise Failure("--force: for ids only", Code.USAGE)
         choosing.change_many(context, client, "cancel", wanted)
         return
     answers = []
     for each in message_ids or ():
-        answer = client.cancel(each)
+        answer = client.cancel(each, force=force)
         answers.append(answer.facts)
         if not as_json:
             print_line(f"{each}: {answer.outcome}")

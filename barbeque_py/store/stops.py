@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, case, func, select, update
 
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
 from barbeque_py.store.attempts import LIVE, NOBODY, Attempt, read
 from barbeque_py.store.database import Tx
+from barbeque_py.store.tables.columns import Instant
 from barbeque_py.store.tables.runs import attempts
 
 
@@ -76,11 +77,34 @@ def act_later(tx: Tx, attempt: Attempt, wait: timedelta) -> bool:
 
 
 def request_cancel(tx: Tx, execution: int) -> None:
-    """Tell the execution's live attempt that it is to end."""
+    """Tell the execution's live attempt that it is to end; one that is told already has its grace.
+
+    One that is being stopped for another reason keeps the rest of its grace, too.
+    """
+    unstopped = attempts.c.stop_requested_at.is_(None)
+    now = bindparam("now", tx.now, type_=Instant())
+    tx.execute(
+        update(attempts)
+        .where(
+            attempts.c.execution == execution,
+            attempts.c.state.in_(LIVE),
+            attempts.c.cancel_requested_at.is_(None),
+        )
+        .values(cancel_requested_at=now, act_at=case((unstopped, now), else_=attempts.c.act_at))
+    )
+
+
+def withdraw_grace(tx: Tx, execution: int, reason: str) -> None:
+    """Let the execution's live attempt be killed with the next look at it, whatever its grace."""
+    now = bindparam("now", tx.now, type_=Instant())
     tx.execute(
         update(attempts)
         .where(attempts.c.execution == execution, attempts.c.state.in_(LIVE))
-        .values(cancel_requested_at=tx.now, act_at=tx.now)
+        .values(
+            stop_reason=func.coalesce(attempts.c.stop_reason, reason),
+            stop_requested_at=func.coalesce(attempts.c.stop_requested_at, now),
+            act_at=tx.now,
+        )
     )
 
 

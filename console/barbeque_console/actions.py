@@ -38,6 +38,7 @@ _CANCELLED = {
     Cancelled.AT_ONCE: "cancelled",
     Cancelled.UNSEEN: "cancelled",
     Cancelled.REQUESTED: "cancelling",
+    Cancelled.KILL: "killing",
     Cancelled.TOO_LATE: "too-late",
 }
 
@@ -56,6 +57,7 @@ class Actions:
         for path, act, declared in (
             ("/job_executions/{message_id}/retry", self.retry, run),
             ("/job_executions/{message_id}/cancel", self.cancel, run),
+            ("/job_executions/{message_id}/kill", self.kill, needs(Scope.ADMIN)),
             ("/queues/{name}/pause", self.pause, needs(Scope.ADMIN)),
             ("/queues/{name}/resume", self.resume, needs(Scope.ADMIN)),
             ("/dead_messages/{number}/send", self.send_again, run_dead),
@@ -86,10 +88,16 @@ class Actions:
 
     def cancel(self, request: Request, message_id: str) -> Response:
         """Stop the execution."""
+        return self._stop(request, message_id, force=False)
 
+    def kill(self, request: Request, message_id: str) -> Response:
+        """End what runs of it now, without its grace."""
+        return self._stop(request, message_id, force=True)
+
+    def _stop(self, request: Request, message_id: str, *, force: bool) -> Response:
         def stop(tx: Tx) -> tuple[str, Cancelled]:
             found = find(tx, message_id).execution.message_id
-            return found, cancel_execution(tx, asker(request), found)
+            return found, cancel_execution(tx, asker(request), found, force=force)
 
         own, done = self._parts.store.write(stop)
         return self._leave(request, f"/job_executions/{own}", _CANCELLED[done])

@@ -19,6 +19,7 @@ from barbeque_console.rights import Router, execution, needs, visitor_of
 from barbeque_console.standing import stamp
 from barbeque_console.tongue import gettext
 from barbeque_console.words import outcome
+from barbeque_py.cancel import can_be_killed
 from barbeque_py.errors import LogStoreUnavailable, NoSuchLog, UnknownExecution
 from barbeque_py.executions import ENDED, State
 from barbeque_py.identity import Scope
@@ -77,6 +78,11 @@ class Known:
         if last is None or self.execution.state not in (State.FAILED, State.RETRYING):
             return None
         return last if outcome(last) == State.FAILED else None
+
+    @property
+    def killable(self) -> bool:
+        """Whether what runs of it could be killed without its grace."""
+        return bool(self.attempts) and can_be_killed(self.attempts[-1])
 
     def attempt(self, number: int | None) -> Attempt | None:
         """Return the attempt with this number, without one the last; None when there is none."""

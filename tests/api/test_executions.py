@@ -197,6 +197,9 @@ def test_cancel_says_what_it_did(api: Running) -> None:
     running = api.start().rsplit("-", 1)[0]
     assert cancelled(api, running) == (202, "cancel requested")
     assert api.get(f"/v2/job_executions/{running}").json()["cancel_requested_at"] is not None
+    assert cancelled(api, running, {"force": True}) == (202, "kill requested")
+    answer = api.post(f"/v2/job_executions/{running}/cancel", {"force": "yes"})
+    assert answer.status_code == 400
 
 
 def test_an_app_cancels_its_own_executions_only(api: Running) -> None:

@@ -9,7 +9,7 @@ import pytest
 from barbeque_py.executions import State
 from barbeque_py.intake import Intake
 from barbeque_py.outcomes import Fate, Reason
-from barbeque_py.store import apps, dead
+from barbeque_py.store import apps, attempts, audit, dead
 from barbeque_py.store import executions as rows
 from barbeque_py.store.executions import Execution
 from tests.console.rigs import Place
@@ -62,7 +62,15 @@ def test_cancel_ends_what_waits_and_asks_what_runs(place: Place, browser: httpx.
         assert answer.headers["location"].endswith(f"?notice={notice}")
     assert found(place, waits).state is State.CANCELLED
     assert found(place, runs).cancel_requested_at is not None
-    assert "Being stopped" in browser.get(f"/job_executions/{runs}").text
+    page = browser.get(f"/job_executions/{runs}").text
+    assert "Being stopped" in page
+    assert f'action="/job_executions/{runs}/kill"' in page
+    answer = browser.post(f"/job_executions/{runs}/kill")
+    assert answer.headers["location"].endswith("?notice=killing")
+    [attempt] = place.store.read(lambda tx: attempts.of_execution(tx, found(place, runs).id))
+    assert attempt.stop_requested_at is not None
+    [killed, *_] = place.store.read(lambda tx: audit.newest(tx, audit.Wanted(), most=5))
+    assert (killed.action, killed.subject) == ("execution.kill", f"execution:{runs}")
 
 
 def test_cancelling_an_unknown_id_leaves_no_trace(place: Place, browser: httpx.Client) -> None:

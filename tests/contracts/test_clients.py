@@ -152,6 +152,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_asked(
     running = begun(rig)
     assert client.cancel(running).outcome == "cancel requested"
     assert client.execution(running).state == "running"
+    assert client.cancel(running, force=True).outcome == "kill requested"
     rig.finish(running, exit_code=143)
     assert client.wait(running).state == "cancelled"
     assert client.cancel(running).outcome == "already ended"

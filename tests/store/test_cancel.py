@@ -8,7 +8,7 @@ from barbeque_py import clock
 from barbeque_py.cancel import Cancelled, cancel
 from barbeque_py.errors import UnknownExecution
 from barbeque_py.executions import Stage, State
-from barbeque_py.ids import new_message_id
+from barbeque_py.ids import AttemptId, new_message_id
 from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.retry import retry
 from barbeque_py.store import Store, Tx, dead, stops
@@ -138,6 +138,38 @@ def test_a_repeated_cancel_says_the_same_and_changes_nothing(store: Store) -> No
     assert cancelled(store, waiting) is Cancelled.TOO_LATE
     assert cancelled(store, running) is Cancelled.REQUESTED
     assert everything(store) == before
+
+
+def test_a_second_cancel_takes_nothing_of_the_grace_and_only_force_does(store: Store) -> None:
+    define(store)
+    message_id = enqueue(store)
+    attempt = claim_one(store)
+    mark_running(store, attempt)
+    grace = timedelta(seconds=30)
+
+    def due() -> list[AttemptId]:
+        found = store.read(lambda tx: stops.due_to_act(tx, [PLACE], "worker-1"))
+        return [each.id for each in found]
+
+    cancelled(store, message_id)
+    store.write(lambda tx: stops.request_stop(tx, attempt, Reason.CANCELLED, grace=grace))
+    later(store, seconds=5)
+    assert cancelled(store, message_id) is Cancelled.REQUESTED
+    assert due() == []
+    killed = store.write(lambda tx: cancel(tx, message_id, force=True))
+    assert (killed, due()) == (Cancelled.KILL, [attempt])
+    end(store, attempt, Fate(Reason.EXITED, exit_code=137))
+    assert find(store, message_id).state is State.CANCELLED
+
+
+def test_what_was_never_asked_to_stop_is_killed_by_force_with_the_first_look(store: Store) -> None:
+    define(store)
+    message_id = enqueue(store)
+    mark_running(store, claim_one(store))
+    store.write(lambda tx: cancel(tx, message_id, force=True))
+    [attempt] = store.read(lambda tx: stops.due_to_act(tx, [PLACE], "worker-1"))
+    assert attempt.stop_requested_at is not None
+    assert attempt.stop_reason == Reason.CANCELLED
 
 
 def test_a_message_cancelled_before_it_arrives_never_starts_and_is_kept(store: Store) -> None:
