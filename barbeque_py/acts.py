@@ -13,7 +13,6 @@ from barbeque_py.errors import (
     UnknownExecution,
     UnknownJob,
     UnknownNotice,
-    UnknownQueue,
     UnknownSchedule,
     UnknownWorker,
 )
@@ -25,7 +24,7 @@ from barbeque_py.store import executions as rows
 from barbeque_py.store.executions import Execution
 from barbeque_py.store.notices import Kept
 from barbeque_py.store.schedules import Scheduled
-from barbeque_py.suspend import resume, suspend
+from barbeque_py.suspend import Rest, resume, suspend
 from barbeque_py.tell_again import Address, send_again, send_test
 
 
@@ -97,17 +96,6 @@ def cancel_execution(
     return outcome
 
 
-def pause_queue(tx: Tx, who: Identity, name: str, *, pausing: bool, reason: str = "") -> None:
-    """Pause the queue, or resume it. Raises `UnknownQueue`."""
-    paused = name in apps.paused_queues(tx)
-    done = apps.pause_queue(tx, name, reason) if pausing else apps.resume_queue(tx, name)
-    if not done:
-        raise UnknownQueue(f"no queue is called {name[:60]!r}")
-    before, after = {"paused": paused}, {"paused": pausing, "reason": reason or None}
-    action = "queue.pause" if pausing else "queue.resume"
-    audit.record(tx, who, action, f"queue:{name}", before=before, after=after)
-
-
 def drain_worker(tx: Tx, who: Identity, name: str, *, draining: bool) -> None:
     """Let the worker take nothing new, or take again. Raises `UnknownWorker`."""
     found = workers.named(tx, name)
@@ -158,10 +146,14 @@ def send_test_notices(
     return made
 
 
-def switch_schedule(tx: Tx, who: Identity, key: tuple[str, str, str], *, on: bool) -> Scheduled:
-    """Resume the schedule or suspend it, and return it. Raises `UnknownSchedule`."""
-    found = _own_schedule(tx, who, Scope.DEPLOY, key)
-    return (resume if on else suspend)(tx, who, found)
+def suspend_schedule(tx: Tx, who: Identity, key: tuple[str, str, str], rest: Rest) -> Scheduled:
+    """Let the schedule rest, and return it. Raises `UnknownSchedule`."""
+    return suspend(tx, who, _own_schedule(tx, who, Scope.DEPLOY, key), rest)
+
+
+def resume_schedule(tx: Tx, who: Identity, key: tuple[str, str, str]) -> Scheduled:
+    """Let the schedule go on, and return it. Raises `UnknownSchedule`."""
+    return resume(tx, who, _own_schedule(tx, who, Scope.DEPLOY, key))
 
 
 def run_schedule(tx: Tx, who: Identity, key: tuple[str, str, str]) -> Request:

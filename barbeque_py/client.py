@@ -163,9 +163,9 @@ class Client(Asking):
         """Return every queue with what waits and runs."""
         return list(self._dict("GET", "/v2/queues")["queues"])
 
-    def pause(self, queue: str, reason: str | None = None) -> Any:
-        """Start nothing more from the queue, which still takes in."""
-        body = {} if reason is None else {"reason": reason}
+    def pause(self, queue: str, reason: str | None = None, *, lasts: str | None = None) -> Any:
+        """Start nothing more from the queue, which still takes in; `lasts` is as in `2h`."""
+        body = _given({"reason": reason, "lasts": lasts})
         return self._call("POST", f"/v2/queues/{_part(queue)}/pause", json=body)
 
     def resume(self, queue: str) -> Any:
@@ -189,9 +189,18 @@ class Client(Asking):
         found = self._dict("GET", "/v2/schedules", params=_given({"app": app}))
         return list(found["schedules"])
 
-    def suspend_schedule(self, app: str, job: str, name: str) -> dict[str, Any]:
-        """Let the schedule start nothing until it is resumed."""
-        return self._dict("POST", f"{_schedule(app, job, name)}/suspend")
+    def suspend_schedule(
+        self,
+        app: str,
+        job: str,
+        name: str,
+        reason: str | None = None,
+        *,
+        lasts: str | None = None,
+    ) -> dict[str, Any]:
+        """Let the schedule start nothing until it is resumed, or for as long as `lasts` says."""
+        body = _given({"reason": reason, "lasts": lasts})
+        return self._dict("POST", f"{_schedule(app, job, name)}/suspend", json=body)
 
     def resume_schedule(self, app: str, job: str, name: str) -> dict[str, Any]:
         """Let the schedule start its job again; what passed meanwhile is not caught up."""

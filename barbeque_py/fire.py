@@ -17,6 +17,7 @@ from barbeque_py.schedules import Clockwork, Schedule, decide
 from barbeque_py.store import Tx, apps, dead, schedules
 from barbeque_py.store import executions as rows
 from barbeque_py.store.schedules import Scheduled
+from barbeque_py.suspend import end_suspension
 
 _BATCH = 100
 _UNSEEN = timedelta(days=14)
@@ -70,6 +71,7 @@ def id_of(schedule: Schedule, at: datetime) -> str:
 
 
 def _decide(tx: Tx, found: Scheduled) -> Scheduled:
+    found = end_suspension(tx, found)
     if found.firing or found.suspended_at is not None:
         return found
     clockwork = Clockwork(found.until, found.waiting, busy=_is_busy(tx, found))

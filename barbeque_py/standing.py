@@ -40,10 +40,11 @@ class Shortage:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """Since when a queue is paused, and why, where somebody said so."""
+    """Since when a queue is paused, and why and until when, where somebody said so."""
 
     since: datetime
     reason: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,13 +177,15 @@ def called(scope: str) -> str:
 def _ready(it: Standing) -> Waiting:
     if it.paused is not None:
         why = f" ({it.paused.reason})" if it.paused.reason else ""
+        until = f" until {_written(it.paused.until)}" if it.paused.until else ""
         return Waiting(
             Cause.PAUSED,
-            f"The queue {it.queue} is paused since {_written(it.paused.since)}{why}.",
+            f"The queue {it.queue} is paused since {_written(it.paused.since)}{until}{why}.",
             {
                 "queue": it.queue,
                 "since": _json(it.paused.since),
                 "reason": it.paused.reason or None,
+                "until": None if it.paused.until is None else _json(it.paused.until),
             },
         )
     absent = _nobody(it)

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from barbeque_api.problems import Refusal, refusal
 from barbeque_py import strict_json
+from barbeque_py.suspend import Rest
 
 LONGEST_DELAY = timedelta(minutes=15)
 _SHOWN = 60
@@ -77,6 +78,15 @@ def read_flag(facts: dict[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise refusal(400, f"{name}: {shown(value)} is neither true nor false")
     return value
+
+
+async def read_rest(request: Request, limit: int) -> Rest:
+    """Return why something is to rest and for how long, as a body of `reason` and `lasts` says."""
+    facts = await read_object(request, limit, known=("reason", "lasts"), may_be_empty=True)
+    try:
+        return Rest.read(read_text(facts, "reason"), read_text(facts, "lasts"))
+    except ValueError as error:
+        raise refusal(400, str(error)) from None
 
 
 def read_delay(facts: dict[str, Any], too_long: Callable[[str], Refusal]) -> timedelta:

@@ -1,6 +1,6 @@
 """`/v2/queues` and `/v2/dead_messages`: what waits, what is paused, and what can't be a job."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -10,14 +10,14 @@ from fastapi.responses import Response
 from typing_extensions import TypedDict
 
 from barbeque_api import schemas
-from barbeque_api.bodies import read_object, read_text
+from barbeque_api.bodies import read_object, read_rest, read_text
 from barbeque_api.enqueue import Accepted, accepted
 from barbeque_api.parts import Served
 from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
 from barbeque_api.times import Instant, written
 from barbeque_py import clock
-from barbeque_py.acts import drop_dead_message, pause_queue
+from barbeque_py.acts import drop_dead_message
 from barbeque_py.broker import Depth
 from barbeque_py.broker import Queues as BrokerQueues
 from barbeque_py.errors import (
@@ -31,9 +31,9 @@ from barbeque_py.resend import NotTheirs, resend
 from barbeque_py.store import Tx, apps, dead, lists, queries
 from barbeque_py.store.dead import DeadMessage
 from barbeque_py.store.queries import QueueState
+from barbeque_py.suspend import pause, resume_queue
 
 _LARGEST_ID = (1 << 63) - 1
-_LONGEST_REASON = 500
 _FRESH = 5.0
 """Seconds for which the broker is not asked again."""
 
@@ -50,6 +50,7 @@ class QueueFacts(TypedDict):
     running: int
     messages: int | None
     pause_reason: str | None
+    paused_until: Instant | None
     oldest_seconds: float | None
     dead: int
 
@@ -66,6 +67,7 @@ class PauseFacts(TypedDict):
     name: str
     paused_at: Instant | None
     pause_reason: str | None
+    paused_until: Instant | None
 
 
 class DeadFacts(TypedDict):
@@ -107,7 +109,7 @@ class Queues:
                 methods=["POST"],
                 dependencies=[needs(Scope.ADMIN)],
                 openapi_extra=(
-                    schemas.body(schemas.PAUSE, required=False) if verb == "pause" else None
+                    schemas.body(schemas.REST, required=False) if verb == "pause" else None
                 ),
             )
 
@@ -129,30 +131,31 @@ class Queues:
         return self._depths
 
     async def pause(self, name: str, request: Request) -> Answer[PauseFacts]:
-        """Start nothing more from the queue; it still takes in. `reason` is shown to who waits."""
-        facts = await read_object(
-            request, self._parts.max_body, known=("reason",), may_be_empty=True
-        )
-        reason = read_text(facts, "reason") or ""
-        if len(reason) > _LONGEST_REASON:
-            raise refusal(400, f"reason: it is longer than {_LONGEST_REASON} characters")
-        return await run_in_threadpool(
-            self._answer, caller_of(request), name, pausing=True, reason=reason
-        )
+        """Start nothing more from the queue; it still takes in. `reason` is shown to who waits.
+
+        With `lasts`, a duration, it goes on by itself; asked for again, the end is the newer one's.
+        """
+        rest = await read_rest(request, self._parts.max_body)
+        who = caller_of(request)
+        return await run_in_threadpool(self._answer, name, lambda tx: pause(tx, who, name, rest))
 
     def resume(self, name: str, request: Request) -> Answer[PauseFacts]:
         """Start from the queue again."""
-        response = self._answer(caller_of(request), name, pausing=False)
+        who = caller_of(request)
+        response = self._answer(name, lambda tx: resume_queue(tx, who, name))
         self._parts.bell.ring()
         return response
 
-    def _answer(
-        self, who: Identity, name: str, *, pausing: bool, reason: str = ""
-    ) -> Answer[PauseFacts]:
+    def _answer(self, name: str, act: Callable[[Tx], None]) -> Answer[PauseFacts]:
         def change(tx: Tx) -> PauseFacts:
-            pause_queue(tx, who, name, pausing=pausing, reason=reason)
-            since, why = apps.pause_of(tx, name) or (None, "")
-            return {"name": name, "paused_at": written(since), "pause_reason": why or None}
+            act(tx)
+            found = apps.pause_of(tx, name)
+            return {
+                "name": name,
+                "paused_at": written(found.since if found else None),
+                "paused_until": written(found.until if found else None),
+                "pause_reason": (found.reason if found else "") or None,
+            }
 
         return answer(self._parts.store.write(change))
 
@@ -243,6 +246,7 @@ def _queue(
         "running": queue.running,
         "messages": travelling,
         "pause_reason": queue.pause_reason,
+        "paused_until": written(queue.paused_until),
         "oldest_seconds": None if age is None else round(max(0.0, age), 3),
         "dead": queue.dead,
     }

@@ -1,5 +1,6 @@
 """`/v2/schedules`: what runs by the clock, and when next; suspend, resume, run now."""
 
+from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -8,16 +9,19 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from typing_extensions import TypedDict
 
+from barbeque_api import schemas
+from barbeque_api.bodies import read_rest
 from barbeque_api.enqueue import Accepted, accepted
 from barbeque_api.parts import Served
 from barbeque_api.problems import Answer, answer
 from barbeque_api.rights import caller_of, needs
 from barbeque_api.times import Instant, written
 from barbeque_py import clock, strict_json
-from barbeque_py.acts import run_schedule, switch_schedule
+from barbeque_py.acts import resume_schedule, run_schedule, suspend_schedule
 from barbeque_py.enqueue import enqueue
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.schedules import CatchUp, Overlap, times_after
+from barbeque_py.store import Tx
 from barbeque_py.store import schedules as rows
 from barbeque_py.store.schedules import Scheduled
 
@@ -39,6 +43,8 @@ class ScheduleFacts(TypedDict):
     catch_up: CatchUp
     catch_up_limit: int
     suspended_at: Instant | None
+    suspended_until: Instant | None
+    suspend_reason: str | None
     waiting: Instant | None
     last_at: Instant | None
     last_message_id: str | None
@@ -67,12 +73,14 @@ class Schedules:
             ("resume", self.resume, Scope.DEPLOY, 200),
             ("run", self.run, Scope.ENQUEUE, 201),
         ):
+            said = schemas.body(schemas.REST, required=False) if verb == "suspend" else None
             router.add_api_route(
                 f"{one}/{verb}",
                 endpoint,
                 methods=["POST"],
                 status_code=status,
                 dependencies=[needs(scope)],
+                openapi_extra=said,
             )
 
     def all(self, request: Request, app: str | None = None) -> Answer[ScheduleList]:
@@ -82,13 +90,23 @@ class Schedules:
         shown = [_shown(each, now) for each in found if caller.may(Scope.READ, each.schedule.app)]
         return answer({"schedules": shown})
 
-    def suspend(self, app: str, job: str, name: str, request: Request) -> Answer[ScheduleFacts]:
-        """Let it start nothing until it is resumed; again, it changes nothing."""
-        return self._switch(caller_of(request), (app, job, name), on=False)
+    async def suspend(
+        self, app: str, job: str, name: str, request: Request
+    ) -> Answer[ScheduleFacts]:
+        """Let it start nothing until it is resumed; the same again changes nothing.
+
+        `reason` is shown where it is looked for; with `lasts`, a duration, it goes on by itself.
+        """
+        rest = await read_rest(request, self._parts.max_body)
+        who, key = caller_of(request), (app, job, name)
+        return await run_in_threadpool(
+            self._switch, lambda tx: suspend_schedule(tx, who, key, rest)
+        )
 
     def resume(self, app: str, job: str, name: str, request: Request) -> Answer[ScheduleFacts]:
         """Let it start its job again; what passed meanwhile is not caught up."""
-        return self._switch(caller_of(request), (app, job, name), on=True)
+        who, key = caller_of(request), (app, job, name)
+        return self._switch(lambda tx: resume_schedule(tx, who, key))
 
     async def run(self, app: str, job: str, name: str, request: Request) -> Answer[Accepted]:
         """Run its job once now, whatever its times and rules say, and also when suspended."""
@@ -96,12 +114,8 @@ class Schedules:
         message_id = await run_in_threadpool(self._run, caller, (app, job, name))
         return answer(accepted(message_id), status=201)
 
-    def _switch(
-        self, caller: Identity, key: tuple[str, str, str], *, on: bool
-    ) -> Answer[ScheduleFacts]:
-        found, now = self._parts.store.write(
-            lambda tx: (switch_schedule(tx, caller, key, on=on), tx.now)
-        )
+    def _switch(self, act: Callable[[Tx], Scheduled]) -> Answer[ScheduleFacts]:
+        found, now = self._parts.store.write(lambda tx: (act(tx), tx.now))
         self._parts.bell.ring()
         return answer(_shown(found, now))
 
@@ -127,6 +141,8 @@ def _shown(found: Scheduled, now: datetime) -> ScheduleFacts:
         "catch_up": schedule.catch_up,
         "catch_up_limit": schedule.catch_up_limit,
         "suspended_at": written(found.suspended_at),
+        "suspended_until": written(found.suspended_until),
+        "suspend_reason": found.suspend_reason,
         "waiting": written(found.waiting),
         "last_at": written(found.last_at),
         "last_message_id": found.last_message_id,

@@ -132,10 +132,13 @@ ROTATION: dict[str, Any] = {
         "overlap": {"type": "string", "description": "a duration such as 12h; 1d by default"}
     },
 }
-PAUSE: dict[str, Any] = {
+REST: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "properties": {"reason": {"type": "string", "maxLength": 500}},
+    "properties": {
+        "reason": {"type": "string", "maxLength": 500},
+        "lasts": {"type": "string", "description": "a duration such as 2h, up to 366d"},
+    },
 }
 DEAD: dict[str, Any] = {
     "type": "object",

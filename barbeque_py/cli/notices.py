@@ -1,5 +1,6 @@
 """`barbeque notices`: what people were told; look, send again, test."""
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -7,7 +8,14 @@ import typer
 from barbeque_py import clock
 from barbeque_py.cli.exits import Code, Failure
 from barbeque_py.cli.options import Json
-from barbeque_py.cli.screen import print_json, print_line, print_table, short_time, shown
+from barbeque_py.cli.screen import (
+    Columns,
+    print_columns,
+    print_json,
+    print_line,
+    short_time,
+    shown,
+)
 from barbeque_py.cli.session import client_of
 from barbeque_py.cli.waiting import Pause
 
@@ -54,7 +62,7 @@ def list_notices(
     if not answer["notices"]:
         print_line("nobody was told anything")
         return
-    print_table(("id", "made (UTC)", "job", "event", "to", "state"), map(_row, answer["notices"]))
+    print_columns(_COLUMNS, answer["notices"])
     if answer["next"] is not None:
         print_line(f"there are more: --before {answer['next']}")
 
@@ -115,17 +123,22 @@ def send_test(
         raise typer.Exit(Code.FAILED)
 
 
-def _row(notice: dict[str, Any]) -> tuple[str, ...]:
-    name = f"{notice['app']}/{notice['job']}" if notice["job"] else notice["app"]
-    target = notice["target"] or notice["reason"] or "nobody"
-    return (
-        notice["id"],
-        short_time(notice["made_at"]),
-        name,
-        notice["event"],
-        f"{notice['channel']} {target}",
-        notice["state"],
-    )
+def _name(notice: dict[str, Any]) -> str:
+    return f"{notice['app']}/{notice['job']}" if notice["job"] else notice["app"]
+
+
+def _receiver(notice: dict[str, Any]) -> str:
+    return f"{notice['channel']} {notice['target'] or notice['reason'] or 'nobody'}"
+
+
+_COLUMNS: Columns = {
+    "id": itemgetter("id"),
+    "made (UTC)": lambda each: short_time(each["made_at"]),
+    "job": _name,
+    "event": itemgetter("event"),
+    "to": _receiver,
+    "state": itemgetter("state"),
+}
 
 
 def _split(to: str | None) -> tuple[str | None, str | None]:

@@ -22,6 +22,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 MessageId = Annotated[
     str, typer.Argument(metavar="MESSAGE_ID", help="The id that the enqueue answered.")
 ]
+Lasts = Annotated[
+    str | None,
+    typer.Option(
+        "--for",
+        metavar="DURATION",
+        help="As in 2h: then it goes on by itself. Default: until `resume`.",
+    ),
+]
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:

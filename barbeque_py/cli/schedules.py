@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from barbeque_py.cli.exits import Code, Failure
-from barbeque_py.cli.options import Json
-from barbeque_py.cli.screen import print_json, print_line, print_table, short_time
+from barbeque_py.cli.options import Json, Lasts
+from barbeque_py.cli.screen import print_json, print_line, print_table, resting, short_time
 from barbeque_py.cli.session import client_of
 
 schedules = typer.Typer(name="schedules", invoke_without_command=True)
@@ -48,13 +48,20 @@ def list_schedules(
 
 
 @schedules.command("suspend")
-def suspend(context: typer.Context, name: Name, as_json: Json = False) -> None:
+def suspend(
+    context: typer.Context,
+    name: Name,
+    reason: Annotated[str | None, typer.Option(help="Why; shown with the schedule.")] = None,
+    lasts: Lasts = None,
+    as_json: Json = False,
+) -> None:
     """Let a schedule start nothing until `resume`; what runs goes on."""
-    answer = client_of(context).suspend_schedule(*_parts(name))
+    answer = client_of(context).suspend_schedule(*_parts(name), reason, lasts=lasts)
     if as_json:
         print_json(answer)
     else:
-        print_line(f"{name} is suspended since {short_time(answer['suspended_at'])} UTC")
+        rests = resting(answer["suspended_at"], answer["suspended_until"])
+        print_line(f"{name} is suspended {rests}")
 
 
 @schedules.command("resume")
@@ -83,7 +90,8 @@ def _called(schedule: dict[str, Any]) -> str:
 
 def _next(schedule: dict[str, Any]) -> str:
     if schedule["suspended_at"] is not None:
-        return "suspended"
+        until = short_time(schedule["suspended_until"])
+        return f"suspended until {until}" if until else "suspended"
     return short_time(schedule["next"][0]) if schedule["next"] else "never"
 
 

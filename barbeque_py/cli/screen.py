@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from barbeque_py.cli.exits import plain
@@ -51,6 +51,15 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     Console(width=width, highlight=False).print(table)
 
 
+Columns = Mapping[str, Callable[[dict[str, Any]], object]]
+"""What a table tells of each thing: under which title, and where it is found."""
+
+
+def print_columns(columns: Columns, things: Iterable[dict[str, Any]]) -> None:
+    """Print a table of the things."""
+    print_table(list(columns), ([read(each) for read in columns.values()] for each in things))
+
+
 def print_finding(level: str, subject: str, sentence: str) -> None:
     """Print one line at once; on a terminal with colour, and wrapped under its own beginning."""
     head = f"{level:<8} {subject:<10} "
@@ -80,6 +89,12 @@ def shown(cell: object) -> str:
         return "yes" if cell else "no"
     lines = str(cell).splitlines()
     return "\n".join(plain(line) for line in lines)
+
+
+def resting(since: object, until: object) -> str:
+    """Say since when something rests, and until when where that is known."""
+    end = f" until {short_time(until)} UTC" if until else ""
+    return f"since {short_time(since)} UTC{end}"
 
 
 def short_time(instant: object) -> str:

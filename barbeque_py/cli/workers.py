@@ -1,11 +1,12 @@
 """`barbeque workers`: who is at work; drain one, and let it take again."""
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from barbeque_py.cli.options import Json
-from barbeque_py.cli.screen import print_json, print_line, print_table, short_time
+from barbeque_py.cli.screen import Columns, print_columns, print_json, print_line, short_time
 from barbeque_py.cli.session import client_of
 from barbeque_py.cli.waiting import Pause
 
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
 workers = typer.Typer(name="workers", invoke_without_command=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The worker, as the list calls it.")]
+
+_COLUMNS: Columns = {
+    "worker": itemgetter("name"),
+    "host": itemgetter("host"),
+    "version": lambda each: each["version"] or "-",
+    "state": itemgetter("state"),
+    "starting": itemgetter("starting"),
+    "running": itemgetter("running"),
+    "seen (UTC)": lambda each: short_time(each["seen_at"]),
+    "queues": lambda each: ", ".join(each["queues"]) or "all",
+}
 
 
 @workers.callback()
@@ -37,8 +49,7 @@ def list_workers(context: typer.Context, as_json: Json = False) -> None:
     if not answer["workers"]:
         print_line("nobody is at work: `barbeque worker`")
         return
-    heads = ("worker", "host", "version", "state", "starting", "running", "seen (UTC)", "queues")
-    print_table(heads, map(_row, answer["workers"]))
+    print_columns(_COLUMNS, answer["workers"])
     for each in answer["places"]:
         print_line(f"{each['place']}: {each['used']} of {_slots(each['slots'])} slots taken")
     for each in answer["pauses"]:
@@ -77,19 +88,6 @@ def undrain(context: typer.Context, name: Name, as_json: Json = False) -> None:
         print_json(answer)
     else:
         print_line(f"{name} takes again")
-
-
-def _row(worker: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        worker["name"],
-        worker["host"],
-        worker["version"] or "-",
-        worker["state"],
-        str(worker["starting"]),
-        str(worker["running"]),
-        short_time(worker["seen_at"]),
-        ", ".join(worker["queues"]) or "all",
-    )
 
 
 def _slots(most: int | None) -> str:

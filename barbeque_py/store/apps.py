@@ -289,31 +289,58 @@ def paused_queues(tx: Tx) -> dict[str, datetime]:
 _PAUSED = Prepared(select(queues.c.name, queues.c.paused_at).where(queues.c.paused_at.is_not(None)))
 
 
-def pause_of(tx: Tx, name: str) -> tuple[datetime, str] | None:
-    """Return since when the queue is paused, and why; None where it is not."""
-    query = select(queues.c.paused_at, queues.c.pause_reason).where(queues.c.name == name)
-    row = tx.execute(query).one_or_none()
-    return None if row is None or row.paused_at is None else (row.paused_at, row.pause_reason or "")
+@dataclass(frozen=True, slots=True)
+class QueuePause:
+    """Since when a queue is paused, and why; without `until` it lasts until it is resumed."""
+
+    since: datetime
+    reason: str
+    until: datetime | None
 
 
-def pause_queue(tx: Tx, name: str, reason: str = "") -> bool:
+def pause_of(tx: Tx, name: str) -> QueuePause | None:
+    """Return the queue's pause; None where it is not paused."""
+    columns = queues.c
+    query = select(columns.paused_at, columns.pause_reason, columns.paused_until)
+    row = tx.execute(query.where(columns.name == name)).one_or_none()
+    if row is None or row.paused_at is None:
+        return None
+    return QueuePause(row.paused_at, row.pause_reason or "", row.paused_until)
+
+
+def pause_queue(tx: Tx, name: str, reason: str = "", until: datetime | None = None) -> bool:
     """Stop starting from this queue, which still takes in; False when there is no such queue.
 
-    One that is paused stays so since when it was; a new reason takes the place of the old one.
+    One that is paused stays so since when it was; a new reason takes the place of the old one, and
+    the end is the new one's.
     """
     if get_queue(tx, name) is None:
         return False
     since = func.coalesce(queues.c.paused_at, bindparam("now", tx.now, type_=Instant()))
-    change = {"paused_at": since} | ({"pause_reason": reason} if reason else {})
+    change: dict[str, Any] = {"paused_at": since, "paused_until": until}
+    change |= {"pause_reason": reason} if reason else {}
     tx.execute(update(queues).where(queues.c.name == name).values(change))
     return True
+
+
+def pauses_over(tx: Tx) -> list[str]:
+    """Return the queues that are still paused though their pause is over."""
+    query = select(queues.c.name).where(queues.c.paused_until <= tx.now).order_by(queues.c.name)
+    return list(tx.execute(query).scalars())
+
+
+def end_pause(tx: Tx, name: str) -> bool:
+    """Start from this queue again if its pause is over; False when another was first."""
+    over = update(queues).where(queues.c.name == name, queues.c.paused_until <= tx.now)
+    return tx.execute(over.values(_UNPAUSED)).rowcount == 1
+
+
+_UNPAUSED: dict[str, Any] = {"paused_at": None, "pause_reason": None, "paused_until": None}
 
 
 def resume_queue(tx: Tx, name: str) -> bool:
     """Start from this queue again; False when there is no such queue."""
     if get_queue(tx, name) is None:
         return False
-    tx.execute(
-        update(queues).where(queues.c.name == name).values(paused_at=None, pause_reason=None)
-    )
+    tx.execute(update(queues).where(queues.c.name == name).values(_UNPAUSED))
     return True

@@ -36,6 +36,7 @@ class QueueState:
     """Messages that no worker has taken in yet, delayed ones included; None where it is asked what
     is one app's, as that is not known before."""
     pause_reason: str | None = None
+    paused_until: datetime | None = None
     oldest_at: datetime | None = None
     """Since when the oldest execution that may start now is due."""
     dead: int = 0
@@ -66,6 +67,7 @@ def queue_states(tx: Tx, *, app: str | None = None) -> list[QueueState]:
                 running=stages.get(Stage.ACTIVE, 0),
                 messages=travelling.get(row.name, 0) if app is None else None,
                 pause_reason=row.pause_reason,
+                paused_until=row.paused_until,
                 oldest_at=oldest_on(tx, row.name, app),
                 dead=dead[row.name],
             )

@@ -24,6 +24,9 @@ class Scheduled:
     id: int
     schedule: Schedule
     suspended_at: datetime | None
+    suspended_until: datetime | None
+    """When it goes on by itself; None is when it is resumed."""
+    suspend_reason: str | None
     until: datetime
     """Every time up to this one is decided about."""
     waiting: datetime | None
@@ -82,24 +85,32 @@ def of_job(tx: Tx, app: str, job: str, *, lock: bool = False) -> list[Scheduled]
     return [_row(row) for row in tx.execute(query.with_for_update() if lock else query)]
 
 
-def suspend(tx: Tx, found: Scheduled) -> None:
-    """Let no time fire from now on; what is decided already is sent."""
-    act_at = tx.now if found.firing else None
-    tx.execute(
-        update(schedules)
-        .where(_is(found), schedules.c.suspended_at.is_(None))
-        .values(suspended_at=tx.now, waiting=None, act_at=act_at)
-    )
+def suspend(tx: Tx, found: Scheduled, reason: str, until: datetime | None) -> None:
+    """Let no time fire from now on; what is decided already is sent.
+
+    A locked one that rests already rests since then; a new reason takes the place of the old one.
+    """
+    values = {
+        "suspended_at": found.suspended_at or tx.now,
+        "suspended_until": until,
+        "suspend_reason": reason or found.suspend_reason,
+        "waiting": None,
+        "act_at": tx.now if found.firing else until,
+    }
+    tx.execute(update(schedules).where(_is(found)).values(values))
 
 
-def resume(tx: Tx, found: Scheduled) -> None:
-    """Let times fire that come from now on."""
-    act_at = tx.now if found.firing else _next(found.schedule, tx.now)
-    tx.execute(
-        update(schedules)
-        .where(_is(found), schedules.c.suspended_at.is_not(None))
-        .values(suspended_at=None, until=tx.now, act_at=act_at)
-    )
+def resume(tx: Tx, found: Scheduled, since: datetime) -> None:
+    """Let times of a locked one fire that come after `since`, if it rests."""
+    values = {
+        "suspended_at": None,
+        "suspended_until": None,
+        "suspend_reason": None,
+        "until": since,
+        "act_at": tx.now if found.firing else _next(found.schedule, since),
+    }
+    rests = schedules.c.suspended_at.is_not(None)
+    tx.execute(update(schedules).where(_is(found), rests).values(values))
 
 
 def next_act(tx: Tx) -> datetime | None:
@@ -147,7 +158,8 @@ def sent(tx: Tx, numbers: Iterable[int]) -> None:
     for found in [_row(row) for row in tx.execute(query)]:
         clockwork = Clockwork(found.until, found.waiting)
         act_at = _next_act(found.schedule, clockwork, tx.now)
-        values = {"firing": None, "act_at": None if found.suspended_at else act_at}
+        rests = found.suspended_at is not None
+        values = {"firing": None, "act_at": found.suspended_until if rests else act_at}
         tx.execute(update(schedules).where(_is(found)).values(values))
 
 
@@ -162,7 +174,7 @@ def _next_act(schedule: Schedule, clockwork: Clockwork, now: datetime) -> dateti
 def _act_at(found: Scheduled, schedule: Schedule, now: datetime) -> datetime | None:
     if found.firing:
         return now
-    return None if found.suspended_at is not None else _next(schedule, now)
+    return found.suspended_until if found.suspended_at is not None else _next(schedule, now)
 
 
 def _next(schedule: Schedule, after: datetime) -> datetime | None:

@@ -2,14 +2,16 @@
 
 import json
 import logging
+from collections.abc import Callable
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from barbeque_console.executions import find
+from barbeque_console import rests
+from barbeque_console.executions import READ, find
 from barbeque_console.forms import Form
-from barbeque_console.pages import Pages, redirect
+from barbeque_console.pages import Pages, redirect, segment
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, asker, dead_message, execution, needs
 from barbeque_console.tongue import gettext
@@ -17,7 +19,6 @@ from barbeque_py import strict_json
 from barbeque_py.acts import (
     cancel_execution,
     drop_dead_message,
-    pause_queue,
     retry_execution,
 )
 from barbeque_py.cancel import Cancelled
@@ -28,11 +29,14 @@ from barbeque_py.intake import INLINE
 from barbeque_py.messages import Unreadable
 from barbeque_py.resend import resend
 from barbeque_py.retry import NewMessage
-from barbeque_py.store import Tx
+from barbeque_py.store import Tx, apps
+from barbeque_py.suspend import pause, resume_queue
 
 log = logging.getLogger("barbeque.console")
 
 _GONE = "This dead message is gone: it was sent again or dropped."
+
+_NO_QUEUE = "There is no such queue."
 
 _CANCELLED = {
     Cancelled.AT_ONCE: "cancelled",
@@ -47,8 +51,8 @@ class Actions:
     """Changes what the pages show, by the verbs that everybody uses."""
 
     def __init__(self, parts: Shown, pages: Pages) -> None:
-        del pages
         self._parts = parts
+        self._pages = pages
 
     def router(self) -> Router:
         """Return the routes."""
@@ -64,6 +68,8 @@ class Actions:
             ("/dead_messages/{number}/drop", self.drop, run_dead),
         ):
             router.add_api_route(path, act, methods=["POST"], **declared)
+        asking = needs(Scope.ADMIN)
+        router.add_api_route("/queues/{name}/pause", self.ask_pause, methods=READ, **asking)
         return router
 
     def retry(self, request: Request, message_id: str, form: Form) -> Response:
@@ -102,22 +108,41 @@ class Actions:
         own, done = self._parts.store.write(stop)
         return self._leave(request, f"/job_executions/{own}", _CANCELLED[done])
 
-    def pause(self, request: Request, name: str) -> Response:
+    def ask_pause(self, request: Request, name: str) -> Response:
+        """Ask why the queue is to rest, and for how long."""
+        if self._parts.store.read(lambda tx: apps.get_queue(tx, name)) is None:
+            raise UnknownQueue(_NO_QUEUE)
+        return rests.ask(
+            self._pages,
+            request.scope,
+            title=gettext("Pause %(queue)s") % {"queue": name},
+            meaning=gettext(
+                "It still takes messages in; it starts nothing new, and what runs goes on."
+            ),
+            answer=gettext("Pause it"),
+            action=f"/queues/{segment(name)}/pause",
+            cancel="/queues",
+        )
+
+    def pause(self, request: Request, name: str, form: Form) -> Response:
         """Start nothing more from the queue."""
-        self._pause(request, name, pausing=True)
-        return self._leave(request, "/queues", "paused")
+        rest = rests.read(form)
+        return self._change_queue(
+            request, lambda tx: pause(tx, asker(request), name, rest), "paused"
+        )
 
     def resume(self, request: Request, name: str) -> Response:
         """Start from the queue again."""
-        self._pause(request, name, pausing=False)
-        return self._leave(request, "/queues", "resumed")
+        return self._change_queue(
+            request, lambda tx: resume_queue(tx, asker(request), name), "resumed"
+        )
 
-    def _pause(self, request: Request, name: str, *, pausing: bool) -> None:
-        who = asker(request)
+    def _change_queue(self, request: Request, act: Callable[[Tx], None], notice: str) -> Response:
         try:
-            self._parts.store.write(lambda tx: pause_queue(tx, who, name, pausing=pausing))
+            self._parts.store.write(act)
         except UnknownQueue:
-            raise UnknownQueue("There is no such queue.") from None
+            raise UnknownQueue(_NO_QUEUE) from None
+        return self._leave(request, "/queues", notice)
 
     def send_again(self, request: Request, number: int) -> Response:
         """Put the dead message back on its queue, then forget it.

@@ -43,6 +43,7 @@ from barbeque_console.refusals import ChooseApp, LoginNeeded, Refusal
 from barbeque_console.releases import ReleasePages
 from barbeque_console.removals import RemovalPages
 from barbeque_console.rights import Router, door_of, routes_of
+from barbeque_console.sample import SamplePages
 from barbeque_console.schedules import SchedulePages
 from barbeque_console.search import SearchPages
 from barbeque_console.settings import SettingsPages
@@ -107,6 +108,7 @@ PAGES: tuple[type[Routed], ...] = (
     StatsPages,
     TimelinePages,
     Actions,
+    SamplePages,
     LoginPages,
     SettingsPages,
     AuditPages,

@@ -1,17 +1,23 @@
 """What people do with one job, beside running it: let its schedules rest, and test its notices."""
 
+from collections.abc import Callable
+
 from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from barbeque_console import rests
+from barbeque_console.executions import READ
 from barbeque_console.forms import Form
 from barbeque_console.pages import Pages, redirect, segment
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, app_of_path, asker, needs
+from barbeque_console.tongue import gettext
 from barbeque_py.acts import send_test_notices
 from barbeque_py.errors import NoAddress
 from barbeque_py.identity import Scope
 from barbeque_py.store import Tx, apps, schedules
+from barbeque_py.store.schedules import Scheduled
 from barbeque_py.suspend import resume, suspend
 
 
@@ -19,8 +25,8 @@ class JobActs:
     """Acts on one job."""
 
     def __init__(self, parts: Shown, pages: Pages) -> None:
-        del pages
         self._parts = parts
+        self._pages = pages
 
     def router(self) -> Router:
         """Return the routes."""
@@ -33,32 +39,52 @@ class JobActs:
             ("test_notice", self.test_notice),
         ):
             router.add_api_route(f"{one}/{path}", act, methods=["POST"], **deploy)
+        router.add_api_route(f"{one}/schedules/suspend", self.ask_suspend, methods=READ, **deploy)
         return router
+
+    def ask_suspend(self, request: Request, app: str, job: str) -> Response:
+        """Ask why the schedule that is named, or all of the job, is to rest, and for how long."""
+        name = request.query_params.get("name") or None
+        self._parts.store.read(lambda tx: _chosen(tx, (app, job), name))
+        own = f"/jobs/{segment(app)}/{segment(job)}"
+        called = name or gettext("all schedules of %(job)s") % {"job": job}
+        return rests.ask(
+            self._pages,
+            request.scope,
+            title=gettext("Suspend %(name)s") % {"name": called},
+            meaning=gettext(rests.SUSPENDED),
+            answer=gettext("Suspend it"),
+            action=f"{own}/schedules/suspend",
+            cancel=own,
+            fields={} if name is None else {"name": name},
+        )
 
     def suspend(self, request: Request, app: str, job: str, form: Form) -> Response:
         """Let the schedule that is named, or all of the job, start nothing."""
-        return self._switch(request, (app, job), form.get("name"), on=False)
+        who, rest = asker(request), rests.read(form)
+
+        def rest_all(tx: Tx) -> None:
+            for each in _chosen(tx, (app, job), form.get("name"), lock=True):
+                suspend(tx, who, each, rest)
+
+        return self._act(request, (app, job), rest_all, "suspended")
 
     def resume(self, request: Request, app: str, job: str, form: Form) -> Response:
         """Let the schedule that is named, or all of the job, go on."""
-        return self._switch(request, (app, job), form.get("name"), on=True)
-
-    def _switch(
-        self, request: Request, job: tuple[str, str], name: str | None, *, on: bool
-    ) -> Response:
         who = asker(request)
 
-        def switch(tx: Tx) -> None:
-            found = schedules.of_job(tx, *job, lock=True)
-            chosen = [each for each in found if name in (None, each.schedule.name)]
-            if not chosen:
-                raise HTTPException(404, "This job has no such schedule.")
-            for each in chosen:
-                (resume if on else suspend)(tx, who, each)
+        def resume_all(tx: Tx) -> None:
+            for each in _chosen(tx, (app, job), form.get("name"), lock=True):
+                resume(tx, who, each)
 
-        self._parts.store.write(switch)
+        return self._act(request, (app, job), resume_all, "timed-again")
+
+    def _act(
+        self, request: Request, job: tuple[str, str], act: Callable[[Tx], None], notice: str
+    ) -> Response:
+        self._parts.store.write(act)
         self._parts.bell.ring()
-        return _back(request, job, "timed-again" if on else "suspended")
+        return _back(request, job, notice)
 
     def test_notice(self, request: Request, app: str, job: str) -> Response:
         """Send a test to all whom the job and its app name."""
@@ -75,6 +101,16 @@ class JobActs:
             raise HTTPException(409, "There is nobody to tell: `notify:` names people.") from None
         self._parts.bell.ring()
         return _back(request, (app, job), "told")
+
+
+def _chosen(
+    tx: Tx, job: tuple[str, str], name: str | None, *, lock: bool = False
+) -> list[Scheduled]:
+    found = schedules.of_job(tx, *job, lock=lock)
+    chosen = [each for each in found if name in (None, each.schedule.name)]
+    if not chosen:
+        raise HTTPException(404, "This job has no such schedule.")
+    return chosen
 
 
 def _back(request: Request, job: tuple[str, str], notice: str) -> Response:

@@ -85,6 +85,8 @@ class Overview:
     stormy: Sequence[Slow]
     starred: Sequence[tuple[str, str, Sums]]
     empty: bool
+    defined: bool
+    """Whether there is any job."""
 
 
 class OverviewPages:
@@ -141,6 +143,7 @@ def read(tx: Tx, app: str | None, person: str) -> Overview:
         stormy=stormy,
         starred=_starred(tx, person, jobs, until),
         empty=not hours and not queries.any_execution(tx),
+        defined=bool(jobs),
     )
 
 

@@ -1,6 +1,6 @@
 """What runs by the clock: when next, how it went, suspend, resume, run now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -8,12 +8,15 @@ from itertools import islice
 from fastapi import Request
 from starlette.responses import Response
 
+from barbeque_console import rests
 from barbeque_console.events import TOPICS
 from barbeque_console.executions import READ
-from barbeque_console.pages import NOTICES, Pages, redirect
+from barbeque_console.forms import Form
+from barbeque_console.pages import NOTICES, Pages, redirect, segment
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, app_of_path, asker, chosen_app, jobs_seen, needs
-from barbeque_py.acts import run_schedule, switch_schedule
+from barbeque_console.tongue import gettext
+from barbeque_py.acts import resume_schedule, run_schedule, suspend_schedule
 from barbeque_py.enqueue import enqueue
 from barbeque_py.errors import UnknownSchedule
 from barbeque_py.identity import Scope
@@ -60,6 +63,8 @@ class SchedulePages:
         ):
             declared = needs(scope, of=app_of_path)
             router.add_api_route(f"{one}/{verb}", act, methods=["POST"], **declared)
+        asking = needs(Scope.DEPLOY, of=app_of_path)
+        router.add_api_route(f"{one}/suspend", self.ask_suspend, methods=READ, **asking)
         return router
 
     def show_list(self, request: Request) -> Response:
@@ -95,13 +100,30 @@ class SchedulePages:
             notice=_notice(request.query_params),
         )
 
-    def suspend(self, request: Request, app: str, job: str, name: str) -> Response:
-        """Let it start nothing until it is resumed."""
-        return self._switch(request, (app, job, name), on=False)
+    def ask_suspend(self, request: Request, app: str, job: str, name: str) -> Response:
+        """Ask why it is to rest, and for how long."""
+        key = (app, job, name)
+        self._parts.store.read(lambda tx: _get(tx, key))
+        own = f"/schedules/{'/'.join(map(segment, key))}"
+        return rests.ask(
+            self._pages,
+            request.scope,
+            title=gettext("Suspend %(name)s") % {"name": name},
+            meaning=gettext(rests.SUSPENDED),
+            answer=gettext("Suspend it"),
+            action=f"{own}/suspend",
+            cancel=own,
+        )
+
+    def suspend(self, request: Request, app: str, job: str, name: str, form: Form) -> Response:
+        """Let it start nothing until it is resumed, or its rest is over."""
+        who, rest, key = asker(request), rests.read(form), (app, job, name)
+        return self._switch(request, lambda tx: suspend_schedule(tx, who, key, rest), "suspended")
 
     def resume(self, request: Request, app: str, job: str, name: str) -> Response:
         """Let it start its job again."""
-        return self._switch(request, (app, job, name), on=True)
+        who, key = asker(request), (app, job, name)
+        return self._switch(request, lambda tx: resume_schedule(tx, who, key), "timed-again")
 
     def run(self, request: Request, app: str, job: str, name: str) -> Response:
         """Run its job once now, whatever its times and rules say."""
@@ -111,12 +133,11 @@ class SchedulePages:
         self._parts.bell.ring()
         return redirect(request.scope, f"/job_executions/{asked.job.message_id}?notice=enqueued")
 
-    def _switch(self, request: Request, key: Key, *, on: bool) -> Response:
-        who = asker(request)
-        self._parts.store.write(lambda tx: switch_schedule(tx, who, key, on=on))
+    def _switch(self, request: Request, act: Callable[[Tx], Scheduled], notice: str) -> Response:
+        self._parts.store.write(act)
         self._parts.bell.ring()
         path = request.url.path.rpartition("/")[0].removeprefix(request.scope.get("root_path", ""))
-        return redirect(request.scope, f"{path}?notice={'timed-again' if on else 'suspended'}")
+        return redirect(request.scope, f"{path}?notice={notice}")
 
 
 def _line(tx: Tx, found: Scheduled, most: int) -> Line:

@@ -172,6 +172,7 @@ def test_queues_show_what_is_on_them(api: Running) -> None:
         "concurrency": None,
         "paused_at": None,
         "pause_reason": None,
+        "paused_until": None,
         "waiting": 2,
         "running": 1,
         "messages": 1,
@@ -186,7 +187,7 @@ def test_a_queue_is_paused_and_resumed(api: Running) -> None:
     since = answer.json()["paused_at"]
     assert since is not None
     assert api.post("/v2/queues/default/pause").json()["paused_at"] == since
-    resumed = {"name": "default", "paused_at": None, "pause_reason": None}
+    resumed = {"name": "default", "paused_at": None, "pause_reason": None, "paused_until": None}
     assert api.post("/v2/queues/default/resume").json() == resumed
     for path in ("/v2/queues/nothing/pause", "/v2/queues/nothing/resume"):
         answer = api.post(path)

@@ -1,6 +1,6 @@
 """Schedules by HTTP: what the apply file makes, when each runs next, suspend, resume and run."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -98,6 +98,8 @@ def test_each_is_shown_with_its_next_times(small_api: Running) -> None:
         "catch_up": "one",
         "catch_up_limit": 100,
         "suspended_at": None,
+        "suspended_until": None,
+        "suspend_reason": None,
         "waiting": None,
         "last_at": None,
         "last_message_id": None,
@@ -123,6 +125,20 @@ def test_suspend_and_resume_leave_one_row_of_the_audit_each(small_api: Running) 
         assert len(answer.json()["next"]) == 5
     told = ["create", "create", "suspend", "change", "resume"]
     assert audited(small_api.store) == [f"schedule.{each}" for each in told]
+
+
+def test_a_suspension_has_a_reason_and_an_end(small_api: Running) -> None:
+    apply(small_api)
+    small_api.post(f"{NIGHTLY}/suspend")
+    found = small_api.post(f"{NIGHTLY}/suspend", {"reason": "moved", "lasts": "2h"}).json()
+    assert found["suspend_reason"] == "moved"
+    since, until = (datetime.fromisoformat(found[f"suspended_{each}"]) for each in ("at", "until"))
+    assert until - since >= timedelta(hours=2)
+    assert audited(small_api.store)[-2:] == ["schedule.suspend"] * 2
+    for wrong in ({"lasts": "soon"}, {"lasts": "0s"}, {"lasts": "367d"}, {"reason": "x" * 501}):
+        assert small_api.post(f"{NIGHTLY}/suspend", wrong).status_code == 400
+    found = small_api.post(f"{NIGHTLY}/resume").json()
+    assert (found["suspended_until"], found["suspend_reason"]) == (None, None)
 
 
 def test_run_runs_it_now_whatever_the_clock_says(small_api: Running) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +13,8 @@ from barbeque_py.outcomes import Fate, Reason
 from barbeque_py.store import apps, attempts, audit, dead
 from barbeque_py.store import executions as rows
 from barbeque_py.store.executions import Execution
-from tests.console.rigs import Place
+from tests.asking import open_client
+from tests.console.rigs import Place, open_place, serve_console
 
 FOREIGN = [
     {},
@@ -80,7 +82,14 @@ def test_cancelling_an_unknown_id_leaves_no_trace(place: Place, browser: httpx.C
 
 
 def test_a_queue_is_paused_and_resumed(place: Place, browser: httpx.Client) -> None:
-    assert browser.post("/queues/slow/pause").status_code == 303
+    assert 'href="/queues/slow/pause"' in browser.get("/queues").text
+    assert 'action="/queues/slow/pause"' in browser.get("/queues/slow/pause").text
+    assert browser.get("/queues/nope/pause").status_code == 404
+    said = {"reason": "the disk is full", "lasts": "1h"}
+    assert browser.post("/queues/slow/pause", data=said).status_code == 303
+    assert "the disk is full" in browser.get("/queues").text
+    waits = place.enqueue(queue="slow")
+    assert "(the disk is full)" in browser.get(f"/job_executions/{waits}").text
     assert "slow" in place.store.read(apps.paused_queues)
     assert 'action="/queues/slow/resume"' in browser.get("/queues").text
     assert browser.post("/queues/slow/resume").status_code == 303
@@ -158,3 +167,19 @@ def test_a_retry_takes_another_message_if_it_is_one(place: Place, browser: httpx
     browser.post(f"{page}/retry", data={"message": '{ "id": 8 }', "image": "current"})
     after = found(place, message_id)
     assert (after.round, after.message) == (2, '{"id":8}')
+
+
+def test_one_click_defines_a_first_job_and_runs_it_where_there_is_none(tmp_path: Path) -> None:
+    with open_place(tmp_path, defined=False) as bare, serve_console(bare) as address:
+        headers = {"sec-fetch-site": "same-origin", "origin": address}
+        with open_client(address, headers=headers) as browser:
+            assert 'action="/sample"' in browser.get("/").text
+            own = browser.post("/sample").headers["location"]
+            Intake(bare.store, bare.parts.broker, bare.logs).take("default", wait=timedelta(0))
+            assert "Greet" in browser.get(own).text
+            assert 'action="/sample"' not in browser.get("/").text
+            again = browser.post("/sample", headers={"accept-language": "ja"})
+            assert again.status_code == 409
+            assert "そのページから" in again.text
+        done = bare.store.read(lambda tx: audit.newest(tx, audit.Wanted(), most=9))
+        assert {"app.create", "job.create", "queue.create"} <= {each.action for each in done}

@@ -40,8 +40,17 @@ def test_schedules_rest_one_by_one_or_all(place: Place, browser: httpx.Client) -
     apply(place)
     page = browser.get(JOB).text
     assert "Asia/Tokyo" in page
-    assert page.count(f'action="{JOB}/schedules/suspend"') == 3, "each, and all"
-    one = browser.post(f"{JOB}/schedules/suspend", data={"name": "hourly"})
+    assert page.count(f'href="{JOB}/schedules/suspend') == 3, "each, and all"
+    asked = browser.get(f"{JOB}/schedules/suspend?name=hourly").text
+    assert f'action="{JOB}/schedules/suspend"' in asked
+    assert browser.get(f"{JOB}/schedules/suspend?name=x").status_code == 404
+    said = {"name": "hourly", "reason": "its source is <moved>", "lasts": "4h"}
+    assert (
+        browser.post(f"{JOB}/schedules/suspend", data=said | {"lasts": "4" * 9}).status_code == 422
+    )
+    one = browser.post(f"{JOB}/schedules/suspend", data=said)
+    assert "its source is &lt;moved&gt;" in browser.get(JOB).text
+    assert "its source is &lt;moved&gt;" in browser.get("/schedules").text
     assert one.headers["location"] == f"{JOB}?notice=suspended"
     assert resting(place) == ["hourly"]
     assert browser.post(f"{JOB}/schedules/suspend").status_code == 303
@@ -52,7 +61,7 @@ def test_schedules_rest_one_by_one_or_all(place: Place, browser: httpx.Client) -
     assert browser.post(f"{JOB}/schedules/resume", data={"name": "x"}).status_code == 404
     rows = place.store.read(lambda tx: audit.newest(tx, audit.Wanted(app="media")))
     switched = [row.action for row in rows if row.action.startswith("schedule.")]
-    assert switched.count("schedule.suspend") == 2, "what rests already is not told twice"
+    assert switched.count("schedule.suspend") == 3, "the one that rested has another end"
     assert switched.count("schedule.resume") == 2
 
 

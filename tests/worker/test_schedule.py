@@ -21,14 +21,16 @@ from barbeque_py.brokers.database import DatabaseBroker
 from barbeque_py.errors import BrokerUnavailable
 from barbeque_py.executions import State
 from barbeque_py.fire import id_of
+from barbeque_py.identity import EVERYBODY
 from barbeque_py.intake import Intake
 from barbeque_py.logstores.directory import DirectoryLogStore
 from barbeque_py.schedules import CatchUp, Overlap, Schedule
-from barbeque_py.store import Store, Tx, apps, lists, schedules, tables
+from barbeque_py.store import Store, Tx, apps, audit, lists, schedules, tables
 from barbeque_py.store import executions as rows
 from barbeque_py.store.entries import Entry
 from barbeque_py.store.filters import Filter
 from barbeque_py.store.schedules import Scheduled
+from barbeque_py.suspend import CLOCK, Rest, suspend
 from barbeque_py.wake import Bell
 from barbeque_worker.schedule import Schedules
 from tests.waiting import wait_until
@@ -255,13 +257,28 @@ def test_a_run_that_became_a_dead_message_has_ended(small_hall: Hall) -> None:
 def test_a_suspended_schedule_starts_nothing_and_catches_up_nothing(small_hall: Hall) -> None:
     hall = small_hall
     schedule = hall.put(catch_up=CatchUp.ALL)
-    hall.store.write(lambda tx: schedules.suspend(tx, hall.get(schedule)))
+    hall.store.write(lambda tx: schedules.suspend(tx, hall.get(schedule), "", None))
     assert hall.at(NOON + 5.1 * MINUTE) == []
     hall.put(schedule, message='{"b":2}')
     assert hall.get(schedule).suspended_at is not None
-    hall.store.write(lambda tx: schedules.resume(tx, hall.get(schedule)))
+    hall.store.write(lambda tx: schedules.resume(tx, hall.get(schedule), tx.now))
     assert hall.at(NOON + 5.5 * MINUTE) == []
     assert hall.at(NOON + 6.1 * MINUTE) == ["12:06"]
+
+
+def test_a_suspension_that_has_an_end_ends_by_itself_also_when_nobody_looked(
+    small_hall: Hall,
+) -> None:
+    hall = small_hall
+    schedule = hall.put(catch_up=CatchUp.ALL)
+    rest = Rest("the source is being moved", 2.5 * MINUTE)
+    hall.store.write(lambda tx: suspend(tx, EVERYBODY, hall.get(schedule), rest))
+    assert hall.at(NOON + 2.2 * MINUTE) == []
+    assert hall.at(NOON + 4.1 * MINUTE) == ["12:03", "12:04"]
+    found = hall.get(schedule)
+    assert (found.suspended_at, found.suspended_until, found.suspend_reason) == (None, None, None)
+    ended = hall.store.read(lambda tx: audit.newest(tx, audit.Wanted(), most=1))
+    assert [(each.action, each.actor) for each in ended] == [("schedule.resume", CLOCK.name)]
 
 
 def test_other_times_begin_when_they_are_put_and_another_message_changes_none(

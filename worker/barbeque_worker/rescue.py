@@ -8,9 +8,10 @@ from datetime import timedelta
 from barbeque_py import clock, metrics
 from barbeque_py.executions import AttemptState
 from barbeque_py.ids import AttemptId
-from barbeque_py.store import Tx, attempts, leases, limits, outbox, workers
+from barbeque_py.store import Tx, apps, attempts, leases, limits, outbox, workers
 from barbeque_py.store import executions as rows
 from barbeque_py.store.attempts import Attempt
+from barbeque_py.suspend import end_pauses
 from barbeque_worker.launching import Launcher
 from barbeque_worker.shipping import Shippers
 from barbeque_worker.station import Station, is_dead
@@ -35,6 +36,7 @@ class Rescue:
         """Do one round; return how long to rest, 10 s at the usual lease of 90 s."""
         rest = self.look_after()
         self._station.store.write(_free_outbox)
+        self._end_pauses()
         self._wake_held()
         self._recount()
         return rest
@@ -80,6 +82,12 @@ class Rescue:
     def _wake_held(self) -> None:
         for scope in self._station.store.read(rows.scopes_that_hold):
             self._station.store.write(lambda tx, scope=scope: _wake(tx, scope))  # type: ignore[misc]
+
+    def _end_pauses(self) -> None:
+        """Let queues go on whose pause was to last so long only."""
+        if self._station.store.read(apps.pauses_over):
+            for name in self._station.store.write(end_pauses):
+                log.info("the queue %s goes on: its pause is over", name)
 
     def _tidy(self) -> None:
         """Free what ended attempts still hold, once their log is sealed."""

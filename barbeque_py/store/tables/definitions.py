@@ -77,6 +77,7 @@ queues = Table(
     Column("name", String(80), primary_key=True),
     Column("paused_at", Instant),
     Column("pause_reason", String(500)),
+    Column("paused_until", Instant),
     Column("changed_at", Instant, nullable=False),
     **BINARY,
 )
@@ -90,6 +91,8 @@ schedules = Table(
     Column("name", String(128), nullable=False),
     Column("spec", LONG, nullable=False),
     Column("suspended_at", Instant),
+    Column("suspended_until", Instant),
+    Column("suspend_reason", String(500)),
     Column("until", Instant, nullable=False),
     Column("waiting", Instant),
     Column("firing", Text),
