@@ -156,7 +156,7 @@ class ExecutionPages:
         asked = read_number(request.query_params.get("attempt"))
         attempt = known.attempt(asked)
         if asked is not None and attempt is None:
-            raise UnknownExecution(f"It has no attempt {asked}.")
+            raise UnknownExecution(gettext("It has no attempt %s.") % asked)
         may_read = visitor_of(request).person.may(Scope.LOGS, known.execution.app)
         log = self._log(request, known, attempt) if may_read else None
         return self._pages.render(

@@ -17,6 +17,7 @@ from barbeque_console.paging import read_number
 from barbeque_console.parts import Shown
 from barbeque_console.refusals import Nowhere
 from barbeque_console.rights import Router, asker, chosen_app, jobs_seen, needs
+from barbeque_console.tongue import gettext
 from barbeque_console.visitor import Visitor
 from barbeque_py import clock
 from barbeque_py.bulk import MOST, Action, begin, step, subject_to
@@ -197,7 +198,8 @@ def _begin(tx: Tx, who: Identity, number: int, wanted: Filter, expected: int) ->
     group = _find(tx, number)
     found = lists.count(tx, wanted, most=MOST)
     if found > expected:
-        raise HTTPException(409, f"{found} have failed by now, not {expected}: look again.")
+        sentence = gettext("%(now)s have failed by now, not %(counted)s: look again.")
+        raise HTTPException(409, sentence % {"now": found, "counted": expected})
     return begin(tx, who, Action.RETRY, _asked(number), app=group.app, found=found)
 
 

@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl
 from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 
+from barbeque_console.tongue import gettext
+
 _MOST = 2 * 1024 * 1024
 _FIELDS = 1_000
 
@@ -39,4 +41,5 @@ Form = Annotated[Mapping[str, str], Depends(read_form)]
 def require_typed(form: Mapping[str, str], name: str) -> None:
     """Refuse unless the person has typed the name of what is in danger."""
     if form.get("typed", "").strip() != name:
-        raise HTTPException(422, f"Nothing was changed: type “{name}” to go on.")
+        sentence = gettext("Nothing was changed: type “%s” to go on.")
+        raise HTTPException(422, sentence % name)

@@ -29,6 +29,7 @@ from barbeque_console.rights import (
     needs,
     visitor_of,
 )
+from barbeque_console.tongue import gettext
 from barbeque_py import clock, strict_json
 from barbeque_py.apps import App, JobDefinition
 from barbeque_py.backoff import delay_after
@@ -162,7 +163,7 @@ class JobPages:
         """Put this person's tags on the job."""
         words = {each.strip()[:_LONGEST_TAG] for each in form.get("tags", "").split(",")} - {""}
         if len(words) > _MOST_TAGS:
-            raise HTTPException(422, f"A job has at most {_MOST_TAGS} tags of yours.")
+            raise HTTPException(422, gettext("A job has at most %s tags of yours.") % _MOST_TAGS)
         self._mark(request, app, job, lambda tags: (tags & {STAR}) | words)
         return redirect(request.scope, f"/jobs/{app}/{job}?notice=kept")
 
@@ -235,26 +236,26 @@ def message_of(form: Mapping[str, str], schema: Mapping[str, Any]) -> str:
         elif said:
             facts[field["name"]] = _value(field, said)
         elif field["required"]:
-            raise HTTPException(422, f"{field['name']} is needed.")
+            raise HTTPException(422, gettext("%s is needed.") % field["name"])
     return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
 
 
 def _value(field: Mapping[str, Any], said: str) -> Any:
     if field["enum"] and said not in map(str, field["enum"]):
-        raise HTTPException(422, f"{field['name']} is none of its choices.")
+        raise HTTPException(422, gettext("%s is none of its choices.") % field["name"])
     if field["kind"] == "string":
         return said
     try:
         return int(said) if field["kind"] == "integer" else float(said)
     except ValueError:
-        raise HTTPException(422, f"{field['name']} is a number.") from None
+        raise HTTPException(422, gettext("%s is a number.") % field["name"]) from None
 
 
 def _compact(text: str) -> str:
     try:
         found = strict_json.loads(text.encode())
     except ValueError as error:
-        raise HTTPException(422, f"The message is no JSON: {error}") from None
+        raise HTTPException(422, gettext("The message is no JSON: %s") % error) from None
     if found is None:
         raise HTTPException(422, "The message can't be null.")
     return strict_json.dumps(found)

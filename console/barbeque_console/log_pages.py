@@ -19,6 +19,7 @@ from barbeque_console.paging import read_number
 from barbeque_console.parts import Shown
 from barbeque_console.patience import Patience
 from barbeque_console.rights import Router, needs
+from barbeque_console.tongue import gettext
 from barbeque_console.words import outcome
 from barbeque_py.attempt_log import is_unshipped, prefix_of
 from barbeque_py.errors import (
@@ -263,7 +264,7 @@ def _choose(known: Sequence[Attempt], number: int | None) -> Attempt | None:
         return known[-1] if known else None
     found = next((each for each in known if each.number == number), None)
     if found is None:
-        raise UnknownExecution(f"It has no attempt {number}.")
+        raise UnknownExecution(gettext("It has no attempt %s.") % number)
     return found
 
 

@@ -186,8 +186,8 @@ class NoticePages:
         def send(tx: Tx) -> None:
             found = _matching(tx, wanted)
             if len(found) != expected:
-                told = f"{len(found)} match by now, not {expected}: look again."
-                raise HTTPException(409, told)
+                sentence = _("%(now)s match by now, not %(counted)s: look again.")
+                raise HTTPException(409, sentence % {"now": len(found), "counted": expected})
             for each in found:
                 resend_notice(tx, who, each.notice_id)
 
@@ -208,7 +208,7 @@ class NoticePages:
         try:
             self._parts.store.write(act)
         except NoAddress as error:
-            raise HTTPException(409, f"Nothing was sent: {error}.") from None
+            raise HTTPException(409, _("Nothing was sent: %s.") % error) from None
         self._parts.bell.ring()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from barbeque_console.tongue import gettext
 from barbeque_console.tongue import mark as _
 from barbeque_py.identity import Scope
 from barbeque_py.roles import MEANINGS, Person, role_for, write_grants
@@ -16,6 +17,12 @@ CURES = {
     500: _("Try again. If it stays so, give whoever runs this server the request's id."),
 }
 """What to do, where nothing better is known."""
+_OF_ONE = _("This needs the role %(role)s of the app %(app)s. You are %(name)s, with %(has)s.")
+_OF_ALL = _("This needs the role %(role)s of all apps. You are %(name)s, with %(has)s.")
+_GIVEN = _(
+    "%(role)s: %(meaning)s. An admin gives roles, under Settings, Members, or with "
+    "`barbeque user roles`."
+)
 
 
 class Refusal(Exception):
@@ -68,14 +75,17 @@ class Missing(Refusal):
         own: Collection[str] | None = None,
     ) -> None:
         role = role_for(scope)
-        whose = f"of the app {app}" if app else "of all apps"
-        has = write_grants(person.grants) or "no role"
-        there = f" It shows more than {', '.join(sorted(own))}." if own else ""
-        super().__init__(
-            f"This needs the role {role} {whose}. You are {person.name}, with {has}.{there}",
-            f"{role.capitalize()}: {MEANINGS[role]}. An admin gives roles, under Settings, "
-            "Members, or with `barbeque user roles`.",
-        )
+        facts = {
+            "role": role,
+            "app": app,
+            "name": person.name,
+            "has": write_grants(person.grants) or gettext("no role"),
+            "own": ", ".join(sorted(own or ())),
+            "meaning": gettext(MEANINGS[role]),
+        }
+        needed = _OF_ONE if app else _OF_ALL
+        there = " " + gettext("It shows more than %(own)s.") if own else ""
+        super().__init__((gettext(needed) + there) % facts, gettext(_GIVEN) % facts)
         self.role = role
 
 

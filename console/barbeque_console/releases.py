@@ -156,7 +156,7 @@ class ReleasePages:
     def _pin(self, image: str) -> str | None:
         """Return what the image's name means now; raises what `Sources` raises."""
         if IMAGE.fullmatch(image) is None:
-            raise ImageRefused(f"{image[:100]!r} is not an image's name")
+            raise ImageRefused(gettext("%r is not an image's name") % image[:100])
         self._parts.sources.check(image)
         return self._parts.sources.pin(image)
 
@@ -164,14 +164,15 @@ class ReleasePages:
         self, who: Identity, app: str, image: str, note: str, form: Mapping[str, str]
     ) -> tuple[Revision, bool]:
         if len(note) > _LONGEST_NOTE:
-            raise HTTPException(422, f"A note has at most {_LONGEST_NOTE} characters.")
+            raise HTTPException(422, gettext("A note has at most %s characters.") % _LONGEST_NOTE)
         pinned = self._pin(image)
         seen = read_number(form.get("current"))
 
         def make(tx: Tx) -> tuple[Revision, bool]:
             before = revisions.current(tx, app, lock=True)
             if seen is not None and before is not None and before.number != seen:
-                raise Outrun(f"{before.made_by} has released {before.image} meanwhile")
+                sentence = gettext("%(who)s has released %(image)s meanwhile")
+                raise Outrun(sentence % {"who": before.made_by, "image": before.image})
             made = release(tx, who, app, image, pinned=pinned, note=note or None)
             return made, before is None or made.id != before.id
 
@@ -208,4 +209,4 @@ def _target(tx: Tx, app: str, to: int | None) -> tuple[Revision, Revision]:
 
 def _sentence(error: RequestError) -> str:
     text = str(error)
-    return f"{text[:1].upper()}{text[1:]}. Nothing was changed."
+    return gettext("%s. Nothing was changed.") % f"{text[:1].upper()}{text[1:]}"

@@ -76,7 +76,7 @@ class RemovalPages:
         except Outrun:
             raise HTTPException(409, "The app has changed meanwhile: nothing is removed.") from None
         except ManifestError as error:
-            raise HTTPException(422, f"Nothing is removed: {error}.") from None
+            raise HTTPException(422, gettext("Nothing is removed: %s.") % error) from None
         self._parts.bell.ring()
         return redirect(request.scope, f"/apps/{segment(app)}?notice=removed")
 

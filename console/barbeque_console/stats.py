@@ -16,6 +16,7 @@ from barbeque_console.executions import READ
 from barbeque_console.pages import Pages
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, app_of_path, chosen_app, needs
+from barbeque_console.tongue import gettext
 from barbeque_py.identity import Scope
 from barbeque_py.store import Tx, revisions, rollups
 from barbeque_py.store.rollups import ALL, Span, Sums, start_of
@@ -168,7 +169,7 @@ def _scope(request: Request) -> tuple[str, str]:
 def _range(request: Request) -> str:
     chosen = request.query_params.get("range") or "24h"
     if chosen not in RANGES:
-        raise HTTPException(404, f"range is one of {', '.join(RANGES)}.")
+        raise HTTPException(404, gettext("range is one of %s.") % ", ".join(RANGES))
     return chosen
 
 

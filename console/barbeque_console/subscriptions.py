@@ -76,7 +76,7 @@ class SubscriptionPages:
                 self._parts.store, self._parts.topics, who, Subscription(topic, queue, app, job)
             )
         except RequestError as error:
-            raise HTTPException(409, f"Nothing was changed: {error}.") from None
+            raise HTTPException(409, _("Nothing was changed: %s.") % error) from None
         return redirect(request.scope, f"/subscriptions?app={app}&notice=subscribed")
 
     def ask_remove(self, request: Request, subscription: int) -> Response:
@@ -101,7 +101,7 @@ class SubscriptionPages:
         except UnknownSubscription:
             raise Nowhere from None
         except RequestError as error:
-            raise HTTPException(409, f"Nothing was changed: {error}.") from None
+            raise HTTPException(409, _("Nothing was changed: %s.") % error) from None
         return redirect(request.scope, "/subscriptions?notice=unsubscribed")
 
     def _find(self, number: int) -> Subscribed:

@@ -13,6 +13,7 @@ from barbeque_console.executions import READ
 from barbeque_console.pages import Pages
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, chosen_app, jobs_seen, needs
+from barbeque_console.tongue import gettext
 from barbeque_py.identity import Scope
 from barbeque_py.store import Tx, lists
 from barbeque_py.store.entries import Entry
@@ -84,7 +85,7 @@ class TimelinePages:
         chosen = {name: query[name] for name in ("app", "job") if query.get(name)}
         range_ = query.get("range") or "6h"
         if range_ not in RANGES:
-            raise HTTPException(404, f"range is one of {', '.join(RANGES)}.")
+            raise HTTPException(404, gettext("range is one of %s.") % ", ".join(RANGES))
         found = self._parts.store.read(lambda tx: _read(tx, request, chosen, RANGES[range_]))
         return self._pages.render(
             request.scope,

@@ -1,7 +1,9 @@
 """The console in Japanese, and what its assets may weigh and name."""
 
+import ast
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -9,6 +11,7 @@ import httpx
 from barbeque_console import assets
 from barbeque_console.pages import _environment
 from barbeque_console.tongue import LOCALE, read_catalogue
+from barbeque_py import errors
 from tests.console.rigs import Place
 
 UI = Path(__file__).parents[2] / "console" / "ui"
@@ -50,6 +53,7 @@ OURS = [
     "release",
     "release_ask",
     "releases",
+    "rest",
 ]
 
 
@@ -67,6 +71,41 @@ def test_no_sentence_of_these_pages_is_left_in_english() -> None:
     held = re.compile(r"%\(\w+\)s|%s")
     for english, japanese in known.items():
         assert set(held.findall(english)) <= set(held.findall(japanese)), english
+
+
+def test_no_refusal_is_left_in_english() -> None:
+    known = read_catalogue("ja")
+    missing = set()
+    for module in sorted(LOCALE.parent.glob("*.py")):
+        tree = ast.parse(module.read_text())
+        named = {
+            target.id: node.value.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for sentence in _refusals(tree):
+            said = named.get(sentence.id) if isinstance(sentence, ast.Name) else None
+            said = sentence.value if isinstance(sentence, ast.Constant) else said
+            if isinstance(sentence, ast.JoinedStr) or (isinstance(said, str) and said not in known):
+                missing.add(f"{module.name}: {said or ast.unparse(sentence)}")
+    assert missing == set()
+
+
+def _refusals(tree: ast.AST) -> Iterator[ast.expr]:
+    """Yield what the module tells people when it refuses them something."""
+    told = {name for name, each in vars(errors).items() if _is_refusal(each)} | {"Refusal"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+            if node.func.id == "HTTPException":
+                yield from node.args[1:]
+            elif node.func.id in told:
+                yield from node.args
+
+
+def _is_refusal(each: object) -> bool:
+    return isinstance(each, type) and issubclass(each, errors.RequestError)
 
 
 def test_the_language_is_the_browser_s_until_one_is_chosen(
