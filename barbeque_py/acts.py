@@ -25,6 +25,7 @@ from barbeque_py.store.executions import Execution
 from barbeque_py.store.notices import Kept
 from barbeque_py.store.schedules import Scheduled
 from barbeque_py.suspend import Rest, resume, suspend
+from barbeque_py.tag import Tagging, tag
 from barbeque_py.tell_again import Address, send_again, send_test
 
 
@@ -94,6 +95,20 @@ def cancel_execution(
         action = "execution.kill" if force else "execution.cancel"
         audit.record(tx, who, action, subject, app=owner, before=before, after=after)
     return outcome
+
+
+def tag_execution(tx: Tx, who: Identity, message_id: str, tagging: Tagging) -> bool:
+    """Change the execution's tags; False when it has them so already.
+
+    Raises `UnknownExecution`, also for another app's, and `BadTags`.
+    """
+    found = own_execution(tx, who, Scope.ENQUEUE, message_id)
+    before, after = tag(tx, message_id, tagging)
+    if before == after:
+        return False
+    subject = f"execution:{found.message_id}"
+    audit.record(tx, who, "execution.tag", subject, app=found.app, before=before, after=after)
+    return True
 
 
 def drain_worker(tx: Tx, who: Identity, name: str, *, draining: bool) -> None:

@@ -1,4 +1,4 @@
-"""Cancel, retry or delete many executions on request, in batches that a crash can't repeat."""
+"""Cancel, retry, tag or delete many executions on request, in batches that a crash can't repeat."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from barbeque_py.cancel import Cancelled, cancel
-from barbeque_py.errors import StillOpen, UnknownExecution
+from barbeque_py.errors import BadTags, StillOpen, UnknownExecution
 from barbeque_py.executions import ENDED, OPEN
 from barbeque_py.identity import Identity
 from barbeque_py.ids import new_message_id
@@ -18,6 +18,7 @@ from barbeque_py.store.bulk_changes import BulkChange
 from barbeque_py.store.entries import Entry
 from barbeque_py.store.filters import Filter
 from barbeque_py.store.pages import Page
+from barbeque_py.tag import Tagging, tag
 
 MOST = 100_000
 """Executions that one request may change."""
@@ -31,10 +32,13 @@ class Action(StrEnum):
     CANCEL = "cancel"
     RETRY = "retry"
     DELETE = "delete"
+    TAG = "tag"
 
 
 def subject_to(action: Action, wanted: Filter) -> Filter:
-    """Return the filter for those that the action changes: open ones, or those that have ended."""
+    """Return the filter for those that the action changes: open ones, ended ones, or all."""
+    if action is Action.TAG:
+        return wanted
     states = OPEN if action is Action.CANCEL else ENDED
     return replace(wanted, among=tuple(sorted(states)))
 
@@ -129,8 +133,22 @@ def _deletable(tx: Tx, batch: Sequence[Entry]) -> list[Entry]:
     return [each for each in batch if each.id not in unsealed and each.state in ENDED]
 
 
+def _tag_each(tx: Tx, batch: Sequence[Entry], change: BulkChange) -> int:
+    tagging = Tagging.from_json(change.wanted["tags"])
+    return sum(_tagged(tx, each.message_id, tagging) for each in batch)
+
+
+def _tagged(tx: Tx, message_id: str, tagging: Tagging) -> bool:
+    try:
+        before, after = tag(tx, message_id, tagging)
+    except (BadTags, UnknownExecution):
+        return False
+    return before != after
+
+
 _ACTIONS: dict[Action, Callable[[Tx, Sequence[Entry], BulkChange], int]] = {
     Action.CANCEL: _cancel_each,
     Action.RETRY: _retry_each,
     Action.DELETE: _delete_each,
+    Action.TAG: _tag_each,
 }

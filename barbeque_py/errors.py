@@ -16,6 +16,7 @@ BarbequeError
     NoDeadMessage
     UnknownNotice
     NoAddress             there is nobody to send a notice to
+    BadTags               an execution can't have these tags
     UnfitBody             a broker can't carry a message's body
     Outrun                somebody else has changed it since
     Forbidden             whoever asks may not do that
@@ -121,6 +122,10 @@ class UnknownNotice(RequestError):
 
 class NoAddress(RequestError):
     """There is nobody to send the notice to; the message names the cure."""
+
+
+class BadTags(RequestError):
+    """An execution can't have these tags: there are too many, or one is too long."""
 
 
 class UnfitBody(RequestError, ValueError):

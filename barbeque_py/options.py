@@ -159,7 +159,8 @@ def _timeout(value: object) -> timedelta:
     return timeout
 
 
-def _tags(value: object) -> dict[str, str]:
+def read_tags(value: object) -> dict[str, str]:
+    """Read tags. Raises `ValueError` that says what is wrong with them."""
     if not isinstance(value, dict) or len(value) > _MOST_TAGS:
         raise ValueError(f"{shown(value)} is not an object of up to {_MOST_TAGS} tags")
     for key, tag in value.items():
@@ -228,7 +229,7 @@ _OPTIONS: dict[str, Callable[[object], object]] = {
     "concurrency_key": read_name,
     "user_id": text_of(255),
     "notify": _notify,
-    "tags": _tags,
+    "tags": read_tags,
     "traceparent": _traceparent,
     "body_key": text_of(1024),
 }

@@ -131,12 +131,11 @@ class Bulk:
 
 
 def _action(facts: dict[str, Any]) -> Action:
-    try:
-        action = Action(str(facts.get("action")))
-    except ValueError:
-        names = ", ".join(Action)
-        fault = f"action: {shown(facts.get('action'))} is none of {names}"
-        raise refusal(400, fault) from None
+    names = schemas.BULK["properties"]["action"]["enum"]
+    if facts.get("action") not in names:
+        fault = f"action: {shown(facts.get('action'))} is none of {', '.join(names)}"
+        raise refusal(400, fault)
+    action = Action(facts["action"])
     if facts.get("image") not in (None, "same", "current"):
         raise refusal(400, f"image: {shown(facts['image'])} is neither same nor current")
     if facts.get("dry_run") not in (None, True, False):

@@ -4,10 +4,11 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from barbeque_py.store.database import Tx
+from barbeque_py.store.executions import Execution
 from barbeque_py.store.tables.runs import executions, tags
 
 
@@ -44,6 +45,18 @@ def _add(tx: Tx, new: list[dict[str, Any]]) -> None:
         tx.execute(sqlite.insert(tags).on_conflict_do_nothing(), new)
     else:
         tx.execute(mysql.insert(tags).on_duplicate_key_update(app=tags.c.app), new)
+
+
+def change(tx: Tx, found: Execution, kept: Mapping[str, str]) -> None:
+    """Let the locked execution have these tags and no others."""
+    options = {name: value for name, value in found.options.items() if name != "tags"}
+    options |= {"tags": dict(kept)} if kept else {}
+    values = {"options": json.dumps(options)}
+    tx.execute(update(executions).where(executions.c.id == found.id).values(values))
+    forget(tx, [found.id])
+    if kept:
+        own = {"app": found.app, "execution": found.id}
+        _add(tx, [{**own, "name": name, "value": kept[name]} for name in sorted(kept)])
 
 
 def forget(tx: Tx, numbers: Collection[int]) -> None:

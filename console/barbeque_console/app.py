@@ -49,6 +49,7 @@ from barbeque_console.search import SearchPages
 from barbeque_console.settings import SettingsPages
 from barbeque_console.stats import StatsPages
 from barbeque_console.subscriptions import SubscriptionPages
+from barbeque_console.tagging import TagPages
 from barbeque_console.timeline import TimelinePages
 from barbeque_console.views import ViewPages
 from barbeque_console.workers import WorkerPages
@@ -109,6 +110,7 @@ PAGES: tuple[type[Routed], ...] = (
     TimelinePages,
     Actions,
     SamplePages,
+    TagPages,
     LoginPages,
     SettingsPages,
     AuditPages,

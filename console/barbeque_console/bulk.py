@@ -1,6 +1,6 @@
 """Many executions at once: chosen ones, or all that match; counted before, told after."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
@@ -12,16 +12,20 @@ from barbeque_console.forms import Form
 from barbeque_console.pages import Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, asker, chosen_app, needs
+from barbeque_console.tagging import read_lines
 from barbeque_console.tongue import gettext
 from barbeque_py import clock
-from barbeque_py.acts import cancel_execution, retry_execution
+from barbeque_py.acts import cancel_execution, retry_execution, tag_execution
 from barbeque_py.bulk import MOST, Action, begin, step, subject_to
 from barbeque_py.cancel import Cancelled
-from barbeque_py.errors import StillOpen, UnknownExecution
+from barbeque_py.errors import BadTags, StillOpen, UnknownExecution
 from barbeque_py.identity import Identity, Scope
 from barbeque_py.ids import is_message_id, new_message_id
 from barbeque_py.store import Tx, bulk_changes, lists
 from barbeque_py.store.bulk_changes import BulkChange
+from barbeque_py.tag import Tagging
+
+Act = Callable[[Tx, str], bool]
 
 _TURN = 2.0
 """Seconds that one request works; what is left is done by the next one."""
@@ -88,8 +92,11 @@ class BulkPages:
             counts = {"now": f"{found:,}", "counted": f"{expected:,}"}
             raise HTTPException(409, sentence % counts)
 
+        tags = {"tags": _tagging(form).to_json()} if action is Action.TAG else {}
+
         def record(tx: Tx) -> int:
             wanted = {"filter": conditions.fixed(tx.now), "image": form.get("image") or "same"}
+            wanted |= tags
             return begin(tx, who, action, wanted, app=_app_of(who, conditions), found=found)
 
         number = self._parts.store.write(record)
@@ -100,8 +107,8 @@ class BulkPages:
     ) -> Response:
         """Change those that were chosen, each in a transaction of its own."""
         chosen = _chosen(form)
-        current = form.get("image") == "current"
-        changed = sum(self._change(who, action, each, current=current) for each in chosen)
+        act = _act_of(who, action, form)
+        changed = sum(self._change(act, each) for each in chosen)
         self._parts.bell.ring()
         return self._pages.render(
             request.scope,
@@ -113,16 +120,10 @@ class BulkPages:
             conditions=from_form(form),
         )
 
-    def _change(self, who: Identity, action: Action, message_id: str, *, current: bool) -> bool:
-        def change(tx: Tx) -> bool:
-            if action is Action.CANCEL:
-                return cancel_execution(tx, who, message_id) is not Cancelled.TOO_LATE
-            retry_execution(tx, who, message_id, retry_id=new_message_id(), current_image=current)
-            return True
-
+    def _change(self, act: Act, message_id: str) -> bool:
         try:
-            return self._parts.store.write(change)
-        except (StillOpen, UnknownExecution):
+            return self._parts.store.write(lambda tx: act(tx, message_id))
+        except (BadTags, StillOpen, UnknownExecution):
             return False
 
     def show(self, request: Request, number: int) -> Response:
@@ -179,9 +180,37 @@ class BulkPages:
         return found
 
 
+def _act_of(who: Identity, action: Action, form: Mapping[str, str]) -> Act:
+    """Return what is done to each; it tells whether that changed anything."""
+    current = form.get("image") == "current"
+
+    def again(tx: Tx, each: str) -> bool:
+        retry_execution(tx, who, each, retry_id=new_message_id(), current_image=current)
+        return True
+
+    if action is Action.CANCEL:
+        return lambda tx, each: cancel_execution(tx, who, each) is not Cancelled.TOO_LATE
+    if action is Action.TAG:
+        tagging = _tagging(form)
+        return lambda tx, each: tag_execution(tx, who, each, tagging)
+    return again
+
+
+def _tagging(form: Mapping[str, str]) -> Tagging:
+    """Return what the form says of tags. Raises `HTTPException`."""
+    put, taken = read_lines(form.get("put", "")), form.get("taken", "").split()
+    if not put and not taken:
+        raise HTTPException(422, "Nothing was changed: name a tag to put on, or one to take off.")
+    try:
+        Tagging(put).of({})
+    except BadTags as error:
+        raise HTTPException(422, gettext("Nothing was changed: %s.") % error) from None
+    return Tagging(put, frozenset(taken))
+
+
 def _action(form: Mapping[str, str]) -> Action:
-    if form.get("action") not in (Action.RETRY, Action.CANCEL):
-        raise HTTPException(422, "Say what is to be done: retry or cancel.")
+    if form.get("action") not in (Action.RETRY, Action.CANCEL, Action.TAG):
+        raise HTTPException(422, "Say what is to be done: retry, cancel or tag.")
     return Action(form["action"])
 
 

@@ -28,6 +28,7 @@ NOTICES = {
     "cancelled": _("It is cancelled."),
     "cancelling": _("Its cancel was asked for; it ends as soon as its container has."),
     "killing": _("It is killed: nothing of its grace is left. It ends as soon as that is seen."),
+    "tagged": _("Its tags are saved."),
     "too-late": _("There was nothing left to cancel: it had ended already."),
     "paused": _("The queue is paused: what runs goes on, nothing new is started."),
     "resumed": _("The queue is at work again."),

@@ -63,7 +63,7 @@ class SamplePages:
             enqueued_at=clock.now(),
             options=Options(),
         )
-        enqueue(self._parts.broker, self._parts.logs, [Wanted(job, job.queue)])
+        enqueue(self._parts.broker, self._parts.logs, [Wanted(job, "default")])
         self._parts.bell.ring()
         return redirect(request.scope, f"/job_executions/{job.message_id}?notice=enqueued")
 

@@ -183,3 +183,44 @@ def test_one_click_defines_a_first_job_and_runs_it_where_there_is_none(tmp_path:
             assert "そのページから" in again.text
         done = bare.store.read(lambda tx: audit.newest(tx, audit.Wanted(), most=9))
         assert {"app.create", "job.create", "queue.create"} <= {each.action for each in done}
+
+
+def test_tags_are_put_on_and_taken_off_one_execution_and_many(
+    place: Place, browser: httpx.Client
+) -> None:
+    one, two = place.enqueue(), place.enqueue()
+    page = f"/job_executions/{one}"
+    assert f'href="{page}/tags"' in browser.get(page).text
+    browser.post(f"{page}/tags", data={"seen": "", "tags": "env=test\nticket = 12"})
+    assert found(place, one).options["tags"] == {"env": "test", "ticket": "12"}
+    assert "ticket=12" in browser.get(f"{page}/tags").text
+    saved = browser.post(f"{page}/tags", data={"seen": "env=test", "tags": "env=live"})
+    assert saved.headers["location"] == f"{page}?notice=tagged"
+    assert found(place, one).options["tags"] == {"env": "live", "ticket": "12"}, "no other is lost"
+    listed = browser.get("/executions?app=media&tag=env%3Dlive").text
+    assert one in listed
+    assert two not in listed
+    for wrong in ("nothing", f"x={'y' * 257}"):
+        answer = browser.post(f"{page}/tags", data={"seen": "", "tags": wrong})
+        assert answer.status_code == 422
+
+    many = {"action": "tag", "conditions": "app=media"}
+    assert 'name="put"' in browser.post("/executions/bulk", data=many | {f"row-{two}": "on"}).text
+    chosen = {"which": "chosen", "found": "1", f"row-{two}": "on", "put": "env=live"}
+    begin = "/executions/bulk/begin"
+    assert "1 execution has other tags" in browser.post(begin, data=many | chosen).text
+    assert found(place, two).options["tags"] == {"env": "live"}
+    everything = {"which": "all", "found": "2", "put": "looked=at", "taken": "env ticket"}
+    assert (
+        browser.post(begin, data=many | everything | {"put": "x", "taken": ""}).status_code == 422
+    )
+    begun = browser.post(begin, data=many | everything).headers["location"]
+    assert "2" in browser.post(begun).text
+    for each in (one, two):
+        assert found(place, each).options["tags"] == {"looked": "at"}
+    assert one not in browser.get("/executions?app=media&tag=env%3Dlive").text
+    done = [
+        each.action
+        for each in place.store.read(lambda tx: audit.newest(tx, audit.Wanted(), most=9))
+    ]
+    assert done == ["executions.tag", *["execution.tag"] * 3]

@@ -54,6 +54,7 @@ OURS = [
     "release_ask",
     "releases",
     "rest",
+    "tags",
 ]
 
 
