@@ -13,6 +13,7 @@ from barbeque_console.forms import Form
 from barbeque_console.pages import NOTICES, Pages, redirect
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, asker, needs, open_to_all, theirs, visitor_of
+from barbeque_console.tongue import gettext
 from barbeque_py.identity import Scope
 from barbeque_py.store import Tx, audit, views
 from barbeque_py.store.views import View
@@ -70,7 +71,9 @@ class ViewPages:
             return kept
 
         if not self._parts.store.write(put):
-            raise HTTPException(422, f"{views.MOST} views are the most: remove one first.")
+            raise HTTPException(
+                422, gettext("%s views are the most: remove one first.") % views.MOST
+            )
         return redirect(request.scope, f"/executions?{chosen.query}&notice=view-kept")
 
     def change(self, request: Request, view: int, form: Form) -> Response:
@@ -107,7 +110,9 @@ class ViewPages:
 def _name(form: Mapping[str, str]) -> str:
     name = " ".join(form.get("name", "").split())
     if not name or len(name) > views.LONGEST:
-        raise HTTPException(422, f"Give the view a name of up to {views.LONGEST} characters.")
+        raise HTTPException(
+            422, gettext("Give the view a name of up to %s characters.") % views.LONGEST
+        )
     return name
 
 

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import mysql
 
 revision = "0050"
-down_revision = "0044"
+down_revision = "0051"
 branch_labels = None
 depends_on = None
 
