@@ -75,17 +75,26 @@ class Viewer:
         """Load the page and look at it in every way; assert that nothing is wrong with it.
 
         Checked are axe's rules of WCAG 2.2 AA in both themes and at 360 px, that nothing is wider
-        than the screen, that no request leaves the origin, and that the console stays empty.
+        than the screen or moves while it loads, that no request leaves the origin, and that the
+        console stays empty.
         """
         self._resize(_WIDE)
         self.page.emulate_media(color_scheme="light")
         self.go(path)
         self.settle(name)
 
+    def shifted(self) -> list[str]:
+        """Return what has moved by itself since the page began, if that is more than a little."""
+        moves = self.page.evaluate("moves")
+        total = sum(each for each, _ in moves)
+        where = ", ".join(sorted({node for _, nodes in moves for node in nodes}))
+        return [f"its layout shifts by {total:.3f}: {where}"] if total > _MOST_SHIFT else []
+
     def settle(self, name: str) -> None:
         """Look at the page as it stands now."""
         self.page.evaluate(AXE.read_text())
         faults = self._judge(name, "light-wide")
+        faults += self.shifted()
         self.page.emulate_media(color_scheme="dark")
         faults += self._judge(name, "dark-wide", "color-contrast")
         self._resize(_NARROW)
@@ -122,6 +131,16 @@ class Viewer:
             self.page.screenshot(path=f"{PICTURES}/{name}-{way}.png")
 
 
+_MOST_SHIFT = 0.02
+_MOVES = """
+globalThis.moves = [];
+new PerformanceObserver((list) => {
+  for (const each of list.getEntries()) if (!each.hadRecentInput)
+    moves.push([each.value, each.sources.map(({node}) => node?.parentElement
+      ? `${node.nodeName} ${node.className ?? ''} in ${node.parentElement.className}` : 'gone')]);
+}).observe({type: 'layout-shift', buffered: true});
+"""
+"""Gathers how far things move that nobody has touched: parts of the window, and which they are."""
 _WIDEST = """() => [...document.querySelectorAll('body *')].filter(
   (each) => each.getBoundingClientRect().right > innerWidth + 1).map(
   (each) => each.tagName + '.' + each.className).slice(-3).join(', ')"""
@@ -141,6 +160,7 @@ def open_viewer(browser: Browser, address: str, *, scripts: bool = True) -> Iter
         reduced_motion="reduce",
     )
     context.set_default_timeout(_PATIENCE)
+    context.add_init_script(_MOVES)
     page = context.new_page()
     viewer = Viewer(context, page, address)
     origin = "/".join(address.split("/")[:3])
