@@ -130,7 +130,9 @@ class Notices:
             return kept, notices.deliveries_of(tx, kept.id)
 
         kept, sent = self._parts.store.read(find)
-        return answer({**facts_of(kept), "deliveries": list(map(_delivery, sent))})
+        may_read = who.may(Scope.LOGS, kept.app)
+        told = [_delivery(each, may_read=may_read) for each in sent]
+        return answer({**facts_of(kept), "deliveries": told})
 
     def resend(self, request: Request, notice_id: str) -> Answer[NoticeFacts]:
         """Send the notice again, at once and under its id; 409 for one without an address."""
@@ -183,12 +185,13 @@ def facts_of(kept: Kept) -> NoticeFacts:
     }
 
 
-def _delivery(delivery: Delivery) -> DeliveryFacts:
+def _delivery(delivery: Delivery, *, may_read: bool) -> DeliveryFacts:
+    """Return what came of it; what was sent has lines of a log in it, for who may read logs."""
     return {
         "at": written(delivery.at),
         "seconds": round(delivery.seconds, 3),
         "outcome": delivery.outcome,
-        "request": delivery.request,
+        "request": delivery.request if may_read else None,
         "answer": delivery.answer,
     }
 

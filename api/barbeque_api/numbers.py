@@ -12,7 +12,7 @@ from barbeque_api.problems import Answer, answer, refusal
 from barbeque_api.rights import caller_of, needs
 from barbeque_api.times import Instant, written
 from barbeque_py.histogram import Histogram
-from barbeque_py.identity import Scope
+from barbeque_py.identity import Identity, Scope
 from barbeque_py.store import Tx, failures, rollups
 from barbeque_py.store.failures import Group, Standing
 from barbeque_py.store.rollups import ALL, Span, Sums, start_of
@@ -87,7 +87,7 @@ class GroupFacts(TypedDict):
     id: int
     app: str
     job: str
-    line: str
+    line: str | None
     reason: str | None
     exit_code: int | None
     times: int
@@ -157,11 +157,11 @@ class Numbers:
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> Answer[FailureList]:
         """List groups of failures that are the same, those that came last first."""
-        app = _own(request, app)
+        caller, app = caller_of(request), _own(request, app)
         page = self._parts.store.read(
             lambda tx: failures.newest(tx, app=app, job=job, state=state, most=limit)
         )
-        return answer({"failures": list(map(_group, page.rows))})
+        return answer({"failures": [_group(each, caller) for each in page.rows]})
 
 
 def _own(request: Request, app: str | None) -> str | None:
@@ -196,12 +196,13 @@ def _share(found: Histogram, share: float) -> float | None:
     return None if span is None else round(span.total_seconds(), _DECIMALS)
 
 
-def _group(group: Group) -> GroupFacts:
+def _group(group: Group, caller: Identity) -> GroupFacts:
+    """Return what a group is; the line of a log in it only to who may read logs."""
     return {
         "id": group.id,
         "app": group.app,
         "job": group.job,
-        "line": group.line,
+        "line": group.line if caller.may(Scope.LOGS, group.app) else None,
         "reason": group.reason,
         "exit_code": group.exit_code,
         "times": group.times,

@@ -64,8 +64,8 @@ class Actions:
             ("/job_executions/{message_id}/kill", self.kill, needs(Scope.ADMIN)),
             ("/queues/{name}/pause", self.pause, needs(Scope.ADMIN)),
             ("/queues/{name}/resume", self.resume, needs(Scope.ADMIN)),
-            ("/dead_messages/{number}/send", self.send_again, run_dead),
-            ("/dead_messages/{number}/drop", self.drop, run_dead),
+            ("/dead_messages/{number:number}/send", self.send_again, run_dead),
+            ("/dead_messages/{number:number}/drop", self.drop, run_dead),
         ):
             router.add_api_route(path, act, methods=["POST"], **declared)
         asking = needs(Scope.ADMIN)

@@ -10,6 +10,7 @@ from barbeque_console.conditions import Conditions, Misread, from_filter, from_f
 from barbeque_console.executions import READ
 from barbeque_console.forms import Form
 from barbeque_console.pages import Pages, redirect
+from barbeque_console.paging import read_number
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, asker, chosen_app, needs
 from barbeque_console.tagging import read_lines
@@ -47,8 +48,10 @@ class BulkPages:
         act = needs(Scope.ENQUEUE, of=chosen_app)
         router.add_api_route("/executions/bulk", self.ask, methods=["POST"], **act)
         router.add_api_route("/executions/bulk/begin", self.begin, methods=["POST"], **act)
-        router.add_api_route("/executions/bulk/{number:int}", self.show, methods=READ, **act)
-        router.add_api_route("/executions/bulk/{number:int}", self.go_on, methods=["POST"], **act)
+        router.add_api_route("/executions/bulk/{number:number}", self.show, methods=READ, **act)
+        router.add_api_route(
+            "/executions/bulk/{number:number}", self.go_on, methods=["POST"], **act
+        )
         return router
 
     def ask(self, request: Request, form: Form) -> Response:
@@ -79,7 +82,7 @@ class BulkPages:
     def begin(self, request: Request, form: Form) -> Response:
         """Change them, if there are no more than were counted."""
         action, who = _action(form), asker(request)
-        expected = int(form.get("found", "0")) if form.get("found", "0").isdecimal() else 0
+        expected = read_number(form.get("found")) or 0
         if expected >= _NAMED_FROM and form.get("typed", "").strip() != action:
             sentence = gettext("Nothing was changed: type “%s” to go on.")
             raise HTTPException(422, sentence % action)

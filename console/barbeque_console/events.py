@@ -43,7 +43,8 @@ class _Topic:
 
     stamp: str
     watchers: int = 0
-    away: bool = False
+    over: bool = False
+    """Whether nobody reads it any more: who still watches comes again."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -89,7 +90,7 @@ class EventPages:
             said = seen or topic.stamp
             yield f"retry: 1000\nid: {said}\n\n"
             silent = 0.0
-            while not topic.away and not await request.is_disconnected():
+            while not topic.over and not await request.is_disconnected():
                 if topic.stamp != said:
                     said, silent = topic.stamp, 0.0
                     yield f"id: {said}\nevent: changed\ndata: {said}\n\n"
@@ -125,10 +126,10 @@ class EventPages:
                     topic.changed = asyncio.Event()
         except (OutsideError, RequestError) as error:
             log.warning("a page can't be kept up to date: %s", error)
-            topic.away = True
-            topic.changed.set()
         finally:
             self._topics.pop(watch, None)
+            topic.over = True
+            topic.changed.set()
 
 
 def read_stamp(store: Store, kind: str, argument: str) -> str:

@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from barbeque_console.conditions import Misread, from_query
 from barbeque_console.pages import Pages
 from barbeque_console.parts import Shown
-from barbeque_console.rights import Router, chosen_app, needs
+from barbeque_console.rights import Router, asker, chosen_app, needs
 from barbeque_py import clock
 from barbeque_py.identity import Scope
 from barbeque_py.ids import attempt_id
@@ -79,7 +79,8 @@ class ExportPages:
         """Read page after page, each in a transaction of its own."""
         conditions = from_query(parse_qsl(request.url.query))
         try:
-            wanted = conditions.filter(self._store.read(lambda tx: tx.now))
+            now, only = self._store.read(lambda tx: tx.now), asker(request).app
+            wanted = conditions.filter(now, app=only)
         except Misread as error:
             raise HTTPException(400, str(error)) from None
 

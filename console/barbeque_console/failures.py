@@ -67,7 +67,7 @@ class FailurePages:
     def router(self) -> Router:
         """Return the routes."""
         router = Router()
-        one = "/failures/{failure}"
+        one = "/failures/{failure:number}"
         seen, run = needs(Scope.READ, of=group_app), needs(Scope.ENQUEUE, of=group_app)
         router.add_api_route(
             "/failures", self.show_list, methods=READ, **needs(Scope.READ, of=chosen_app)

@@ -15,7 +15,7 @@ from barbeque_console.executions import READ
 from barbeque_console.pages import NOTICES, Pages, redirect
 from barbeque_console.paging import Stretch, read_number, stretch
 from barbeque_console.parts import Shown
-from barbeque_console.rights import Router, chosen_app, needs, visitor_of
+from barbeque_console.rights import Router, asker, chosen_app, needs, visitor_of
 from barbeque_py.executions import State
 from barbeque_py.identity import Scope
 from barbeque_py.ids import AttemptId, attempt_id
@@ -101,16 +101,16 @@ class ListPages:
         typed = request.query_params.get("q")
         fault: Misread | None = None
         asked = _read_asked(request.url.query)
-        person = visitor_of(request).person
+        person, only = visitor_of(request).person, asker(request).app
         try:
             if typed is not None:
                 query = from_text(typed).query
                 return redirect(request.scope, f"/executions?{query}" if query else "/executions")
-            found = self._parts.store.read(lambda tx: _read_list(tx, asked, person))
+            found = self._parts.store.read(lambda tx: _read_list(tx, asked, person, only))
         except Misread as error:
             fault = error
             nothing = _Asked(Conditions((("id", "0" * 36),)), None, None, None)
-            found = self._parts.store.read(lambda tx: _read_list(tx, nothing, person))
+            found = self._parts.store.read(lambda tx: _read_list(tx, nothing, person, only))
         return self._pages.render(
             request.scope,
             "executions.html",
@@ -136,7 +136,7 @@ class ListPages:
         asked = _read_asked(request.url.query)
 
         def count(tx: Tx) -> Counted:
-            wanted = asked.conditions.filter(tx.now)
+            wanted = asked.conditions.filter(tx.now, app=asker(request).app)
             return lists.count_near(tx, wanted, most=MOST_COUNTED, windows=_MOST_WINDOWS)
 
         try:
@@ -164,10 +164,13 @@ def _read_asked(query: str) -> _Asked:
     )
 
 
-def _read_list(tx: Tx, asked: _Asked, person: Person) -> _List:
-    """Read a stretch of the list; only apps that the person may see are named beside it."""
+def _read_list(tx: Tx, asked: _Asked, person: Person, only: str | None) -> _List:
+    """Read a stretch of the list, of no app but `only`, if that is set.
+
+    Only apps that the person may see are named beside it.
+    """
     own = person.apps(Scope.READ)
-    wanted = asked.conditions.filter(tx.now)
+    wanted = asked.conditions.filter(tx.now, app=only)
     found = _read_stretch(tx, wanted, asked)
     first = found.newest is None
     top = asked.top if asked.top is not None else (found.rows[0].id if found.rows else 0)

@@ -51,7 +51,7 @@ class ReleasePages:
         router = Router()
         seen, deploy = (needs(scope, of=app_of_path) for scope in (Scope.READ, Scope.DEPLOY))
         one = "/apps/{app}"
-        router.add_api_route(f"{one}/releases/{{revision}}", self.show, methods=READ, **seen)
+        router.add_api_route(f"{one}/releases/{{revision:number}}", self.show, methods=READ, **seen)
         router.add_api_route(f"{one}/release", self.look_up, methods=READ, **deploy)
         router.add_api_route(f"{one}/release", self.release, methods=["POST"], **deploy)
         router.add_api_route(f"{one}/rollback", self.ask_back, methods=READ, **deploy)

@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 
 from barbeque_console.door import VIEWER, Door
 from barbeque_console.refusals import ChooseApp, Missing, Nowhere
@@ -25,6 +26,23 @@ Owner = Callable[[Request, Visitor, Scope], str | None]
 """Finds the app whose thing is asked for; None where it is nobody's. Raises `Nowhere`."""
 
 _LONGEST_NUMBER = 18
+
+
+class _RowNumber(Convertor[int]):
+    """What `{name:number}` in a path takes: the number of a row; of anything else there is none."""
+
+    regex = f"[0-9]{{1,{_LONGEST_NUMBER}}}"
+
+    def convert(self, value: str) -> int:
+        """Read it from the path."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """Write it into a path."""
+        return str(value)
+
+
+register_url_convertor("number", _RowNumber())
 
 
 def everything(request: Request, visitor: Visitor, scope: Scope) -> str | None:

@@ -50,7 +50,7 @@ class SettingsPages:
         for path, act in (
             ("/settings/tokens", self.show_tokens),
             ("/settings/members", self.show_members),
-            ("/settings/members/{user}", self.show_member),
+            ("/settings/members/{user:number}", self.show_member),
         ):
             router.add_api_route(path, act, methods=READ, **admin)
         for path, change in (
@@ -58,10 +58,10 @@ class SettingsPages:
             ("/settings/tokens/{token_id}/rotate", self.rotate_token),
             ("/settings/tokens/{token_id}/revoke", self.revoke_token),
             ("/settings/members", self.add_member),
-            ("/settings/members/{user}/roles", self.set_roles),
-            ("/settings/members/{user}/link", self.invite),
-            ("/settings/members/{user}/disable", self.disable),
-            ("/settings/members/{user}/enable", self.enable),
+            ("/settings/members/{user:number}/roles", self.set_roles),
+            ("/settings/members/{user:number}/link", self.invite),
+            ("/settings/members/{user:number}/disable", self.disable),
+            ("/settings/members/{user:number}/enable", self.enable),
         ):
             router.add_api_route(path, change, methods=["POST"], **admin)
         return router

@@ -31,7 +31,7 @@ class SubscriptionPages:
     def router(self) -> Router:
         """Return the routes."""
         router = Router()
-        path, remove = "/subscriptions", "/subscriptions/{subscription}/remove"
+        path, remove = "/subscriptions", "/subscriptions/{subscription:number}/remove"
         one = needs(Scope.DEPLOY, of=subscription_app)
         router.add_api_route(path, self.show_list, methods=READ, **needs(Scope.READ, of=chosen_app))
         router.add_api_route(

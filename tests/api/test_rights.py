@@ -22,13 +22,15 @@ from barbeque_api.rights import OPEN_PATHS, ByTicket, Needs, OpenToAll
 from barbeque_py.apps import App, JobDefinition, Queue, Subscription
 from barbeque_py.broker import Parcel
 from barbeque_py.identity import EVERYBODY, FOR_EVERY_APP, Scope
-from barbeque_py.ids import new_message_id
+from barbeque_py.ids import attempt_id, new_message_id
 from barbeque_py.issue import Wish, issue, revoke
 from barbeque_py.release import release
 from barbeque_py.schedules import Schedule
-from barbeque_py.store import Store, Tx, apps, schedules, subscriptions
+from barbeque_py.store import Store, Tx, apps, failures, notices, schedules, subscriptions
+from barbeque_py.store import executions as rows
 from tests.api.routes import WRITING, Route, routes_of
 from tests.api.served import JOB, UNSEEN, Running, parts_of, serving
+from tests.notices.samples import a_notice
 from tests.stores import opened
 
 SCOPES = frozenset(Scope) - {*FOR_EVERY_APP}
@@ -284,6 +286,44 @@ def test_a_dead_message_is_not_a_way_to_another_app_s_jobs(world: World) -> None
     assert sent.status_code == 201, sent.text
     listed = world.api.get("/v2/dead_messages", headers=admin).json()["dead_messages"]
     assert number not in [each["id"] for each in listed]
+
+
+def test_what_a_log_says_is_for_those_who_may_read_logs(world: World) -> None:
+    said, notice = "Error: what the log says", a_notice(app="theirs")
+
+    def fail(tx: Tx) -> None:
+        execution = rows.by_message_id(tx, world.theirs["message_id"])
+        assert execution is not None
+        attempt = attempt_id(execution.message_id, 1)
+        failures.leave_unsorted(tx, [attempt])
+        found = failures.Unsorted(
+            attempt=attempt,
+            execution=execution.id,
+            number=1,
+            message_id=execution.message_id,
+            app="theirs",
+            job="Thumbnail",
+            user_id=None,
+            finished_at=tx.now,
+            reason="exited",
+            exit_code=1,
+            detail=None,
+            log_lines=0,
+            log_error=None,
+        )
+        failures.sort(tx, [failures.Failed(found, "f" * 32, said)])
+        notices.add(tx, None, [notice])
+        kept = notices.get(tx, notice.id)
+        assert kept is not None
+        notices.record(tx, kept.id, notices.Delivery(tx.now, 0.1, "refused", said, "404"))
+
+    world.api.parts.store.write(fail)
+    for identity, sees in (("read of all", False), ("admin of all", True)):
+        headers = {"authorization": f"Bearer {world.tokens[identity][2]}"}
+        for path in ("/v2/failures?app=theirs", f"/v2/notices/{notice.id}"):
+            answer = world.api.get(path, headers=headers)
+            assert answer.status_code == 200, path
+            assert (said in answer.text) is sees, (identity, path)
 
 
 def changes(world: World) -> Any:

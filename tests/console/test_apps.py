@@ -6,6 +6,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from barbeque_py.apps import JobDefinition
 from barbeque_py.errors import UnknownImage
 from barbeque_py.release import Sources
 from barbeque_py.store import Tx, apps, audit, revisions
@@ -61,6 +62,11 @@ def test_an_app_tells_what_it_runs_since_when_and_how_that_fares(
     assert f'title="{SECOND}"' in one
     assert one.count("/job_executions/") >= 6
     assert browser.get("/search?q=media").headers["location"] == APP
+    hook = JobDefinition("media", "Hook", (), callback="https://hooks.example.com/canary")
+    place.store.write(lambda tx: apps.put_job(tx, hook))
+    page = browser.get("/jobs/media/Hook").text
+    assert "https://hooks.example.com/***" in page
+    assert "canary" not in page
     for lost in ("/apps/nobody", f"{APP}/releases/9", f"{APP}/releases/x"):
         assert browser.get(lost).status_code == 404, lost
 

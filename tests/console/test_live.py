@@ -1,13 +1,18 @@
 """Pages that keep themselves up to date: by events, through a cut of the line, as one chose."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from fastapi import Request
 from playwright.sync_api import expect
+from starlette.responses import StreamingResponse
 
 from barbeque_console.app import create_app
+from barbeque_console.events import EventPages
+from barbeque_console.pages import Pages
 from tests.asking import open_client
 from tests.console.looks import open_browser, open_viewer
 from tests.console.rigs import Place, open_place, serve
@@ -64,6 +69,22 @@ def test_a_stream_goes_on_where_it_was_cut(place: Place) -> None:
         assert news["event"] == "changed"
         assert news["id"] != first["id"]
         assert client.get("/events", params={"watch": "nothing"}).status_code == 404
+
+
+def test_a_stream_that_nobody_feeds_any_more_ends_so_that_the_page_asks_again(
+    place: Place,
+) -> None:
+    async def stream() -> list[str | bytes | memoryview]:
+        asked = {"type": "http", "method": "GET", "path": "/events", "headers": []}
+        request = Request(asked | {"query_string": b""}, asyncio.Event().wait)  # type: ignore[arg-type]
+        answer = await EventPages(place.parts, Pages()).stream(request, "queues")
+        assert isinstance(answer, StreamingResponse)
+        reading = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.wait(reading)  # until who reads the topic has found nobody there
+        return [chunk async for chunk in answer.body_iterator]
+
+    (only,) = asyncio.run(asyncio.wait_for(stream(), 60))
+    assert str(only).startswith("retry: ")
 
 
 def events(client: httpx.Client, headers: dict[str, str] | None = None) -> Iterator[dict[str, str]]:

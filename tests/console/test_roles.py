@@ -46,6 +46,8 @@ PEOPLE = {
 }
 
 
+SAID = "Error: what the log says"
+
 _nothing: Any = None
 NOWHERE = Shown(store=_nothing, broker=_nothing, logs=_nothing, bell=_nothing)
 
@@ -177,7 +179,7 @@ def fail(tx: Tx, app: str, message_id: str) -> int:
         log_lines=0,
         log_error=None,
     )
-    failures.sort(tx, [failures.Failed(found, message_id[-32:], "Error")])
+    failures.sort(tx, [failures.Failed(found, message_id[-32:], SAID)])
     return failures.of_execution(tx, execution.id)[0].id
 
 
@@ -248,6 +250,45 @@ def names_what_is_missing(answer: httpx.Response, declared: object) -> bool:
         return True
     assert isinstance(declared, Needs)
     return f"This needs the role {role_for(declared.scope)}" in answer.text
+
+
+def test_a_list_shows_no_other_app_however_often_the_address_names_one(world: World) -> None:
+    browser, other = world.browsers["viewer of mine"], world.owned["theirs"]["message_id"]
+    asked = "app=media&app=theirs&app=media"
+    for path in ("/executions", "/executions/export.csv", "/executions/export.json"):
+        answer = browser.get(f"{path}?{asked}")
+        assert answer.status_code == 400, path
+        assert other not in answer.text, path
+    assert "execution" not in browser.get(f"/executions/count?{asked}").text
+
+
+def test_a_line_of_a_log_is_for_those_who_may_read_logs(world: World) -> None:
+    failure = world.owned["media"]["failure"]
+    paths = ["/failures", f"/failures/{failure}", "/jobs/media/Thumbnail", "/"]
+    for who, sees in (("viewer of mine", False), ("log reader of mine", True)):
+        for path in paths:
+            page = world.browsers[who].get(f"{path}?app=media")
+            assert page.status_code == 200, path
+            assert re.search(r"/failures/\d", page.text), (who, path)
+            assert (SAID in page.text) is sees, (who, path)
+
+
+def test_an_address_with_a_number_that_no_row_has_is_nowhere(world: World) -> None:
+    numbered = [
+        (route.path, verb)
+        for route, _ in routes()
+        for verb in sorted((route.methods or set()) - {"HEAD"})
+        if ":number}" in route.path
+    ]
+    assert len(numbered) > 10
+    for address, verb in numbered:
+        for number in ("x", "9" * 30):
+            path = re.sub(r"\{\w+:number\}", number, address).replace("{app}", "media")
+            for who in ("admin", "deployer of mine"):
+                form = {"form_key": world.form_keys[who]}
+                browser = world.browsers[who]
+                answer = browser.post(path, form) if verb == "POST" else browser.get(path)
+                assert answer.status_code == 404, (who, verb, path)
 
 
 def test_a_page_that_declares_nothing_does_not_start() -> None:
