@@ -115,4 +115,4 @@ class EcsRig:
         self.sent.append((queue, json.loads(body), delay))
 
     def _do(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from playwright.sync_api import expect
 
 from barbeque_py.identity import EVERYBODY
 from barbeque_py.outcomes import Fate, Reason
@@ -130,8 +131,8 @@ def test_two_people_edit_one_definition_and_the_second_sees_what_the_first_chang
     first.close()
     second.get_by_role("button", name="Look at the difference").click()
     second.get_by_text("has changed it since you began").wait_for()
-    assert second.get_by_text("+ - first").count() == 1
-    assert second.get_by_text("+ command: [second]").count() == 1
+    expect(second.get_by_text("+ - first")).to_have_count(1)
+    expect(second.get_by_text("+ command: [second]")).to_have_count(1)
     viewer.settle("definition-conflict")
     second.get_by_role("button", name="Look at the difference").click()
     second.get_by_text("stands where a whole number is needed").wait_for()

@@ -96,7 +96,7 @@ def tasks(client: Client) -> Iterator[Any]:
 
 
 def log(client: Client, message_id: str) -> str:
-    return "\n".join(line.text for line in client.logs(message_id))
+    return "\n".join(line.text for line in client.logs(message_id, follow=True))
 
 
 def test_a_function_runs_as_a_job_and_its_return_value_is_the_result(

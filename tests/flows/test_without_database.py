@@ -125,11 +125,11 @@ def test_an_api_started_anew_while_the_database_is_away_takes_jobs_and_is_whole_
     api = ("api", "--port", str(site.port))
     with site.client as client:
         with site.run(*api) as running:
-            wait_until(lambda: running.says("listens at"), "the API listens", within=90)
+            wait_until(lambda: running.says("listens at"), "the API listens")
             assert client.post("/v2/job_executions", json=JOB).status_code == 201
         site.server.stop()
         with site.run(*api) as running:
-            wait_until(lambda: running.says("listens at"), "the API listens", within=90)
+            wait_until(lambda: running.says("listens at"), "the API listens")
             taken = client.post("/v2/job_executions", json=JOB)
             assert taken.status_code == 201, taken.text
             unknown = {"authorization": f"Bearer bq_{'0' * 12}_{'A' * 43}"}
@@ -155,7 +155,7 @@ def test_an_api_started_anew_while_the_database_is_away_takes_jobs_and_is_whole_
 def test_without_a_snapshot_tokens_are_not_known_and_then_they_are(site: Site) -> None:
     site.server.stop()
     with site.client as client, site.run("api", "--port", str(site.port)) as running:
-        wait_until(lambda: running.says("listens at"), "the API listens", within=90)
+        wait_until(lambda: running.says("listens at"), "the API listens")
         assert client.post("/v2/job_executions", json=JOB).status_code == 503
         assert client.get("/readyz").status_code == 503
         site.server.start()
@@ -167,7 +167,7 @@ def test_without_a_snapshot_tokens_are_not_known_and_then_they_are(site: Site) -
 def test_a_worker_waits_for_the_database_and_says_so_once(site: Site) -> None:
     site.server.stop()
     with site.run("worker") as running:
-        wait_until(lambda: running.says("waiting: "), "the worker waits", within=90)
+        wait_until(lambda: running.says("waiting: "), "the worker waits")
         site.server.start()
-        wait_until(lambda: running.says("is at work"), "the worker works", within=90)
+        wait_until(lambda: running.says("is at work"), "the worker works")
         assert running.log.read_text().count("waiting: ") == 1

@@ -326,4 +326,4 @@ def test_a_dead_channel_holds_up_no_job_and_no_other_recipient(
         assert slack.messages == []
     finally:
         slack.answer = lambda _channel: None
-    wait_until(lambda: len(slack.messages) == 6, "and Slack gets all of it later", within=90)
+    wait_until(lambda: len(slack.messages) == 6, "and Slack gets all of it later")

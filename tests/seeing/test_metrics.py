@@ -235,7 +235,7 @@ def test_a_database_that_has_stopped_in_the_middle_is_told_of_and_waited_for_by_
                 answer = api.get("/readyz")
                 assert answer.status_code == 503
                 assert "has not answered" in answer.json()["reasons"][0]
-                assert clock.monotonic() - began < 25  # five where a machine is free
+                assert clock.monotonic() - began < 60  # five where a machine is free
                 assert api.get("/livez").status_code == 200
                 wait_until(lambda: said_by(at, "/readyz") == 503, "the worker is not ready")
                 reasons = httpx.get(f"http://{at}/readyz").json()["reasons"]

@@ -43,7 +43,7 @@ class Line:
     def go_on(self) -> None:
         """Let the transaction end."""
         self._over.set()
-        self._first.result(20)
+        self._first.result(60)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_those_that_wait_share_one_commit_and_each_has_its_own_result(
     waiting = line.add(*[add(f"app:{number}") for number in range(20)])
     with commits_counted(store) as commits:
         line.go_on()
-        assert [each.result(20) for each in waiting] == [f"app:{number}" for number in range(20)]
+        assert [each.result(60) for each in waiting] == [f"app:{number}" for number in range(20)]
     assert len(commits) == 2, "the one that was under way, and one for all who waited"
     assert scopes(store) == {f"app:{number}" for number in range(20)}
 
@@ -99,7 +99,7 @@ def test_no_more_than_fifty_share_a_transaction(store: Store, pool: ThreadPoolEx
     waiting = line.add(*[add(f"app:{number}") for number in range(MOST + 5)])
     with commits_counted(store) as commits:
         line.go_on()
-        assert len({each.result(20) for each in waiting}) == MOST + 5
+        assert len({each.result(60) for each in waiting}) == MOST + 5
     assert len(commits) == 3
 
 
@@ -116,7 +116,7 @@ def test_a_verb_is_called_once_for_all_that_wait_with_it(
     waiting = [pool.submit(store.write_each, double, number) for number in range(9)]
     wait_until(lambda: len(store._writers._waiting) == 9, "all of them wait")
     line.go_on()
-    assert [each.result(20) for each in waiting] == [2 * number for number in range(9)]
+    assert [each.result(60) for each in waiting] == [2 * number for number in range(9)]
     assert asked == [list(range(9))]
 
 
@@ -130,9 +130,9 @@ def test_a_work_that_fails_hurts_nobody_else(store: Store, pool: ThreadPoolExecu
     bad = line.add(fail)
     more = line.add(add("app:c"))
     line.go_on()
-    assert [each.result(20) for each in (*good, *more)] == ["app:a", "app:b", "app:c"]
+    assert [each.result(60) for each in (*good, *more)] == ["app:a", "app:b", "app:c"]
     with pytest.raises(KeyError):
-        bad[0].result(20)
+        bad[0].result(60)
     assert scopes(store) == {"app:a", "app:b", "app:c"}
 
 
@@ -154,10 +154,10 @@ def test_a_store_that_is_away_is_told_to_all_that_wait(pool: ThreadPoolExecutor)
     others = [pool.submit(together.ask, lambda _, items: items, number) for number in range(5)]
     wait_until(lambda: len(together._waiting) == 5, "all of them wait")
     over.set()
-    assert first.result(20) == 1
+    assert first.result(60) == 1
     for each in others:
         with pytest.raises(StoreUnavailable, match="it is away"):
-            each.result(20)
+            each.result(60)
     assert len(asked) == 2, "one of them asked, for all"
 
 
@@ -178,7 +178,7 @@ def test_the_line_goes_on_behind_one_that_is_interrupted(pool: ThreadPoolExecuto
     wait_until(lambda: len(together._waiting) == 3, "all of them wait")
     over.set()
     assert isinstance(first.exception(20), KeyboardInterrupt)
-    assert [each.result(20) for each in others] == [0, 1, 2]
+    assert [each.result(60) for each in others] == [0, 1, 2]
     assert together.ask(lambda _, items: items, 7) == 7
 
 
