@@ -80,7 +80,13 @@ RIGHTS: dict[str, set[str]] = {
         f"sqs:GetQueueUrl {QUEUES}",
         f"sqs:SendMessage {QUEUES}",
         f"sqs:GetQueueAttributes {QUEUES}",
+        f"sqs:CreateQueue {QUEUES}",
+        f"sqs:TagQueue {QUEUES}",
         f"sqs:ListQueueTags {QUEUES}",
+        f"sqs:SetQueueAttributes {QUEUES}",
+        f"ecr:BatchGetImage {APPS}",
+        f"sns:Subscribe {TOPICS}",
+        f"sns:Unsubscribe {TOPICS}",
         *_READING_LOGS,
     },
     "JobExecutionRole": {
