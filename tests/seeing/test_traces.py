@@ -47,6 +47,7 @@ queues: [{{name: default}}]
 SECRET = "c4nary-of-the-database"
 FAILING = """
 import logging
+import sentry_sdk
 from barbeque_py.cli.observing import observe
 from barbeque_py.settings import Settings
 settings = Settings.from_environment()
@@ -56,6 +57,7 @@ try:
     raise ValueError(f"no way into {settings.database}")
 except ValueError:
     logging.getLogger("barbeque.test").exception("attempt %s failed", attempt)
+sentry_sdk.flush(60)
 """
 
 
