@@ -175,6 +175,8 @@ def test_the_page_shows_who_was_told(place: Place, browser: httpx.Client) -> Non
     assert "slack https://hooks.slack.com/***" in text
     assert "no_service: &lt;b&gt;make a new one" in text
     assert "canary" not in text
+    japanese = browser.get(f"/job_executions/{message_id}", headers={"accept-language": "ja"}).text
+    assert "<span>拒否<small>" in japanese
 
 
 def test_other_ids_of_an_execution_lead_to_its_page(place: Place, browser: httpx.Client) -> None:
