@@ -35,7 +35,7 @@ from tests.store.world import (
 
 @pytest.fixture
 def narrow_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lists, "WINDOW", 4)
+    monkeypatch.setattr("barbeque_py.store.leads.WINDOW", 4)
 
 
 def pages(store: Store, wanted: Filter, most: int = 3) -> list[list[int]]:
