@@ -1,5 +1,7 @@
 """One click that runs something where nothing is defined yet: an app with one job, and a run."""
 
+import time
+
 from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -16,6 +18,7 @@ from barbeque_py.identity import Scope
 from barbeque_py.ids import new_message_id
 from barbeque_py.messages import JobMessage, Options
 from barbeque_py.store import Tx, apps
+from barbeque_py.store import executions as rows
 from barbeque_py.store.editions import CONSOLE
 from barbeque_py.yaml_tree import read_yaml
 
@@ -28,6 +31,7 @@ apps:
 queues: [{name: default}]
 """
 """What the guide tells people to write, too."""
+_PATIENCE, _LOOK_AGAIN = 2.0, 0.05
 MESSAGE = '{"name":"world"}'
 
 
@@ -65,7 +69,19 @@ class SamplePages:
         )
         enqueue(self._parts.broker, self._parts.logs, [Wanted(job, "default")])
         self._parts.bell.ring()
-        return redirect(request.scope, f"/job_executions/{job.message_id}?notice=enqueued")
+        page = (
+            f"/job_executions/{job.message_id}" if self._is_seen(job.message_id) else "/executions"
+        )
+        return redirect(request.scope, f"{page}?notice=enqueued")
+
+    def _is_seen(self, message_id: str) -> bool:
+        """Wait a moment for a worker to take the message in, before which it has no page."""
+        until = clock.monotonic() + _PATIENCE
+        while not self._parts.store.read(lambda tx: rows.by_message_id(tx, message_id)):
+            if clock.monotonic() > until:
+                return False
+            time.sleep(_LOOK_AGAIN)
+        return True
 
 
 _NOT_EMPTY = "Jobs are defined here already: run one from its page."

@@ -174,9 +174,11 @@ def test_one_click_defines_a_first_job_and_runs_it_where_there_is_none(tmp_path:
         headers = {"sec-fetch-site": "same-origin", "origin": address}
         with open_client(address, headers=headers) as browser:
             assert 'action="/sample"' in browser.get("/").text
-            own = browser.post("/sample").headers["location"]
+            shown = browser.post("/sample").headers["location"]
+            assert shown == "/executions?notice=enqueued", "without a worker it has no page yet"
+            assert "It is enqueued" in browser.get(shown).text
             Intake(bare.store, bare.parts.broker, bare.logs).take("default", wait=timedelta(0))
-            assert "Greet" in browser.get(own).text
+            assert "Greet" in browser.get("/executions").text
             assert 'action="/sample"' not in browser.get("/").text
             again = browser.post("/sample", headers={"accept-language": "ja"})
             assert again.status_code == 409
