@@ -258,6 +258,7 @@ def said_by(address: str, path: str) -> int:
         return 0
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_loop_that_has_ended_is_no_life() -> None:
     vitals, loop = Vitals(), Loop("brief", sys.exit)
     lease = Lease(timedelta(minutes=1))
