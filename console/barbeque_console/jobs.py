@@ -15,6 +15,7 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from barbeque_console.ad_hoc import send_and_show
 from barbeque_console.apps import told_of
 from barbeque_console.executions import READ
 from barbeque_console.forms import Form
@@ -34,7 +35,6 @@ from barbeque_py import clock, strict_json
 from barbeque_py.apps import App, JobDefinition
 from barbeque_py.backoff import delay_after
 from barbeque_py.enqueue import Request as Wanted
-from barbeque_py.enqueue import enqueue
 from barbeque_py.identity import Scope
 from barbeque_py.ids import new_message_id
 from barbeque_py.messages import JobMessage, Options
@@ -140,11 +140,26 @@ class JobPages:
 
     def show(self, request: Request, app: str, job: str) -> Response:
         """Show one job."""
+        return self._page(request, app, job, said={})
+
+    def _page(
+        self,
+        request: Request,
+        app: str,
+        job: str,
+        *,
+        said: Mapping[str, str],
+        fault: str = "",
+        status: int = 200,
+    ) -> Response:
         person = visitor_of(request).person.name
         found = self._parts.store.read(lambda tx: _read(tx, app, job, person))
         return self._pages.render(
             request.scope,
             "job.html",
+            status=status,
+            said=said,
+            fault=fault,
             found=found,
             runbook=render(found.job.runbook),
             fields=fields_of(found.job.message_schema),
@@ -180,7 +195,10 @@ class JobPages:
     def run(self, request: Request, app: str, job: str, form: Form) -> Response:
         """Enqueue the job with the message of the form."""
         definition = self._parts.store.read(lambda tx: _job(tx, app, job))
-        text = message_of(form, definition.message_schema)
+        try:
+            text = message_of(form, definition.message_schema)
+        except HTTPException as error:  # what was typed stays
+            return self._page(request, app, job, said=form, fault=error.detail, status=422)
         who, message_id = asker(request), new_message_id()
         wanted = JobMessage(
             message_id,
@@ -195,9 +213,7 @@ class JobPages:
         self._parts.store.write(
             lambda tx: audit.record(tx, who, "job.run", f"job:{app}/{job}", app=app, after=after)
         )
-        enqueue(self._parts.broker, self._parts.logs, [Wanted(wanted, definition.queue)])
-        self._parts.bell.ring()
-        return redirect(request.scope, f"/job_executions/{message_id}?notice=enqueued")
+        return send_and_show(self._parts, request.scope, Wanted(wanted, definition.queue))
 
 
 _Change = Callable[[set[str]], set[str]]

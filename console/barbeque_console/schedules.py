@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from barbeque_console import rests
+from barbeque_console.ad_hoc import send_and_show
 from barbeque_console.events import TOPICS
 from barbeque_console.executions import READ
 from barbeque_console.forms import Form
@@ -17,7 +18,6 @@ from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, app_of_path, asker, chosen_app, jobs_seen, needs
 from barbeque_console.tongue import gettext
 from barbeque_py.acts import resume_schedule, run_schedule, suspend_schedule
-from barbeque_py.enqueue import enqueue
 from barbeque_py.errors import UnknownSchedule
 from barbeque_py.identity import Scope
 from barbeque_py.schedules import times_after
@@ -129,9 +129,7 @@ class SchedulePages:
         """Run its job once now, whatever its times and rules say."""
         who = asker(request)
         asked = self._parts.store.write(lambda tx: run_schedule(tx, who, (app, job, name)))
-        enqueue(self._parts.broker, self._parts.logs, [asked])
-        self._parts.bell.ring()
-        return redirect(request.scope, f"/job_executions/{asked.job.message_id}?notice=enqueued")
+        return send_and_show(self._parts, request.scope, asked)
 
     def _switch(self, request: Request, act: Callable[[Tx], Scheduled], notice: str) -> Response:
         self._parts.store.write(act)

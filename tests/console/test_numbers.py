@@ -1,17 +1,25 @@
 """The pages of numbers: what they show is what was counted, and what people do there is kept."""
 
 import json
+import threading
+from datetime import timedelta
+from functools import partial
 
 import httpx
+import pytest
 from markupsafe import escape
 
+from barbeque_console import ad_hoc
 from barbeque_console.jobs import message_of, render
 from barbeque_py.executions import State
-from barbeque_py.store import audit, failures, lanes, lists
+from barbeque_py.ids import MessageId
+from barbeque_py.intake import Intake
+from barbeque_py.store import audit, executions, failures, lists
 from barbeque_py.store.failures import Standing
 from barbeque_py.store.filters import Filter
 from tests.console.history import SCHEMA, fill_numbers
 from tests.console.rigs import Place
+from tests.waiting import wait_until
 
 JOB = "/jobs/media/Encode"
 
@@ -42,15 +50,40 @@ def test_numbers_are_shown_and_stars_tags_and_runs_are_kept(
     assert "&lt;b&gt;, night" in browser.get(JOB).text
     assert browser.get("/jobs?tag=night").text.count('class="starred"') == 1
     assert browser.get("/jobs?q=encode").text.count('class="starred"') == 1
+
+
+def test_a_job_is_run_from_its_page_and_its_execution_is_shown_once_it_has_a_page(
+    place: Place, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_numbers(place)
+    monkeypatch.setattr(ad_hoc, "_PATIENCE", 60.0)  # however slow this machine is
+    intake = Intake(place.store, place.parts.broker, place.logs)
+    take = partial(intake.take, "default", wait=timedelta(0))
+    worker = threading.Thread(target=wait_until, args=(take, "there is a message"))
+    worker.start()
     asked = {"field.key": "a/b.mp4", "field.size": "720", "field.fast": "true"}
-    answer = browser.post(f"{JOB}/run", data=asked)
-    message_id = answer.headers["location"].partition("?")[0].rpartition("/")[2]
-    (delivery,) = place.store.write(lambda tx: lanes.lock_visible(tx, "default", 10))
-    sent = json.loads(delivery.body)
-    assert (sent["MessageId"], sent["Application"], sent["Job"]) == (message_id, "media", "Encode")
-    assert sent["Message"] == {"key": "a/b.mp4", "size": 720, "fast": True}
-    for wrong in ({"field.key": ""}, {"field.key": "x", "field.size": "7"}, {"message": "{"}):
-        assert browser.post(f"{JOB}/run", data=wrong).status_code == 422
+    shown, _, notice = browser.post(f"{JOB}/run", data=asked).headers["location"].partition("?")
+    worker.join()
+    assert notice == "notice=enqueued"
+    message_id = MessageId(shown.removeprefix("/job_executions/"))
+    run = place.store.read(lambda tx: executions.by_message_id(tx, message_id))
+    assert run is not None
+    assert (run.app, run.job) == ("media", "Encode")
+    assert json.loads(run.message or "") == {"key": "a/b.mp4", "size": 720, "fast": True}
+
+
+def test_what_was_typed_for_a_run_stays_where_it_is_refused(
+    place: Place, browser: httpx.Client
+) -> None:
+    fill_numbers(place)
+    for wrong in ({"field.key": ""}, {"field.key": "k<9", "field.size": "7"}, {"message": "{"}):
+        answer = browser.post(f"{JOB}/run", data=wrong)
+        assert answer.status_code == 422
+        assert 'role="alert"' in answer.text
+        assert str(escape(wrong.get("field.key", ""))) in answer.text
+    plain = browser.post("/jobs/media/Thumbnail/run", data={"message": '{"a":1,<'})
+    assert plain.status_code == 422
+    assert ">{&#34;a&#34;:1,&lt;</textarea>" in plain.text
 
 
 def test_a_group_is_judged_and_retried_as_a_whole_and_only_as_asked(
