@@ -1,7 +1,5 @@
 """The audit trail: who changed what, when, from where; with what there was before and after."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from barbeque_console.paging import read_number, stretch
 from barbeque_console.parts import Shown
 from barbeque_console.refusals import Missing
 from barbeque_console.rights import Router, chosen_app, needs, visitor_of
+from barbeque_console.spreadsheets import write_line
 from barbeque_py.clock import rfc3339
 from barbeque_py.identity import Scope
 from barbeque_py.store import Tx, audit
@@ -28,8 +27,6 @@ MOST_EXPORTED = 100_000
 _AT_ONCE = 1000
 _NAMES = ("actor", "action", "subject", "app", "since", "until")
 _FIELDS = ("id", "at", "actor", "origin", "action", "subject", "app", "before", "after")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for a formula where a cell begins with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +86,9 @@ class AuditPages:
         """Hand the same rows out for a spreadsheet."""
 
         def lines(rows: Iterator[Entry]) -> Iterator[str]:
-            yield _line(_FIELDS)
+            yield write_line(_FIELDS)
             for row in rows:
-                yield _line([_cell(getattr(row, name)) for name in _FIELDS])
+                yield write_line(getattr(row, name) for name in _FIELDS)
 
         return self._export(request, "csv", "text/csv; charset=utf-8", lines)
 
@@ -193,14 +190,3 @@ def _shown(facts: dict[str, Any], name: str) -> str | None:
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _cell(value: object) -> str:
-    text = rfc3339(value) if isinstance(value, datetime) else "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _line(cells: Any) -> str:
-    written = io.StringIO()
-    csv.writer(written).writerow(cells)
-    return written.getvalue()

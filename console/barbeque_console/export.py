@@ -1,7 +1,5 @@
 """What a list shows as a file: CSV for spreadsheets, JSON for programs, read while it is sent."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +13,7 @@ from barbeque_console.conditions import Misread, from_query
 from barbeque_console.pages import Pages
 from barbeque_console.parts import Shown
 from barbeque_console.rights import Router, asker, chosen_app, needs
+from barbeque_console.spreadsheets import write_line
 from barbeque_py import clock
 from barbeque_py.identity import Scope
 from barbeque_py.ids import attempt_id
@@ -30,8 +29,6 @@ COLUMNS = (
     *("message_id", "app", "job", "queue", "state", "reason", "exit_code", "attempts", "user_id"),
     *("sent_at", "started_at", "finished_at", "seconds", "note"),
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a spreadsheet takes for the beginning of something to be worked out."""
 
 Fact = str | int | float | None
 
@@ -56,9 +53,9 @@ class ExportPages:
         rows = self._rows(request)
 
         def write() -> Iterator[str]:
-            yield _line(COLUMNS)
+            yield write_line(COLUMNS)
             for row in rows:
-                yield _line([_harmless(row[name]) for name in COLUMNS])
+                yield write_line(row[name] for name in COLUMNS)
 
         return _file(write(), "executions.csv", "text/csv; charset=utf-8")
 
@@ -116,17 +113,6 @@ def _facts(entry: Entry, last: Attempt | None) -> dict[str, Fact]:
     told["exit_code"] = last.exit_code if last else None
     told["seconds"] = (finished - started).total_seconds() if started and finished else None
     return {name: told[name] for name in COLUMNS}
-
-
-def _harmless(fact: Fact) -> Fact:
-    """Let no text begin as a formula does."""
-    return f"'{fact}" if isinstance(fact, str) and fact.startswith(_FORMULA) else fact
-
-
-def _line(cells: Any) -> str:
-    written = io.StringIO()
-    csv.writer(written).writerow(cells)
-    return written.getvalue()
 
 
 def _file(chunks: Iterator[str], name: str, kind: str) -> Response:
