@@ -10,7 +10,7 @@ from barbeque_api.bodies import shown
 from barbeque_api.document import answers
 from barbeque_api.parts import Served
 from barbeque_api.rights import caller_of, needs
-from barbeque_api.routes import Yaml
+from barbeque_api.routes import AN_APPLY_FILE, Yaml
 from barbeque_py.apps import Queue
 from barbeque_py.errors import UnknownApp
 from barbeque_py.identity import Identity, Scope
@@ -32,7 +32,7 @@ class Exporting:
             methods=["GET"],
             dependencies=[needs(Scope.DEPLOY)],
             response_class=Yaml,
-            responses=answers(404),
+            responses=answers(404) | {200: AN_APPLY_FILE},
         )
 
     def export(

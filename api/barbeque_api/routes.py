@@ -19,6 +19,9 @@ ANY_JSON: dict[str, Any] = {
     "content": {"application/json": {"schema": {"description": "any JSON value"}}}
 }
 """What is said of an answer that is whatever somebody else has put there."""
+AN_APPLY_FILE: dict[str, Any] = {
+    "content": {"application/yaml": {"schema": {"type": "object", "description": "an apply file"}}}
+}
 
 _REFERENCE = "#/components/schemas/{model}"
 

@@ -28,7 +28,7 @@ from tests.console.rigs import Place, open_place
 
 GOOD = "correct horse battery"
 SECRET = "s" * 40
-PAUSE = "/queues/default/pause"
+PAUSE, RESUME = "/queues/default/pause", "/queues/default/resume"
 SIGNED_IN = ("ann@example.com", "bob@example.com")
 
 
@@ -269,10 +269,10 @@ CASES: dict[str, Act] = {
         f"{PAUSE}?form_key={world.form_key(ann)}"
     ),
     "a form as JSON": ask("POST", json={"form_key": "x"}),
-    "a GET that changes": ask("GET"),
-    "a HEAD that changes": ask("HEAD"),
+    "a GET that changes": ask("GET", RESUME),
+    "a HEAD that changes": ask("HEAD", RESUME),
     "another method": ask("PUT"),
-    "a method in disguise": ask("GET", f"{PAUSE}?_method=POST", headers={"x-http-method": "POST"}),
+    "a method in disguise": ask("GET", f"{RESUME}?_method=POST", headers={"x-http-method": "POST"}),
     "a logout by a link": ask("GET", "/logout"),
     "a logout by another site": lambda world: world.browser("ann@example.com").post(
         "/logout", sec_fetch_site="cross-site"
@@ -317,6 +317,13 @@ def test_it_is_refused(world: World, name: str) -> None:
     sent_away = answer.status_code == 303 and answer.headers["location"].startswith("/login")
     assert refused or sent_away, (answer.status_code, answer.text[:500])
     assert "set-cookie" not in answer.headers, answer.headers
+    assert not world.paused()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_asks_before_it_changes_only_asks(world: World, method: str) -> None:
+    answer = ask(method, f"{PAUSE}?_method=POST", headers={"x-http-method": "POST"})(world)
+    assert answer.status_code == 200
     assert not world.paused()
 
 
@@ -374,7 +381,7 @@ def test_all_of_it_works_under_a_path(world: World, cut: bool) -> None:
     assert answer.headers["location"] == "/jobs/queues"
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
     page = browser.get(f"{before}/queues").text
-    assert 'action="/jobs/queues/default/pause"' in page
+    assert 'href="/jobs/queues/default/pause"' in page
     assert 'action="/queues' not in page
 
 

@@ -32,7 +32,9 @@ DEAD = '{"Type":"JobExecution","Application":"hello","Job":"Greet"}'
 ENDED = ("success", "failed", "error", "cancelled")
 
 _UUID = re.compile(r"[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}")
-_OWN = re.compile(r"(_at|_id)$|^(id|at|before|next|place|handle|html_url|after)$|seconds$")
+_OWN = re.compile(
+    r"(_at|_id|_until)$|^(id|until|at|before|next|place|handle|html_url|after)$|seconds$"
+)
 """Fields whose values are another's each time."""
 _SOMETIMES = ("handle", "deadline_at")
 """Fields that an attempt lacks when it ended before it was seen running."""
