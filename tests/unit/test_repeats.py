@@ -70,7 +70,7 @@ def test_whatever_is_no_outage_is_always_written(kept: Kept) -> None:
 
 def test_an_outage_that_goes_on_is_told_again(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repeats, "REMINDER", 0.05)
-    warn("a", AWAY)
     began = clock.monotonic()
+    warn("a", AWAY)
     wait_until(lambda: warn("a", AWAY) or len(kept.lines) > 1, "it is told again")  # type: ignore[func-returns-value]
     assert clock.monotonic() - began >= 0.05
