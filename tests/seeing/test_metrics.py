@@ -245,7 +245,7 @@ def test_a_database_that_has_stopped_in_the_middle_is_told_of_and_waited_for_by_
             wait_until(lambda: said_by(at, "/readyz") == 200, "the worker is ready again")
             wait_until(lambda: api.get("/readyz").status_code == 200, "the API is")
         assert said_by(at, "/v2/queues") == 404
-        assert total(read(httpx.get(f"http://{at}/metrics").text), READY) == 1
+        wait_until(lambda: total(read(httpx.get(f"http://{at}/metrics").text), READY) == 1)
     finally:
         office.close()
 
